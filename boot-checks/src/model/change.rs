@@ -1,0 +1,162 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{Decision, Finding};
+
+/// A value bound to a statement.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum SqlValue {
+    /// No value.
+    Null,
+    /// A whole number.
+    Integer(i64),
+    /// A floating point number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl From<&str> for SqlValue {
+    fn from(text: &str) -> SqlValue {
+        SqlValue::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for SqlValue {
+    fn from(number: i64) -> SqlValue {
+        SqlValue::Integer(number)
+    }
+}
+
+/// One statement and what is bound to its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SqlStatement {
+    /// The text, with `?1`, `?2`, … for parameters.
+    pub sql: String,
+    /// The parameters, in order.
+    pub parameters: Vec<SqlValue>,
+}
+
+/// One thing that a playbook wants done. A closed set: a playbook describes, the engine does, and so
+/// every write can be shown before, applied in one place and taken back.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Change {
+    /// Make a folder and its missing parents.
+    CreateFolder {
+        /// Absolute path.
+        path: PathBuf,
+    },
+    /// Make a file that is not there.
+    CreateFile {
+        /// Absolute path.
+        path: PathBuf,
+        /// Everything that it will hold.
+        #[serde(skip)]
+        contents: Vec<u8>,
+        /// Unix permission bits, such as `0o600`.
+        mode: u32,
+    },
+    /// Add bytes behind the last one of a file; every byte that is there stays.
+    AppendToFile {
+        /// Absolute path.
+        path: PathBuf,
+        /// What is there now; the change is refused when it no longer is.
+        #[serde(skip)]
+        expected: Vec<u8>,
+        /// What is added.
+        #[serde(skip)]
+        addition: Vec<u8>,
+    },
+    /// Put other contents into one of the gate's own files.
+    ReplaceOwnFile {
+        /// Absolute path, below the gate's own folder.
+        path: PathBuf,
+        /// Everything that it will hold.
+        #[serde(skip)]
+        contents: Vec<u8>,
+    },
+    /// Make a complete database under a temporary name and move it into place.
+    CreateDatabase {
+        /// Absolute path of the main file.
+        path: PathBuf,
+    },
+    /// Apply pending migrations, all in one transaction.
+    ApplyMigrations {
+        /// Versions, oldest first.
+        versions: Vec<i64>,
+    },
+    /// Add what is missing to a database without a migration record and record the migrations as
+    /// applied, all in one transaction.
+    AdoptSchema {
+        /// What is added, oldest migration first.
+        statements: Vec<String>,
+        /// Versions recorded as applied.
+        versions: Vec<i64>,
+        /// The structure for which the statements were computed.
+        expected_fingerprint: String,
+    },
+    /// Change rows, all in one transaction.
+    WriteRows {
+        /// Run in order.
+        statements: Vec<SqlStatement>,
+    },
+    /// Run the application's own migration tool.
+    RunMigrator {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+/// How an attempt at healing ended.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "result", rename_all = "kebab-case")]
+pub enum RepairResult {
+    /// The check that failed passes now, on a fresh connection.
+    Verified,
+    /// The changes could not be made.
+    Failed {
+        /// Why.
+        error: String,
+        /// Whether what had been changed was taken back.
+        taken_back: bool,
+    },
+    /// The changes were made and the check still finds these problems.
+    NotVerified {
+        /// What the check found afterwards.
+        problems: Vec<Finding>,
+        /// Whether what had been changed was taken back.
+        taken_back: bool,
+    },
+    /// Governance did not let it act.
+    Proposed,
+}
+
+/// One attempt at healing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Repair {
+    /// The playbook.
+    pub playbook: &'static str,
+    /// What it set out to do, in words for people.
+    pub summary: String,
+    /// What governance answered.
+    pub decision: Decision,
+    /// What it wanted changed.
+    pub changes: Vec<Change>,
+    /// Names exactly this plan: an approval is for this and nothing else.
+    pub fingerprint: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub result: RepairResult,
+}
+
+impl Repair {
+    /// Whether the problem is gone and proven gone.
+    pub fn is_verified(&self) -> bool {
+        self.result == RepairResult::Verified
+    }
+}

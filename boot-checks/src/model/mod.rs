@@ -1,0 +1,23 @@
+//! The nouns of a boot. Pure data: nothing here touches the machine or uses another module of ours.
+
+mod change;
+mod check;
+mod event;
+mod finding;
+mod governance;
+mod outcome;
+mod record;
+mod report;
+mod stage;
+mod verdict;
+
+pub use change::{Change, Repair, RepairResult, SqlStatement, SqlValue};
+pub use check::{CheckError, CheckResult};
+pub use event::{Event, PlannedStage, PlannedStep, Start};
+pub use finding::{Evidence, Finding, Findings};
+pub use governance::{Approval, AutonomyTier, Decision, Mode, PlaybookMeta, RiskLevel};
+pub use outcome::{StepOutcome, StepReport, StepStatus};
+pub use record::{BootRecord, RECORD_FORMAT_VERSION, RecordStage, RecordStep, RecordSummary};
+pub use report::{BootReport, StageReport};
+pub use stage::{OnFailure, StageId, StepId};
+pub use verdict::{Ending, Verdict};
