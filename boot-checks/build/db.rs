@@ -1,0 +1,12 @@
+//! A connection and what it can read.
+
+#[path = "../src/services/db/connection.rs"]
+mod connection;
+#[path = "../src/services/db/error.rs"]
+mod error;
+#[path = "../src/services/db/structure.rs"]
+mod structure;
+
+pub use connection::Connection;
+pub use error::DbError;
+pub use structure::Structure;

@@ -1,0 +1,3 @@
+//! The part of the library's services that reads structures.
+
+pub mod db;

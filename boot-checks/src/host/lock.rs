@@ -1,0 +1,151 @@
+//! The gate's own lock: a separate file, locked by the kernel, never removed. Its contents only
+//! say who holds it; the lock itself ends with the process, so a kill leaves nothing to clean up.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The contents of a lock file are a few words; more is not ours.
+const HOLDER_BYTES_MAX: u64 = 512;
+
+/// How long to sleep between two tries: short at first, so that a boot of milliseconds is not
+/// waited for much longer than it takes.
+const BACK_OFF: [Duration; 4] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+];
+
+/// The lock, held until this is dropped.
+#[derive(Debug)]
+pub struct GateLock {
+    _file: File,
+}
+
+/// Why the lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another boot has it.
+    #[error("another boot holds {} ({holder})", path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}: {source}", path.display())]
+    Unusable {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl GateLock {
+    /// Takes the lock, waiting at most `budget`; `on_wait` is told once who is waited for.
+    ///
+    /// # Errors
+    ///
+    /// When another boot still holds it after `budget`, or the file cannot be used.
+    pub fn acquire(
+        path: &Path,
+        holder: &str,
+        budget: Duration,
+        mut on_wait: impl FnMut(&str),
+    ) -> Result<GateLock, LockError> {
+        let unusable = |source| LockError::Unusable {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(unusable)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(unusable)?;
+        let deadline = Instant::now() + budget;
+        let mut tries = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if tries == 0 || left.is_zero() {
+                let holder = read_holder(&mut file);
+                if left.is_zero() {
+                    return Err(LockError::Held {
+                        path: path.to_owned(),
+                        holder,
+                    });
+                }
+                on_wait(&holder);
+            }
+            std::thread::sleep(BACK_OFF[tries.min(BACK_OFF.len() - 1)].min(left));
+            tries += 1;
+        }
+        // Diagnostics only: a full disk must not keep the gate from looking.
+        let _ = write_holder(&mut file, holder);
+        Ok(GateLock { _file: file })
+    }
+}
+
+fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    file.set_len(0)?;
+    file.write_all(holder.as_bytes())
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file
+        .seek(SeekFrom::Start(0))
+        .and_then(|_| file.take(HOLDER_BYTES_MAX).read_to_string(&mut text));
+    match read {
+        Ok(length) if length > 0 => text.trim().to_owned(),
+        _ => "it has not said who it is".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_names_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/lock");
+        let first = GateLock::acquire(&path, "pid 1", Duration::ZERO, |_| {}).unwrap();
+        let error = GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap_err();
+        assert!(
+            matches!(&error, LockError::Held { holder, .. } if holder == "pid 1"),
+            "{error}"
+        );
+        drop(first);
+        GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_in_time_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = GateLock::acquire(&path, "pid 1", Duration::ZERO, |_| {}).unwrap();
+        let mut held = Some(first);
+        let mut waited_for = String::new();
+        GateLock::acquire(&path, "pid 2", Duration::from_secs(10), |holder| {
+            waited_for = holder.to_owned();
+            held.take();
+        })
+        .unwrap();
+        assert_eq!(waited_for, "pid 1");
+    }
+}

@@ -1,0 +1,88 @@
+//! The only door to the machine: clock, environment, files, console, locks. What differs by system
+//! sits in `unix.rs` and `windows.rs` and nowhere else.
+
+mod clock;
+pub mod encoding;
+pub mod files;
+pub mod lock;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use clock::Clock;
+#[cfg(unix)]
+pub use unix::{
+    LockHolder, RecordLock, can_write_folder, console_code_page, free_bytes, hostname,
+    is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
+    restrict_to_owner, unix_mode,
+};
+#[cfg(windows)]
+pub use windows::{
+    LockHolder, RecordLock, can_write_folder, console_code_page, free_bytes, hostname,
+    is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
+    restrict_to_owner, unix_mode,
+};
+
+/// The machine as a boot sees it: the real one, or the one that an incident describes.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// What time it is.
+    pub clock: Clock,
+    /// The environment of this process.
+    pub variables: BTreeMap<String, String>,
+    /// Where relative paths begin.
+    pub current_dir: PathBuf,
+    output_broken: Arc<AtomicBool>,
+}
+
+impl Host {
+    /// The machine at hand.
+    ///
+    /// # Errors
+    ///
+    /// When the current folder is gone.
+    pub fn real() -> std::io::Result<Host> {
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((
+                    name.into_string().ok()?,
+                    value.to_string_lossy().into_owned(),
+                ))
+            })
+            .collect();
+        Ok(Host::new(
+            Clock::System,
+            variables,
+            std::env::current_dir()?,
+        ))
+    }
+
+    /// A machine with this clock and this environment.
+    pub fn new(clock: Clock, variables: BTreeMap<String, String>, current_dir: PathBuf) -> Host {
+        Host {
+            clock,
+            variables,
+            current_dir,
+            output_broken: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Remembers that the real output could not be written. A reader that went away is no such
+    /// case: it chose to.
+    pub fn note_output_error(&self, error: &std::io::Error) {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            self.output_broken.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the real output could not be written.
+    pub fn output_is_broken(&self) -> bool {
+        self.output_broken.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,185 @@
+//! What only Unix has, or has in its own way.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, CWD};
+
+/// A process that holds a lock on a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockHolder {
+    /// This one.
+    Process {
+        /// Its process id.
+        pid: u32,
+        /// What is known of it: command line, state, start time.
+        description: String,
+    },
+    /// A live process that this one cannot see: in another container, or on another machine.
+    OutOfSight,
+}
+
+/// A byte range to ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordLock {
+    /// First byte.
+    pub start: u64,
+    /// How many.
+    pub length: u64,
+}
+
+/// Who holds a lock on these bytes that a writer would have to wait for.
+///
+/// Must not be called while this process has the file open in SQLite: closing any descriptor of a
+/// file drops all of this process's POSIX locks on it.
+///
+/// # Errors
+///
+/// When the file cannot be opened or asked.
+pub fn lock_holder(path: &Path, range: RecordLock) -> io::Result<Option<LockHolder>> {
+    use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+
+    let file = File::options().read(true).open(path)?;
+    let question = Flock {
+        start: range.start,
+        length: range.length,
+        pid: None,
+        typ: FlockType::WriteLock,
+        offset_type: FlockOffsetType::Set,
+    };
+    let Some(answer) = fcntl_getlk(&file, &question)? else {
+        return Ok(None);
+    };
+    Ok(Some(match answer.pid {
+        Some(pid) => {
+            let pid = pid.as_raw_nonzero().get().unsigned_abs();
+            LockHolder::Process {
+                pid,
+                description: process_description(pid),
+            }
+        }
+        None => LockHolder::OutOfSight,
+    }))
+}
+
+/// What is known of a process: its command line, and its state where that explains a wait.
+pub fn process_description(pid: u32) -> String {
+    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let command = read("cmdline");
+    let command = command
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let status = String::from_utf8_lossy(&read("status")).into_owned();
+    let state = status
+        .lines()
+        .find_map(|line| line.strip_prefix("State:"))
+        .map_or("state unknown", str::trim);
+    if command.is_empty() {
+        state.to_owned()
+    } else {
+        format!("{command}; {state}")
+    }
+}
+
+/// Whether a process with this id exists.
+pub fn process_is_alive(pid: u32) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .is_some_and(|pid| {
+            !matches!(
+                rustix::process::test_kill_process(pid),
+                Err(rustix::io::Errno::SRCH)
+            )
+        })
+}
+
+/// Bytes that an unprivileged process may still write on the file system of this path.
+///
+/// # Errors
+///
+/// When the path cannot be looked at.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Whether the kernel lets this process make files in this folder. Creates nothing.
+///
+/// # Errors
+///
+/// The kernel's reason why not.
+pub fn can_write_folder(path: &Path) -> io::Result<()> {
+    rustix::fs::accessat(
+        CWD,
+        path,
+        Access::WRITE_OK | Access::EXEC_OK,
+        AtFlags::EACCESS,
+    )?;
+    Ok(())
+}
+
+/// Whether a path led back to itself.
+pub fn is_link_loop(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
+}
+
+/// The permission bits of a file.
+///
+/// # Errors
+///
+/// When it cannot be looked at.
+pub fn unix_mode(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(Some(std::fs::metadata(path)?.permissions().mode() & 0o7777))
+}
+
+/// Lets only the owner read and write an open file.
+///
+/// # Errors
+///
+/// When the file system refuses.
+pub fn restrict_to_owner(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
+/// This machine's name.
+pub fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The console's code page: Unix has none, the locale decides.
+pub fn console_code_page() -> Option<u32> {
+    None
+}
+
+/// Runs `action` with the signal's name when the process is asked to stop, once.
+///
+/// # Errors
+///
+/// When the signals cannot be had.
+pub fn on_termination(action: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                action(match signal {
+                    SIGTERM => "SIGTERM",
+                    SIGINT => "SIGINT",
+                    _ => "SIGHUP",
+                });
+            }
+        })?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! What only Windows has, or has in its own way.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// A process that holds a lock on a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockHolder {
+    /// This one.
+    Process {
+        /// Its process id.
+        pid: u32,
+        /// What is known of it.
+        description: String,
+    },
+    /// A live process that this one cannot see.
+    OutOfSight,
+}
+
+/// A byte range to ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordLock {
+    /// First byte.
+    pub start: u64,
+    /// How many.
+    pub length: u64,
+}
+
+/// Windows does not tell who holds a byte range.
+///
+/// # Errors
+///
+/// Never.
+pub fn lock_holder(_path: &Path, _range: RecordLock) -> io::Result<Option<LockHolder>> {
+    Ok(None)
+}
+
+/// What is known of a process.
+pub fn process_description(pid: u32) -> String {
+    format!("process {pid}")
+}
+
+/// Without a way to ask, a process is taken to be alive: nothing is ever done on the strength of
+/// its death.
+pub fn process_is_alive(_pid: u32) -> bool {
+    true
+}
+
+/// Free space is not asked for on Windows.
+///
+/// # Errors
+///
+/// Always: so that the caller reports that it could not look.
+pub fn free_bytes(_path: &Path) -> io::Result<u64> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Whether this process may make files in this folder, by its read-only attribute.
+///
+/// # Errors
+///
+/// When it may not, or the folder cannot be looked at.
+pub fn can_write_folder(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path)?.permissions().readonly() {
+        return Err(io::Error::from(io::ErrorKind::PermissionDenied));
+    }
+    Ok(())
+}
+
+/// Windows has no such error of its own.
+pub fn is_link_loop(_error: &io::Error) -> bool {
+    false
+}
+
+/// Windows has no permission bits.
+///
+/// # Errors
+///
+/// Never.
+pub fn unix_mode(_path: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// Windows inherits the folder's access list, which in a profile is the owner's alone.
+///
+/// # Errors
+///
+/// Never.
+pub fn restrict_to_owner(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// This machine's name.
+pub fn hostname() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())
+}
+
+/// The console's code page, as `chcp` tells it.
+pub fn console_code_page() -> Option<u32> {
+    let output = std::process::Command::new("chcp.com").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split(|c: char| !c.is_ascii_digit())
+        .rfind(|word| !word.is_empty())?
+        .parse()
+        .ok()
+}
+
+/// Runs `action` when the process is asked to stop, once.
+///
+/// # Errors
+///
+/// When the handler cannot be set.
+pub fn on_termination(action: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, stop.clone())?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            action("SIGINT");
+        })?;
+    Ok(())
+}

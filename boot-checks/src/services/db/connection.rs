@@ -1,0 +1,277 @@
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Executor as _, Row as _, TypeInfo as _,
+    ValueRef as _,
+};
+
+use super::DbError;
+use crate::model::{SqlStatement, SqlValue};
+
+/// One row: a value per column.
+pub type Row = Vec<SqlValue>;
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    ReadOnly,
+    /// Read and write; the file must be there.
+    ReadWrite,
+    /// Read and write; the file is made where it is missing.
+    Create,
+}
+
+/// A connection to one SQLite file. Its calls block.
+#[derive(Debug)]
+pub struct Connection {
+    inner: SqliteConnection,
+}
+
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap_or_else(|error| panic!("the timer of the database runtime: {error}"))
+    })
+}
+
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+impl Connection {
+    /// Opens a file. `wait` is how long each statement waits for a lock.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason. That a file could be opened says nothing about it: SQLite reads its first
+    /// byte with the first statement.
+    pub fn open(path: &Path, access: Access, wait: Duration) -> Result<Connection, DbError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(access == Access::ReadOnly)
+            .create_if_missing(access == Access::Create)
+            .foreign_keys(false)
+            .busy_timeout(wait)
+            .disable_statement_logging();
+        Connection::connect(&options)
+    }
+
+    /// Opens an empty database in memory.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub fn in_memory() -> Result<Connection, DbError> {
+        Connection::connect(
+            &SqliteConnectOptions::new()
+                .in_memory(true)
+                .disable_statement_logging(),
+        )
+    }
+
+    fn connect(options: &SqliteConnectOptions) -> Result<Connection, DbError> {
+        let inner = block_on(options.connect())?;
+        Ok(Connection { inner })
+    }
+
+    /// Runs one query.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn query(&mut self, sql: &str, parameters: &[SqlValue]) -> Result<Vec<Row>, DbError> {
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        for parameter in parameters {
+            query = match parameter.clone() {
+                SqlValue::Null => query.bind(None::<i64>),
+                SqlValue::Integer(value) => query.bind(value),
+                SqlValue::Real(value) => query.bind(value),
+                SqlValue::Text(value) => query.bind(value),
+                SqlValue::Blob(value) => query.bind(value),
+            };
+        }
+        let rows = block_on(query.fetch_all(&mut self.inner))?;
+        rows.iter().map(decode).collect()
+    }
+
+    /// The first value of the first row.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason, or that there was no row.
+    pub fn scalar(&mut self, sql: &str) -> Result<SqlValue, DbError> {
+        let rows = self.query(sql, &[])?;
+        rows.into_iter()
+            .next()
+            .and_then(|row| row.into_iter().next())
+            .ok_or_else(|| DbError::other(format!("no row from `{sql}`")))
+    }
+
+    /// Runs statements that bind nothing and answer nothing.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason; statements before the faulty one have taken effect.
+    pub fn execute(&mut self, sql: &str) -> Result<(), DbError> {
+        block_on(self.inner.execute(sqlx::raw_sql(AssertSqlSafe(sql))))?;
+        Ok(())
+    }
+
+    /// Begins a transaction that holds the write lock from the start. Dropped without
+    /// [`Transaction::commit`], it is rolled back.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn begin_immediate(&mut self) -> Result<Transaction<'_>, DbError> {
+        self.execute("BEGIN IMMEDIATE")?;
+        Ok(Transaction {
+            connection: self,
+            open: true,
+        })
+    }
+
+    /// Closes the connection and waits until its locks are gone.
+    pub fn close(self) {
+        // What SQLite could not do on closing (a checkpoint, say) is done at the next opening.
+        let _ = block_on(self.inner.close());
+    }
+
+    pub(crate) fn raw(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+}
+
+/// An open write transaction.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    connection: &'a mut Connection,
+    open: bool,
+}
+
+impl Transaction<'_> {
+    /// The connection that the transaction is on.
+    pub fn connection(&mut self) -> &mut Connection {
+        self.connection
+    }
+
+    /// Runs one statement.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn run(&mut self, statement: &SqlStatement) -> Result<Vec<Row>, DbError> {
+        self.connection.query(&statement.sql, &statement.parameters)
+    }
+
+    /// Makes the changes last.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason; the transaction is rolled back then.
+    pub fn commit(mut self) -> Result<(), DbError> {
+        self.connection.execute("COMMIT")?;
+        self.open = false;
+        Ok(())
+    }
+
+    /// Takes the changes back.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn rollback(mut self) -> Result<(), DbError> {
+        self.open = false;
+        self.connection.execute("ROLLBACK")
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            // SQLite itself rolls back when the connection goes; that is the fallback.
+            let _ = self.connection.execute("ROLLBACK");
+        }
+    }
+}
+
+fn decode(row: &SqliteRow) -> Result<Row, DbError> {
+    (0..row.len()).map(|index| value(row, index)).collect()
+}
+
+fn value(row: &SqliteRow, index: usize) -> Result<SqlValue, DbError> {
+    let raw = row.try_get_raw(index)?;
+    if raw.is_null() {
+        return Ok(SqlValue::Null);
+    }
+    let kind = raw.type_info().name().to_owned();
+    Ok(match kind.as_str() {
+        "INTEGER" => SqlValue::Integer(row.try_get_unchecked(index)?),
+        "REAL" => SqlValue::Real(row.try_get_unchecked(index)?),
+        "BLOB" => SqlValue::Blob(row.try_get_unchecked(index)?),
+        _ => {
+            // Text that is not UTF-8 is an application's business, not a reason to stop reading.
+            let bytes: Vec<u8> = row.try_get_unchecked(index)?;
+            SqlValue::Text(String::from_utf8_lossy(&bytes).into_owned())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_come_back_as_they_are() {
+        let mut connection = Connection::in_memory().unwrap();
+        let rows = connection
+            .query(
+                "SELECT NULL, 7, 0.5, 'x', x'00ff', CAST(x'ff' AS TEXT), ?1",
+                &["y".into()],
+            )
+            .unwrap();
+        let text = |text: &str| SqlValue::Text(text.to_owned());
+        let expected = vec![
+            SqlValue::Null,
+            SqlValue::Integer(7),
+            SqlValue::Real(0.5),
+            text("x"),
+            SqlValue::Blob(vec![0, 255]),
+            text("\u{fffd}"),
+            text("y"),
+        ];
+        assert_eq!(rows, vec![expected]);
+    }
+
+    #[test]
+    fn a_dropped_transaction_leaves_nothing() {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute("CREATE TABLE t (x)").unwrap();
+        let mut transaction = connection.begin_immediate().unwrap();
+        transaction
+            .connection()
+            .execute("INSERT INTO t VALUES (1)")
+            .unwrap();
+        drop(transaction);
+        assert_eq!(
+            connection.scalar("SELECT count(*) FROM t").unwrap(),
+            SqlValue::Integer(0)
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing.db");
+        let error = Connection::open(&path, Access::ReadWrite, Duration::ZERO).unwrap_err();
+        assert!(matches!(error, DbError::CannotOpen { .. }), "{error}");
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,331 @@
+use super::{Affinity, Column, Structure, Table, quoted};
+
+/// What lies between the structure that is there and the one that is expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// What is missing and can be added without touching a row, with the statement that adds it.
+    pub additions: Vec<Addition>,
+    /// What cannot be had by adding.
+    pub refusals: Vec<Refusal>,
+    /// Deviations that no statement of the application depends on.
+    pub notes: Vec<String>,
+}
+
+/// Something missing, and the statement that adds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// Such as `table playbooks`, `column playbooks.risk_level`.
+    pub object: String,
+    /// Adds it.
+    pub statement: String,
+}
+
+/// A deviation that only a person can resolve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Such as `column playbooks.risk_level`.
+    pub object: String,
+    /// What is there.
+    pub found: String,
+    /// What is expected.
+    pub expected: String,
+    /// Why it cannot be added.
+    pub reason: &'static str,
+}
+
+impl Difference {
+    /// Whether everything expected is there.
+    pub fn is_empty(&self) -> bool {
+        self.additions.is_empty() && self.refusals.is_empty()
+    }
+
+    /// How many expected things are not there.
+    pub fn len(&self) -> usize {
+        self.additions.len() + self.refusals.len()
+    }
+
+    fn add(&mut self, object: String, statement: String) {
+        self.additions.push(Addition { object, statement });
+    }
+
+    fn refuse(&mut self, object: String, found: &str, expected: &str, reason: &'static str) {
+        self.refusals.push(Refusal {
+            object,
+            found: found.to_owned(),
+            expected: expected.to_owned(),
+            reason,
+        });
+    }
+}
+
+/// Compares what is there with what is expected. Tables, columns and indexes that are there and not
+/// expected are the application's own and no deviation.
+pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
+    let mut difference = Difference::default();
+    for (name, wanted) in &expected.tables {
+        match actual.table(name) {
+            None => add_table(name, wanted, &mut difference),
+            Some(there) => compare_table(name, there, wanted, &mut difference),
+        }
+    }
+    difference
+}
+
+fn add_table(name: &str, wanted: &Table, difference: &mut Difference) {
+    difference.add(format!("table {name}"), wanted.sql.clone());
+    for (index, definition) in &wanted.indexes {
+        difference.add(format!("index {index}"), definition.sql.clone());
+    }
+}
+
+fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let unexpected = there
+        .columns
+        .iter()
+        .find(|column| wanted.column(&column.name).is_none());
+    for column in &wanted.columns {
+        let object = format!("column {name}.{}", column.name);
+        match there.column(&column.name) {
+            Some(found) => compare_column(object, found, column, difference),
+            None => match why_not_addable(column, unexpected) {
+                None => {
+                    let definition = definition(column);
+                    let statement = format!("ALTER TABLE {} ADD COLUMN {definition}", quoted(name));
+                    difference.add(object, statement);
+                }
+                Some(reason) => {
+                    let found = unexpected.map_or("nothing", |column| column.name.as_str());
+                    difference.refuse(object, found, &definition_of(column), reason);
+                }
+            },
+        }
+    }
+    compare_order(name, there, wanted, difference);
+    compare_constraints(name, there, wanted, difference);
+}
+
+fn compare_column(object: String, found: &Column, wanted: &Column, difference: &mut Difference) {
+    if Affinity::of(&found.declared_type) != Affinity::of(&wanted.declared_type) {
+        let reason = "the type has another affinity: values would be stored differently";
+        return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
+    }
+    if found.not_null != wanted.not_null {
+        let word = |not_null| if not_null { "NOT NULL" } else { "nullable" };
+        let (found, wanted) = (word(found.not_null), word(wanted.not_null));
+        difference
+            .notes
+            .push(format!("{object} is {found}, expected {wanted}"));
+    }
+    if found.default != wanted.default {
+        let word = |default: &Option<String>| default.clone().unwrap_or_else(|| "none".to_owned());
+        let (found, wanted) = (word(&found.default), word(&wanted.default));
+        difference
+            .notes
+            .push(format!("{object} has default {found}, expected {wanted}"));
+    }
+}
+
+fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let positions: Vec<usize> = wanted
+        .columns
+        .iter()
+        .filter_map(|column| {
+            there
+                .columns
+                .iter()
+                .position(|found| found.name.eq_ignore_ascii_case(&column.name))
+        })
+        .collect();
+    if !positions.is_sorted() {
+        difference
+            .notes
+            .push(format!("table {name} has its columns in another order"));
+    }
+}
+
+fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    for (index, definition) in &wanted.indexes {
+        if !there.indexes.contains_key(index) {
+            difference.add(format!("index {index}"), definition.sql.clone());
+        }
+    }
+    let missing = |kind: &str, what: &str| format!("{kind} {what} of {name}");
+    for key in &wanted.foreign_keys {
+        if !there
+            .foreign_keys
+            .iter()
+            .any(|found| found.eq_ignore_ascii_case(key))
+        {
+            let reason = "SQLite cannot add a constraint to a table";
+            difference.refuse(missing("foreign key", key), "nothing", key, reason);
+        }
+    }
+    for columns in &wanted.unique {
+        let by_index = there.indexes.values().any(|index| {
+            index.unique
+                && index
+                    .sql
+                    .replace([' ', '"'], "")
+                    .contains(&format!("({columns})"))
+        });
+        if !there.unique.contains(columns) && !by_index {
+            let reason = "SQLite cannot add a constraint to a table";
+            difference.refuse(
+                missing("unique constraint", columns),
+                "nothing",
+                columns,
+                reason,
+            );
+        }
+    }
+}
+
+/// `ALTER TABLE ADD COLUMN` touches no row only for columns that are nullable or have a constant
+/// default (<https://www.sqlite.org/lang_altertable.html#alter_table_add_column>).
+fn why_not_addable(column: &Column, unexpected: Option<&Column>) -> Option<&'static str> {
+    if unexpected.is_some() {
+        return Some("the table has a column that is not expected: a rename is suspected");
+    }
+    if column.primary_key > 0 {
+        return Some("a primary key cannot be added");
+    }
+    if column.generated {
+        return Some("a computed column cannot be added by the gate");
+    }
+    match &column.default {
+        Some(default) if !is_constant(default) => Some("its default is not a constant"),
+        None if column.not_null => Some("it is NOT NULL and has no default"),
+        _ => None,
+    }
+}
+
+fn is_constant(default: &str) -> bool {
+    let upper = default.to_ascii_uppercase();
+    !upper.starts_with('(') && !upper.starts_with("CURRENT_")
+}
+
+fn definition(column: &Column) -> String {
+    format!("{}{}", quoted(&column.name), definition_of(column))
+}
+
+fn definition_of(column: &Column) -> String {
+    let mut text = String::new();
+    if !column.declared_type.is_empty() {
+        text.push_str(&format!(" {}", column.declared_type));
+    }
+    if column.not_null {
+        text.push_str(" NOT NULL");
+    }
+    if let Some(default) = &column.default {
+        text.push_str(&format!(" DEFAULT {default}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::db::Connection;
+
+    fn structure(sql: &str) -> Structure {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute(sql).unwrap();
+        Structure::read(&mut connection, &[]).unwrap()
+    }
+
+    fn difference(actual: &str, expected: &str) -> Difference {
+        compare(&structure(actual), &structure(expected))
+    }
+
+    #[test]
+    fn what_is_missing_and_addable_is_added() {
+        let expected = "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b INT NOT NULL DEFAULT 1);
+                        CREATE INDEX t_a ON t (a); CREATE TABLE u (x)";
+        let difference = difference("CREATE TABLE t (id INTEGER PRIMARY KEY)", expected);
+        let statements: Vec<_> = difference
+            .additions
+            .iter()
+            .map(|addition| addition.statement.as_str())
+            .collect();
+        assert_eq!(
+            statements,
+            [
+                "ALTER TABLE \"t\" ADD COLUMN \"a\" TEXT",
+                "ALTER TABLE \"t\" ADD COLUMN \"b\" INT NOT NULL DEFAULT 1",
+                "CREATE INDEX t_a ON t (a)",
+                "CREATE TABLE u (x)",
+            ]
+        );
+        assert!(difference.refusals.is_empty());
+    }
+
+    #[test]
+    fn what_is_there_beyond_is_the_applications_own() {
+        let actual = "CREATE TABLE t (extra, id INT, a VARCHAR(9) NOT NULL DEFAULT 'x');
+                      CREATE INDEX own ON t (extra); CREATE TABLE v (y)";
+        let difference = difference(actual, "CREATE TABLE t (id BIGINT, a TEXT)");
+        assert!(difference.is_empty(), "{difference:?}");
+        assert_eq!(
+            difference.notes,
+            [
+                "column t.a is NOT NULL, expected nullable",
+                "column t.a has default 'x', expected none"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_added_is_refused_with_its_reason() {
+        let cases = [
+            (
+                "CREATE TABLE t (id INT)",
+                "CREATE TABLE t (id TEXT)",
+                "affinity",
+            ),
+            (
+                "CREATE TABLE t (id INT, old TEXT)",
+                "CREATE TABLE t (id INT, new TEXT)",
+                "rename",
+            ),
+            (
+                "CREATE TABLE t (id INT)",
+                "CREATE TABLE t (id INT, a TEXT NOT NULL)",
+                "NOT NULL",
+            ),
+            (
+                "CREATE TABLE t (id INT)",
+                "CREATE TABLE t (id INT, a DATETIME DEFAULT CURRENT_TIMESTAMP)",
+                "not a constant",
+            ),
+            (
+                "CREATE TABLE t (a)",
+                "CREATE TABLE t (a PRIMARY KEY, b)",
+                "",
+            ),
+            (
+                "CREATE TABLE p (a); CREATE TABLE t (a)",
+                "CREATE TABLE p (a); CREATE TABLE t (a REFERENCES p (a))",
+                "constraint",
+            ),
+            (
+                "CREATE TABLE t (a)",
+                "CREATE TABLE t (a UNIQUE)",
+                "constraint",
+            ),
+        ];
+        for (actual, expected, reason) in cases {
+            let difference = difference(actual, expected);
+            let reasons: Vec<_> = difference.refusals.iter().map(|r| r.reason).collect();
+            assert!(
+                reason.is_empty() || reasons.iter().any(|r| r.contains(reason)),
+                "{expected}: {difference:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_unique_index_stands_for_a_unique_constraint() {
+        let actual = "CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a, b)";
+        assert!(difference(actual, "CREATE TABLE t (a, b, UNIQUE (a, b))").is_empty());
+    }
+}

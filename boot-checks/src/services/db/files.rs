@@ -1,0 +1,235 @@
+use std::fs::{File, FileType};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// What stands at the path of the main file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MainFile {
+    /// Nothing.
+    Missing,
+    /// Something that is no regular file: a folder, a pipe, a socket, a loop of links.
+    NotAFile(&'static str),
+    /// A regular file of no bytes.
+    Empty,
+    /// A regular file that does not begin as a database does.
+    NotADatabase {
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// A database.
+    Database(Header),
+    /// It is there and cannot be read.
+    Unreadable(String),
+}
+
+/// The first 100 bytes of a database (<https://www.sqlite.org/fileformat2.html#the_database_header>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Bytes per page.
+    pub page_size: u64,
+    /// Pages that the header speaks of; none where an old SQLite left the field stale.
+    pub pages: Option<u64>,
+    /// 1 for rollback journal, 2 for write-ahead log; higher is newer than this SQLite.
+    pub write_version: u8,
+    /// As `write_version`, for reading.
+    pub read_version: u8,
+}
+
+impl Header {
+    /// Whether the database is in write-ahead log mode.
+    pub fn is_wal(&self) -> bool {
+        self.read_version == 2
+    }
+
+    /// Whether the file ends before its last page does.
+    pub fn is_cut_short(&self) -> bool {
+        self.pages
+            .is_some_and(|pages| self.bytes < pages * self.page_size)
+    }
+}
+
+/// A database and what SQLite keeps beside it, as the file system shows them.
+///
+/// Look before the first SQLite open of the process only, or with every connection closed: closing
+/// any descriptor of the file drops this process's locks on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSet {
+    /// Absolute path of the main file.
+    pub path: PathBuf,
+    /// The main file.
+    pub main: MainFile,
+    /// Bytes of the write-ahead log; none where there is no such file.
+    pub wal_bytes: Option<u64>,
+    /// Bytes of the rollback journal; none where there is no such file.
+    pub journal_bytes: Option<u64>,
+    /// Bytes of the shared-memory index; none where there is no such file.
+    pub shm_bytes: Option<u64>,
+}
+
+impl FileSet {
+    /// Looks at the files; opens nothing in SQLite and changes nothing.
+    pub fn look(path: &Path) -> FileSet {
+        FileSet {
+            path: path.to_owned(),
+            main: look_at_main(path),
+            wal_bytes: side_file_bytes(path, "-wal"),
+            journal_bytes: side_file_bytes(path, "-journal"),
+            shm_bytes: side_file_bytes(path, "-shm"),
+        }
+    }
+
+    /// Paths of the side files that are there.
+    pub fn side_files(&self) -> Vec<PathBuf> {
+        [
+            ("-wal", self.wal_bytes),
+            ("-journal", self.journal_bytes),
+            ("-shm", self.shm_bytes),
+        ]
+        .into_iter()
+        .filter(|(_, bytes)| bytes.is_some())
+        .map(|(suffix, _)| side_file(&self.path, suffix))
+        .collect()
+    }
+
+    /// Whether merely opening the database for reading could make SQLite write beside it: to roll a
+    /// journal back or to make a write-ahead log's index.
+    pub fn reading_may_write(&self) -> bool {
+        let wal_mode = matches!(&self.main, MainFile::Database(header) if header.is_wal());
+        wal_mode || self.wal_bytes.is_some() || self.journal_bytes.is_some_and(|bytes| bytes > 0)
+    }
+}
+
+/// The path of a side file.
+pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn side_file_bytes(path: &Path, suffix: &str) -> Option<u64> {
+    std::fs::symlink_metadata(side_file(path, suffix))
+        .ok()
+        .map(|metadata| metadata.len())
+}
+
+fn look_at_main(path: &Path) -> MainFile {
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match std::fs::symlink_metadata(path) {
+                Ok(_) => MainFile::NotAFile("a link to nothing"),
+                Err(_) => MainFile::Missing,
+            };
+        }
+        Err(error) if crate::host::is_link_loop(&error) => {
+            return MainFile::NotAFile("a loop of links");
+        }
+        Err(error) => return MainFile::Unreadable(error.to_string()),
+    };
+    if !metadata.is_file() {
+        return MainFile::NotAFile(kind(metadata.file_type()));
+    }
+    match metadata.len() {
+        0 => MainFile::Empty,
+        bytes => read_header(path, bytes).unwrap_or_else(|e| MainFile::Unreadable(e.to_string())),
+    }
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        if file_type.is_fifo() {
+            return "a named pipe";
+        }
+        if file_type.is_socket() {
+            return "a socket";
+        }
+        if file_type.is_block_device() || file_type.is_char_device() {
+            return "a device";
+        }
+    }
+    if file_type.is_dir() {
+        "a folder"
+    } else {
+        "no regular file"
+    }
+}
+
+fn read_header(path: &Path, bytes: u64) -> io::Result<MainFile> {
+    let mut header = [0; 100];
+    let mut file = File::open(path)?;
+    let is_database = bytes >= 100 && {
+        file.read_exact(&mut header)?;
+        header.starts_with(b"SQLite format 3\0")
+    };
+    if !is_database {
+        return Ok(MainFile::NotADatabase { bytes });
+    }
+    let u32_at = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    let page_size = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    // The page count is valid only where the change counter equals the version-valid-for number.
+    let pages_are_valid = u32_at(24) == u32_at(92) && u32_at(28) > 0;
+    Ok(MainFile::Database(Header {
+        bytes,
+        page_size,
+        pages: pages_are_valid.then(|| u64::from(u32_at(28))),
+        write_version: header[18],
+        read_version: header[19],
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::services::db::{Access, Connection};
+    use std::time::Duration;
+
+    fn database(folder: &Path, setup: &str) -> PathBuf {
+        let path = folder.join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection.execute(setup).unwrap();
+        connection.close();
+        path
+    }
+
+    #[test]
+    fn kinds_of_main_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("empty"), "").unwrap();
+        std::fs::write(at("text"), "x".repeat(500)).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(at("loop"), at("loop")).unwrap();
+        let main = |name: &str| FileSet::look(&at(name)).main;
+        assert_eq!(main("missing"), MainFile::Missing);
+        assert_eq!(main("."), MainFile::NotAFile("a folder"));
+        assert_eq!(main("empty"), MainFile::Empty);
+        assert_eq!(main("text"), MainFile::NotADatabase { bytes: 500 });
+        #[cfg(unix)]
+        assert_eq!(main("loop"), MainFile::NotAFile("a loop of links"));
+    }
+
+    #[test]
+    fn the_header_tells_mode_and_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = database(folder.path(), "PRAGMA journal_mode=WAL; CREATE TABLE t (x)");
+        let MainFile::Database(header) = FileSet::look(&path).main else {
+            panic!()
+        };
+        assert!(header.is_wal() && !header.is_cut_short());
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        let MainFile::Database(header) = FileSet::look(&path).main else {
+            panic!()
+        };
+        assert!(header.is_cut_short());
+    }
+}

@@ -1,0 +1,28 @@
+//! The application's SQLite database: looking at its files, opening it, reading its structure.
+
+mod connection;
+mod create;
+mod difference;
+mod error;
+mod files;
+mod structure;
+
+pub(crate) use connection::block_on;
+pub use connection::{Access, Connection, Row, Transaction};
+pub use create::create_complete;
+pub use difference::{Difference, compare};
+pub use error::DbError;
+pub use files::{FileSet, Header, MainFile};
+pub use structure::{Affinity, Column, Index, Structure, Table};
+
+/// SQLite's lock bytes: PENDING, RESERVED and the SHARED range
+/// (<https://www.sqlite.org/src/file/src/os.h>, `PENDING_BYTE`).
+pub const LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {
+    start: 0x4000_0000,
+    length: 512,
+};
+
+/// A name as an SQL identifier.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,220 @@
+use sqlx::migrate::{Migrate, Migration};
+
+use super::{MigrationRecord, MigrationSet, MigrationStatus};
+use crate::services::db::{Connection, DbError, Structure, block_on, compare};
+
+const RECORD_TABLE: &str = "_sqlx_migrations";
+
+/// Applies what is pending, all in one transaction that holds the write lock from the start.
+///
+/// Safety: the record is read again under the lock, so that two boots never apply the same migration
+/// twice; foreign keys are off on this connection, so that a rebuilt table does not cascade into its
+/// children; the structure and the foreign keys are checked before COMMIT. A kill at any instant
+/// leaves the state before or the state after.
+///
+/// # Errors
+///
+/// SQLite's reason, or that the outcome would not be the expected one. Nothing is changed then.
+pub fn apply_pending(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
+    in_one_transaction(connection, set, |connection| {
+        let status = MigrationStatus::look(connection, set)?;
+        if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
+            return Err(DbError::other(
+                "the migration record changed since it was looked at",
+            ));
+        }
+        for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
+            apply_one(connection, migration)?;
+        }
+        Ok(())
+    })
+}
+
+/// Adds what is missing to a database that has no migration record, and records the migrations as
+/// applied: all in one transaction.
+///
+/// Safety: as [`apply_pending`]; besides, the statements were computed for one exact structure, and
+/// are refused for any other.
+///
+/// # Errors
+///
+/// SQLite's reason, or that the structure is another by now. Nothing is changed then.
+pub fn adopt(
+    connection: &mut Connection,
+    set: &MigrationSet,
+    statements: &[String],
+    expected_fingerprint: &str,
+) -> Result<(), DbError> {
+    in_one_transaction(connection, set, |connection| {
+        let status = MigrationStatus::look(connection, set)?;
+        if status.record != MigrationRecord::None || status.fingerprint != expected_fingerprint {
+            return Err(DbError::other(
+                "the database changed since it was looked at",
+            ));
+        }
+        for statement in statements {
+            connection.execute(statement)?;
+        }
+        block_on(connection.raw().ensure_migrations_table(RECORD_TABLE))?;
+        for migration in set.iter() {
+            block_on(connection.raw().skip(RECORD_TABLE, migration))?;
+        }
+        Ok(())
+    })
+}
+
+fn in_one_transaction(
+    connection: &mut Connection,
+    set: &MigrationSet,
+    change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
+) -> Result<(), DbError> {
+    connection.execute("PRAGMA foreign_keys = OFF")?;
+    let mut transaction = connection.begin_immediate()?;
+    let broken_before = broken_foreign_keys(transaction.connection())?;
+    change(transaction.connection())?;
+    verify(transaction.connection(), set, broken_before)?;
+    transaction.commit()
+}
+
+/// Before COMMIT, while everything can still be taken back.
+fn verify(
+    connection: &mut Connection,
+    set: &MigrationSet,
+    broken_before: usize,
+) -> Result<(), DbError> {
+    let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
+    let difference = compare(&Structure::read(connection, &names)?, set.expected());
+    if let Some(addition) = difference.additions.first() {
+        return Err(DbError::other(format!(
+            "{} would still be missing",
+            addition.object
+        )));
+    }
+    if let Some(refusal) = difference.refusals.first() {
+        return Err(DbError::other(format!(
+            "{} would still differ",
+            refusal.object
+        )));
+    }
+    if broken_foreign_keys(connection)? > broken_before {
+        return Err(DbError::other("rows would refer to rows that do not exist"));
+    }
+    Ok(())
+}
+
+/// An application's data may have broken references already; the gate must not add any.
+fn broken_foreign_keys(connection: &mut Connection) -> Result<usize, DbError> {
+    Ok(connection.query("PRAGMA foreign_key_check", &[])?.len())
+}
+
+/// Runs the text as it is and writes sqlx's own form of the record, within the open transaction.
+fn apply_one(connection: &mut Connection, migration: &Migration) -> Result<(), DbError> {
+    connection
+        .execute(migration.sql.as_str())
+        .map_err(|error| match error {
+            DbError::Other { code, message } => DbError::Other {
+                code,
+                message: format!("migration {}: {message}", migration.version),
+            },
+            other => other,
+        })?;
+    block_on(connection.raw().skip(RECORD_TABLE, migration))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SqlValue;
+
+    fn set_of(migrations: &[(&str, &str)]) -> (tempfile::TempDir, MigrationSet) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, sql) in migrations {
+            std::fs::write(folder.path().join(name), sql).unwrap();
+        }
+        let set = MigrationSet::from_folder(folder.path()).unwrap();
+        (folder, set)
+    }
+
+    const FIRST: (&str, &str) = (
+        "1_a.sql",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY);
+                     CREATE TABLE c (p REFERENCES p (id) ON DELETE CASCADE);",
+    );
+    const REBUILD: (&str, &str) = (
+        "2_b.sql",
+        "CREATE TABLE p2 (id INTEGER PRIMARY KEY, x); INSERT INTO p2 (id) SELECT id FROM p;
+                     DROP TABLE p; ALTER TABLE p2 RENAME TO p;",
+    );
+
+    fn count(connection: &mut Connection, table: &str) -> SqlValue {
+        connection
+            .scalar(&format!("SELECT count(*) FROM {table}"))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_rebuilt_table_keeps_its_children() {
+        let (_folder, first) = set_of(&[FIRST]);
+        let (_folder, both) = set_of(&[FIRST, REBUILD]);
+        let mut connection = Connection::in_memory().unwrap();
+        first.apply_all(&mut connection).unwrap();
+        connection.execute("PRAGMA foreign_keys = ON").unwrap();
+        connection
+            .execute(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                 INSERT INTO p SELECT i FROM n; INSERT INTO c SELECT id FROM p;",
+            )
+            .unwrap();
+        apply_pending(&mut connection, &both).unwrap();
+        assert_eq!(count(&mut connection, "c"), SqlValue::Integer(1000));
+        assert!(
+            MigrationStatus::look(&mut connection, &both)
+                .unwrap()
+                .is_current()
+        );
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_no_half() {
+        let (_folder, first) = set_of(&[FIRST]);
+        let (_folder, both) = set_of(&[
+            FIRST,
+            ("2_b.sql", "CREATE TABLE q (x); CREATE TABLE r (x);"),
+        ]);
+        let mut connection = Connection::in_memory().unwrap();
+        first.apply_all(&mut connection).unwrap();
+        connection.execute("CREATE TABLE r (y)").unwrap();
+        let before = Structure::read(&mut connection, &[]).unwrap();
+        let error = apply_pending(&mut connection, &both).unwrap_err();
+        assert_eq!(error.to_string(), "migration 2: table r already exists");
+        assert_eq!(Structure::read(&mut connection, &[]).unwrap(), before);
+        assert_eq!(count(&mut connection, RECORD_TABLE), SqlValue::Integer(1));
+    }
+
+    #[test]
+    fn a_plan_for_another_structure_is_refused() {
+        let (_folder, set) = set_of(&[FIRST]);
+        let mut connection = Connection::in_memory().unwrap();
+        let status = MigrationStatus::look(&mut connection, &set).unwrap();
+        connection
+            .execute("CREATE TABLE p (id INTEGER PRIMARY KEY, y)")
+            .unwrap();
+        let error = adopt(&mut connection, &set, &[], &status.fingerprint).unwrap_err();
+        assert!(error.to_string().contains("changed since"), "{error}");
+    }
+
+    #[test]
+    fn new_broken_references_are_refused() {
+        let (_folder, first) = set_of(&[FIRST]);
+        let drops_parents = ("2_b.sql", "DELETE FROM p;");
+        let (_folder, both) = set_of(&[FIRST, drops_parents]);
+        let mut connection = Connection::in_memory().unwrap();
+        first.apply_all(&mut connection).unwrap();
+        connection
+            .execute("INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);")
+            .unwrap();
+        assert!(apply_pending(&mut connection, &both).is_err());
+        assert_eq!(count(&mut connection, "p"), SqlValue::Integer(1));
+    }
+}

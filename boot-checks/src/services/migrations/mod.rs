@@ -1,0 +1,9 @@
+//! Migrations: which there are, which a database has, and applying what is missing.
+
+mod apply;
+mod set;
+mod status;
+
+pub use apply::{adopt, apply_pending};
+pub use set::{MigrationSet, MigrationSetError};
+pub use status::{Drift, MigrationRecord, MigrationStatus, foreign_tool};

@@ -1,0 +1,223 @@
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use sqlx::AssertSqlSafe;
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migration, Migrator};
+
+use crate::services::db::block_on;
+use crate::services::db::{Connection, DbError, Structure};
+
+/// A migration as it was embedded when the gate was built.
+struct Embedded {
+    version: i64,
+    description: &'static str,
+    sql: &'static str,
+}
+
+include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+/// An ordered set of migrations and the structure that they lead to.
+#[derive(Debug)]
+pub struct MigrationSet {
+    migrator: Migrator,
+    expected: Structure,
+}
+
+/// Why a folder of migrations cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationSetError {
+    /// sqlx cannot read it.
+    #[error("cannot read the migrations in {}: {reason}", folder.display())]
+    Unreadable {
+        /// The folder.
+        folder: PathBuf,
+        /// sqlx's words.
+        reason: String,
+    },
+    /// A file in it would be silently ignored.
+    #[error(
+        "{} is not named VERSION_NAME.sql, so it would never be applied",
+        file.display()
+    )]
+    Misnamed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The folder has no migration.
+    #[error("there is no migration in {}", folder.display())]
+    Empty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A statement cannot be undone by a transaction.
+    #[error("migration {version} opts out of transactions, so a kill could leave half of it")]
+    NoTransaction {
+        /// Its version.
+        version: i64,
+    },
+    /// The migrations do not run on an empty database.
+    #[error("the migrations in {} fail on an empty database: {source}", folder.display())]
+    Broken {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: DbError,
+    },
+}
+
+impl MigrationSet {
+    /// Grace's own.
+    pub fn built_in() -> &'static MigrationSet {
+        static BUILT_IN: LazyLock<MigrationSet> = LazyLock::new(|| {
+            let migrations = EMBEDDED.iter().map(Embedded::to_sqlx).collect();
+            MigrationSet {
+                migrator: Migrator::with_migrations(migrations),
+                expected: serde_json::from_str(EXPECTED_STRUCTURE)
+                    .unwrap_or_else(|error| panic!("the embedded structure: {error}")),
+            }
+        });
+        &BUILT_IN
+    }
+
+    /// Those in a folder, in sqlx's form.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read, a file would be ignored, or the migrations do not run.
+    pub fn from_folder(folder: &Path) -> Result<MigrationSet, MigrationSetError> {
+        refuse_misnamed(folder)?;
+        let migrator =
+            block_on(Migrator::new(folder)).map_err(|error| MigrationSetError::Unreadable {
+                folder: folder.to_owned(),
+                reason: error.to_string(),
+            })?;
+        if migrator.iter().next().is_none() {
+            return Err(MigrationSetError::Empty {
+                folder: folder.to_owned(),
+            });
+        }
+        if let Some(migration) = migrator.iter().find(|migration| migration.no_tx) {
+            return Err(MigrationSetError::NoTransaction {
+                version: migration.version,
+            });
+        }
+        let mut set = MigrationSet {
+            migrator,
+            expected: Structure::default(),
+        };
+        set.expected = set.shadow().map_err(|source| MigrationSetError::Broken {
+            folder: folder.to_owned(),
+            source,
+        })?;
+        Ok(set)
+    }
+
+    /// The structure that a database with all migrations has.
+    pub fn expected(&self) -> &Structure {
+        &self.expected
+    }
+
+    /// The migrations, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Migration> {
+        self.migrator
+            .iter()
+            .filter(|migration| !migration.migration_type.is_down_migration())
+    }
+
+    /// Versions, oldest first.
+    pub fn versions(&self) -> Vec<i64> {
+        self.iter().map(|migration| migration.version).collect()
+    }
+
+    /// Applies all of them to an empty database that nobody else has open.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn apply_all(&self, connection: &mut Connection) -> Result<(), DbError> {
+        block_on(self.migrator.run_direct(None, connection.raw(), false))?;
+        Ok(())
+    }
+
+    fn shadow(&self) -> Result<Structure, DbError> {
+        let mut connection = Connection::in_memory()?;
+        self.apply_all(&mut connection)?;
+        Structure::read(&mut connection, &[])
+    }
+}
+
+impl Embedded {
+    fn to_sqlx(&self) -> Migration {
+        Migration::new(
+            self.version,
+            self.description.into(),
+            sqlx::migrate::MigrationType::Simple,
+            AssertSqlSafe(self.sql).into_sql_str(),
+            false,
+        )
+    }
+}
+
+/// sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`; a migration that is there and
+/// never runs is a false green.
+fn refuse_misnamed(folder: &Path) -> Result<(), MigrationSetError> {
+    let unreadable = |error: std::io::Error| MigrationSetError::Unreadable {
+        folder: folder.to_owned(),
+        reason: error.to_string(),
+    };
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let version = name
+            .split_once('_')
+            .map(|(version, _)| version.parse::<i64>());
+        if name.to_ascii_lowercase().ends_with(".sql")
+            && !(name.ends_with(".sql") && matches!(version, Some(Ok(_))))
+        {
+            return Err(MigrationSetError::Misnamed { file });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_structure_is_the_one_that_the_migrations_lead_to() {
+        let set = MigrationSet::built_in();
+        assert_eq!(*set.expected(), set.shadow().unwrap());
+        assert!(set.versions().is_sorted() && !set.versions().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_sqlx_would_ignore_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("0001_a.sql"), "CREATE TABLE a (x);").unwrap();
+        assert!(MigrationSet::from_folder(folder.path()).is_ok());
+        std::fs::write(folder.path().join("second.sql"), "CREATE TABLE b (x);").unwrap();
+        let error = MigrationSet::from_folder(folder.path()).unwrap_err();
+        assert!(
+            matches!(error, MigrationSetError::Misnamed { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn migrations_that_cannot_be_taken_back_or_do_not_run_are_refused() {
+        for sql in [
+            "-- no-transaction\nCREATE TABLE a (x);",
+            "CREATE TABEL a (x);",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("1_a.sql"), sql).unwrap();
+            assert!(MigrationSet::from_folder(folder.path()).is_err(), "{sql}");
+        }
+    }
+}

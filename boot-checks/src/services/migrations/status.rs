@@ -1,0 +1,259 @@
+use sqlx::migrate::{Migration, MigrationType};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
+
+use super::MigrationSet;
+use crate::model::SqlValue;
+use crate::services::db::{Connection, DbError, Difference, Structure, compare};
+
+/// Tables in which other tools keep their record, and the tools' names.
+const FOREIGN_RECORDS: [(&str, &str); 12] = [
+    ("alembic_version", "Alembic"),
+    ("django_migrations", "Django"),
+    ("schema_migrations", "Rails, golang-migrate or dbmate"),
+    ("__diesel_schema_migrations", "Diesel"),
+    ("flyway_schema_history", "Flyway"),
+    ("databasechangelog", "Liquibase"),
+    ("knex_migrations", "Knex"),
+    ("SequelizeMeta", "Sequelize"),
+    ("_prisma_migrations", "Prisma"),
+    ("goose_db_version", "goose"),
+    ("__EFMigrationsHistory", "Entity Framework"),
+    ("refinery_schema_history", "refinery"),
+];
+
+/// Who keeps the record of applied migrations in a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrationRecord {
+    /// Another tool.
+    Foreign(&'static str),
+    /// Nobody.
+    None,
+    /// sqlx.
+    Sqlx,
+}
+
+/// A migration whose text is not the one that was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drift {
+    /// Only line endings or a byte order mark differ.
+    LineEndings(i64),
+    /// Something else differs.
+    Text(i64),
+}
+
+/// Where a database stands against a set of migrations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MigrationStatus {
+    /// Who keeps the record.
+    pub record: MigrationRecord,
+    /// Versions that are to be applied, oldest first.
+    pub pending: Vec<i64>,
+    /// Pending versions that are older than an applied one.
+    pub out_of_order: Vec<i64>,
+    /// Applied versions that the set does not have: the database is newer than the code.
+    pub unknown: Vec<i64>,
+    /// Versions that an earlier tool began and did not end.
+    pub unfinished: Vec<i64>,
+    /// Applied versions whose text has changed since.
+    pub drift: Vec<Drift>,
+    /// The expected structure against the one that is there.
+    pub difference: Difference,
+    /// Names exactly the structure that was looked at.
+    pub fingerprint: String,
+}
+
+impl MigrationStatus {
+    /// Looks at a database; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn look(connection: &mut Connection, set: &MigrationSet) -> Result<Self, DbError> {
+        let record = record(connection)?;
+        let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
+        let structure = Structure::read(connection, &names)?;
+        let mut status = MigrationStatus {
+            record,
+            pending: Vec::new(),
+            out_of_order: Vec::new(),
+            unknown: Vec::new(),
+            unfinished: Vec::new(),
+            drift: Vec::new(),
+            difference: compare(&structure, set.expected()),
+            fingerprint: structure.fingerprint(),
+        };
+        match status.record {
+            MigrationRecord::Foreign(_) => {}
+            MigrationRecord::None => status.pending = set.versions(),
+            MigrationRecord::Sqlx => status.read_record(connection, set)?,
+        }
+        Ok(status)
+    }
+
+    /// Whether the record and the structure are what the set leads to.
+    pub fn is_current(&self) -> bool {
+        let record_is_current = self.record != MigrationRecord::None
+            && self.pending.is_empty()
+            && self.unknown.is_empty()
+            && self.unfinished.is_empty()
+            && !self
+                .drift
+                .iter()
+                .any(|drift| matches!(drift, Drift::Text(_)));
+        record_is_current && self.difference.is_empty()
+    }
+
+    fn read_record(
+        &mut self,
+        connection: &mut Connection,
+        set: &MigrationSet,
+    ) -> Result<(), DbError> {
+        let rows = connection.query(
+            "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version",
+            &[],
+        )?;
+        let mut applied = Vec::new();
+        for row in rows {
+            let [
+                SqlValue::Integer(version),
+                SqlValue::Blob(checksum),
+                success,
+            ] = row.as_slice()
+            else {
+                return Err(DbError::other("the table _sqlx_migrations is not sqlx's"));
+            };
+            if *success != SqlValue::Integer(1) {
+                self.unfinished.push(*version);
+            }
+            match set.iter().find(|migration| migration.version == *version) {
+                None => self.unknown.push(*version),
+                Some(migration) => self.drift.extend(drift(migration, checksum)),
+            }
+            applied.push(*version);
+        }
+        self.pending = set.versions();
+        self.pending.retain(|version| !applied.contains(version));
+        let newest = applied.last().copied().unwrap_or(i64::MIN);
+        self.out_of_order = self
+            .pending
+            .iter()
+            .copied()
+            .filter(|v| *v < newest)
+            .collect();
+        Ok(())
+    }
+}
+
+/// The tool, other than sqlx, that keeps a record in this database.
+///
+/// # Errors
+///
+/// SQLite's reason.
+pub fn foreign_tool(connection: &mut Connection) -> Result<Option<&'static str>, DbError> {
+    Ok(match record(connection)? {
+        MigrationRecord::Foreign(tool) => Some(tool),
+        MigrationRecord::None | MigrationRecord::Sqlx => None,
+    })
+}
+
+/// sqlx's record counts before another's: whoever wrote it last applied these very migrations.
+fn record(connection: &mut Connection) -> Result<MigrationRecord, DbError> {
+    let rows = connection.query("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
+    let has = |table: &str| {
+        rows.iter().any(|row| {
+            matches!(row.as_slice(), [SqlValue::Text(name)] if name.eq_ignore_ascii_case(table))
+        })
+    };
+    if has("_sqlx_migrations") {
+        return Ok(MigrationRecord::Sqlx);
+    }
+    let foreign = FOREIGN_RECORDS.into_iter().find(|(table, _)| has(table));
+    Ok(foreign.map_or(MigrationRecord::None, |(_, tool)| {
+        MigrationRecord::Foreign(tool)
+    }))
+}
+
+fn drift(migration: &Migration, applied: &[u8]) -> Option<Drift> {
+    if *migration.checksum == *applied {
+        return None;
+    }
+    let plain = migration
+        .sql
+        .as_str()
+        .trim_start_matches('\u{feff}')
+        .replace("\r\n", "\n");
+    let with_crlf = plain.replace('\n', "\r\n");
+    let spellings = [
+        format!("\u{feff}{plain}"),
+        format!("\u{feff}{with_crlf}"),
+        with_crlf,
+        plain,
+    ];
+    let same = spellings.into_iter().any(|sql| checksum(sql) == applied);
+    Some(if same {
+        Drift::LineEndings(migration.version)
+    } else {
+        Drift::Text(migration.version)
+    })
+}
+
+fn checksum(sql: String) -> Vec<u8> {
+    let sql = AssertSqlSafe(sql).into_sql_str();
+    Migration::new(0, "".into(), MigrationType::Simple, sql, false)
+        .checksum
+        .into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(setup: &str) -> MigrationStatus {
+        let mut connection = Connection::in_memory().unwrap();
+        MigrationSet::built_in().apply_all(&mut connection).unwrap();
+        connection.execute(setup).unwrap();
+        MigrationStatus::look(&mut connection, MigrationSet::built_in()).unwrap()
+    }
+
+    #[test]
+    fn a_migrated_database_is_current() {
+        assert!(look("").is_current());
+    }
+
+    #[test]
+    fn each_deviation_of_the_record_is_seen() {
+        let newest = *MigrationSet::built_in().versions().last().unwrap();
+        let oldest = MigrationSet::built_in().versions()[0];
+        let delete = |version| format!("DELETE FROM _sqlx_migrations WHERE version = {version}");
+        assert_eq!(look(&delete(newest)).pending, [newest]);
+        assert_eq!(look(&delete(oldest)).out_of_order, [oldest]);
+        let newer = "INSERT INTO _sqlx_migrations VALUES (99999999999999, 'x', 0, 1, x'00', 0)";
+        assert_eq!(look(newer).unknown, [99_999_999_999_999]);
+        let unfinished =
+            format!("UPDATE _sqlx_migrations SET success = 0 WHERE version = {newest}");
+        assert_eq!(look(&unfinished).unfinished, [newest]);
+        let changed =
+            format!("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = {newest}");
+        assert_eq!(look(&changed).drift, [Drift::Text(newest)]);
+    }
+
+    #[test]
+    fn line_endings_are_no_change_of_text() {
+        let migration = MigrationSet::built_in().iter().next().unwrap();
+        let text = migration.sql.as_str();
+        for spelling in [text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
+            let seen = drift(migration, &checksum(spelling));
+            assert_eq!(seen, Some(Drift::LineEndings(migration.version)));
+        }
+    }
+
+    #[test]
+    fn other_tools_are_named() {
+        let mut connection = Connection::in_memory().unwrap();
+        assert_eq!(foreign_tool(&mut connection).unwrap(), None);
+        connection
+            .execute("CREATE TABLE alembic_version (version_num TEXT)")
+            .unwrap();
+        assert_eq!(foreign_tool(&mut connection).unwrap(), Some("Alembic"));
+    }
+}

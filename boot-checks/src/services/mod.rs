@@ -1,0 +1,8 @@
+//! What stage 3 starts: database, migrations, trigger mesh, metrics, governance. Only this layer
+//! knows sqlx.
+
+pub mod db;
+pub mod governance;
+pub mod mesh;
+pub mod metrics;
+pub mod migrations;
