@@ -2,7 +2,10 @@
 //!
 //! The layers, from the ground up, stand in ARCHITECTURE.md; a test holds the modules to them.
 
+pub mod checks;
 pub mod config;
+pub mod context;
 pub mod host;
 pub mod model;
+pub mod playbooks;
 pub mod services;

@@ -148,6 +148,21 @@ pub fn restrict_to_owner(file: &File) -> io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
+/// Gives an open file the owner and the permissions that another has.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let model = std::fs::metadata(from)?;
+    let own = to.metadata()?;
+    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+        std::os::unix::fs::fchown(to, Some(model.uid()), Some(model.gid()))?;
+    }
+    to.set_permissions(model.permissions())
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     rustix::system::uname()

@@ -91,6 +91,15 @@ pub fn restrict_to_owner(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Windows gives a new file the folder's access list.
+///
+/// # Errors
+///
+/// Never.
+pub fn copy_owner_and_mode(_from: &Path, _to: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())

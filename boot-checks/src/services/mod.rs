@@ -1,6 +1,7 @@
 //! What stage 3 starts: database, migrations, trigger mesh, metrics, governance. Only this layer
 //! knows sqlx.
 
+pub mod command;
 pub mod db;
 pub mod governance;
 pub mod mesh;

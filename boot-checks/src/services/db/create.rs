@@ -98,7 +98,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         std::fs::write(folder.path().join(".a.db.creating-1"), "left by a kill").unwrap();
-        create_complete(&path, MigrationSet::built_in()).unwrap();
+        create_complete(&path, &MigrationSet::built_in()).unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|e| e.unwrap().file_name())
@@ -112,7 +112,7 @@ mod tests {
         for name in ["a.db", "a.db-wal", "a.db-journal"] {
             let there = folder.path().join(name);
             std::fs::write(&there, "rows").unwrap();
-            let error = create_complete(&folder.path().join("a.db"), MigrationSet::built_in());
+            let error = create_complete(&folder.path().join("a.db"), &MigrationSet::built_in());
             assert!(error.is_err(), "{name}");
             assert_eq!(std::fs::read_to_string(&there).unwrap(), "rows");
             std::fs::remove_file(&there).unwrap();

@@ -12,6 +12,7 @@ pub use connection::{Access, Connection, Row, Transaction};
 pub use create::create_complete;
 pub use difference::{Difference, compare};
 pub use error::DbError;
+pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 
@@ -20,6 +21,13 @@ pub use structure::{Affinity, Column, Index, Structure, Table};
 pub const LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {
     start: 0x4000_0000,
     length: 512,
+};
+
+/// The lock bytes of the shared-memory index of a write-ahead log
+/// (<https://www.sqlite.org/walformat.html#wal_locks>): the write lock is the first of them.
+pub const SHM_LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {
+    start: 120,
+    length: 8,
 };
 
 /// A name as an SQL identifier.

@@ -1,5 +1,5 @@
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use sqlx::AssertSqlSafe;
 use sqlx::SqlSafeStr as _;
@@ -68,16 +68,16 @@ pub enum MigrationSetError {
 
 impl MigrationSet {
     /// Grace's own.
-    pub fn built_in() -> &'static MigrationSet {
-        static BUILT_IN: LazyLock<MigrationSet> = LazyLock::new(|| {
+    pub fn built_in() -> Arc<MigrationSet> {
+        static BUILT_IN: LazyLock<Arc<MigrationSet>> = LazyLock::new(|| {
             let migrations = EMBEDDED.iter().map(Embedded::to_sqlx).collect();
-            MigrationSet {
+            Arc::new(MigrationSet {
                 migrator: Migrator::with_migrations(migrations),
                 expected: serde_json::from_str(EXPECTED_STRUCTURE)
                     .unwrap_or_else(|error| panic!("the embedded structure: {error}")),
-            }
+            })
         });
-        &BUILT_IN
+        Arc::clone(&BUILT_IN)
     }
 
     /// Those in a folder, in sqlx's form.

@@ -212,7 +212,7 @@ mod tests {
         let mut connection = Connection::in_memory().unwrap();
         MigrationSet::built_in().apply_all(&mut connection).unwrap();
         connection.execute(setup).unwrap();
-        MigrationStatus::look(&mut connection, MigrationSet::built_in()).unwrap()
+        MigrationStatus::look(&mut connection, &MigrationSet::built_in()).unwrap()
     }
 
     #[test]
@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn line_endings_are_no_change_of_text() {
-        let migration = MigrationSet::built_in().iter().next().unwrap();
+        let set = MigrationSet::built_in();
+        let migration = set.iter().next().unwrap();
         let text = migration.sql.as_str();
         for spelling in [text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
             let seen = drift(migration, &checksum(spelling));

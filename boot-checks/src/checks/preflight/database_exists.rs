@@ -1,0 +1,94 @@
+//! Is there a database file?
+//!
+//! It looks at the file system only: opening a missing database would make an empty one, which would
+//! "exist" the next time. `create_database` makes a missing one, but only where there is no sign
+//! that one was there before: a database that has vanished is an incident and no empty start.
+
+use crate::checks::Check;
+use crate::checks::support::{database_name, short};
+use crate::context::Context;
+use crate::model::{CheckResult, Finding, Findings};
+use crate::services::db::{FileSet, MainFile};
+
+/// See the module.
+pub struct DatabaseExists;
+
+impl Check for DatabaseExists {
+    fn title(&self) -> &'static str {
+        "Database exists"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        let Some(files) = cx.files() else {
+            return Ok(Findings::not_applicable("the database is in memory"));
+        };
+        let name = database_name(cx);
+        let sources = format!("{:?}", cx.config.database.source);
+        Ok(match &files.main {
+            MainFile::Missing => Findings::problem(missing(cx, &files, &name)),
+            MainFile::Empty => Findings::problem(empty(cx, &files, &name)),
+            MainFile::NotAFile(kind) => Findings::problem(
+                Finding::new("database_not_a_file", format!("{name} is {kind}"))
+                    .evidence("configured by", sources)
+                    .action("let DATABASE_URL name a database file"),
+            ),
+            MainFile::Unreadable(reason) => Findings::problem(
+                Finding::new(
+                    "database_unreadable",
+                    format!("{name} cannot be read: {reason}"),
+                )
+                .action("check the permissions of the file and of its folders"),
+            ),
+            MainFile::NotADatabase { bytes } => Findings::healthy(format!("{name}, {bytes} bytes")),
+            MainFile::Database(header) => {
+                Findings::healthy(format!("{name}, {} bytes", header.bytes))
+            }
+        })
+    }
+}
+
+fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
+    let left: Vec<String> = files
+        .side_files()
+        .iter()
+        .map(|path| short(cx, path))
+        .collect();
+    if !left.is_empty() {
+        return Finding::new(
+            "database_vanished",
+            format!("{name} is gone, and {} is still there", left.join(" and ")),
+        )
+        .cause("the main file was moved or deleted while rows were still in the side file")
+        .action("put the main file back beside it; do not delete the side file");
+    }
+    if cx.was_seen_before() {
+        return Finding::new(
+            "database_vanished",
+            format!("{name} was there at an earlier boot and is gone"),
+        )
+        .cause("it was moved or deleted, or a disk is not mounted, or DATABASE_URL changed")
+        .action("mount the disk or restore a backup; --allow-create starts with an empty one");
+    }
+    Finding::new("database_missing", format!("{name} does not exist"))
+        .action("boot without --observe to have it created, complete with its tables")
+}
+
+fn empty(cx: &Context, files: &FileSet, name: &str) -> Finding {
+    let finding = Finding::new("database_empty", format!("{name} is an empty file"));
+    if files.side_files().is_empty() {
+        return finding
+            .cause("a program opened a missing database and went away, or a copy failed")
+            .action(format!(
+                "restore a backup; or `mv {name} {name}.empty` and boot again"
+            ));
+    }
+    let left: Vec<String> = files
+        .side_files()
+        .iter()
+        .map(|path| short(cx, path))
+        .collect();
+    finding
+        .evidence("beside it", left.join(", "))
+        .cause("opening it would delete the write-ahead log, which may hold committed rows")
+        .action("copy all of its files away before anything opens it")
+}

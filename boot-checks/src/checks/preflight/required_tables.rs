@@ -1,0 +1,46 @@
+//! Are the tables there that the application cannot do without? `apply_pending_migrations` makes
+//! what was never there.
+
+use crate::checks::Check;
+use crate::checks::support::ask;
+use crate::context::Context;
+use crate::model::{CheckResult, Finding, Findings};
+use crate::services::db::Structure;
+
+/// See the module.
+pub struct RequiredTables;
+
+impl Check for RequiredTables {
+    fn title(&self) -> &'static str {
+        "Required tables are present"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        let names: Vec<&str> = cx
+            .config
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
+        if names.is_empty() {
+            return Ok(Findings::not_applicable(
+                "boot.toml names no required table",
+            ));
+        }
+        ask(cx, |connection| {
+            let structure = Structure::read(connection, &names)?;
+            let missing: Vec<Finding> = names
+                .iter()
+                .filter(|name| structure.table(name).is_none())
+                .map(|name| {
+                    Finding::new("table_missing", format!("table {name} is missing"))
+                        .cause("the database is older than the code, or is another one")
+                        .action("boot without --observe to apply the migrations")
+                })
+                .collect();
+            let mismatches = missing.len();
+            Ok(Findings::from_problems(missing, names.join(", "))
+                .fact("schema_mismatches", mismatches))
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! Does the database's structure match the code?
+//!
+//! The migration record and the structure itself are both looked at: a record can lie, and a
+//! database that the application made itself has none. What another tool migrates is judged by its
+//! structure, and by that tool's own check where `boot.toml` names one.
+
+use crate::checks::Check;
+use crate::checks::support::{ask, cannot_look};
+use crate::config::Migrations;
+use crate::context::Context;
+use crate::model::{CheckResult, Finding, Findings};
+use crate::services::command;
+use crate::services::migrations::{Drift, MigrationRecord, MigrationStatus};
+
+/// See the module.
+pub struct SchemaVersion;
+
+impl Check for SchemaVersion {
+    fn title(&self) -> &'static str {
+        "Schema matches the code"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        match &cx.config.migrations {
+            Migrations::None => Ok(Findings::not_applicable("boot.toml names no migrations")),
+            Migrations::External { check: None, .. } => Ok(Findings::not_applicable(
+                "boot.toml names no `check` for its migrations",
+            )),
+            Migrations::External {
+                check: Some(argv),
+                timeout,
+                ..
+            } => {
+                let environment = cx.environment().map_err(cannot_look)?;
+                let done = command::run(argv, &cx.config.root, &environment, *timeout)
+                    .map_err(cannot_look)?;
+                Ok(if done.succeeded() {
+                    Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
+                } else {
+                    Findings::problem(external_problem(argv, &done)).fact("schema_mismatches", 1)
+                })
+            }
+            Migrations::BuiltIn | Migrations::Folder(_) => own(cx),
+        }
+    }
+}
+
+fn external_problem(argv: &[String], done: &command::Done) -> Finding {
+    Finding::new(
+        "schema_outdated",
+        format!("`{}` failed: {}", argv.join(" "), done.status),
+    )
+    .evidence("output", &done.tail)
+    .action("boot without --observe to run the configured migration command")
+}
+
+fn own(cx: &Context) -> CheckResult {
+    let Some(set) = cx.migrations().map_err(cannot_look)? else {
+        return Ok(Findings::not_applicable("there are no migrations"));
+    };
+    ask(cx, |connection| {
+        let status = MigrationStatus::look(connection, &set)?;
+        let mut findings = judge(&status).fact("schema_mismatches", status.difference.len());
+        findings.notes.extend(status.difference.notes.clone());
+        Ok(findings)
+    })
+}
+
+fn judge(status: &MigrationStatus) -> Findings {
+    if !status.difference.refusals.is_empty() {
+        return Findings::problem(not_additive(status));
+    }
+    if let MigrationRecord::Foreign(tool) = status.record {
+        if status.difference.is_empty() {
+            return Findings::healthy(format!("{tool} migrates this database; its structure fits"));
+        }
+        let action = format!("name {tool}'s command under [migrations] in boot.toml, or run it");
+        return Findings::problem(outdated(status, &format!("{tool} migrates it")).action(action));
+    }
+    if let Some(finding) = record_problem(status) {
+        return Findings::problem(finding);
+    }
+    if status.record == MigrationRecord::None {
+        return Findings::problem(outdated(status, "it has no migration record"));
+    }
+    if !status.difference.is_empty() {
+        let finding = outdated(status, "its record says that nothing is pending");
+        return Findings::problem(if status.pending.is_empty() {
+            finding
+                .cause("it was there when the migrations ran, and somebody dropped it")
+                .action("restore a backup: adding it again would hide that its rows are gone")
+        } else {
+            finding
+        });
+    }
+    if !status.pending.is_empty() {
+        return Findings::problem(outdated(status, "migrations are pending"));
+    }
+    let mut findings = Findings::healthy("up to date");
+    for drift in &status.drift {
+        let (Drift::LineEndings(version) | Drift::Text(version)) = drift;
+        findings = findings.note(format!(
+            "migration {version} differs in its line endings only"
+        ));
+    }
+    findings
+}
+
+fn record_problem(status: &MigrationStatus) -> Option<Finding> {
+    let list = |versions: &[i64]| {
+        versions
+            .iter()
+            .map(i64::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    if !status.unknown.is_empty() {
+        return Some(
+            Finding::new("database_newer", "the database is newer than the code")
+                .evidence("applied and not known here", list(&status.unknown))
+                .action("deploy the code that belongs to this database"),
+        );
+    }
+    if !status.unfinished.is_empty() {
+        return Some(
+            Finding::new(
+                "migration_unfinished",
+                "a migration was begun and never finished",
+            )
+            .evidence("versions", list(&status.unfinished))
+            .action("compare its effects by hand, then mark it as applied or take it back"),
+        );
+    }
+    if !status.out_of_order.is_empty() {
+        return Some(
+            Finding::new(
+                "migrations_out_of_order",
+                "a pending migration is older than an applied one",
+            )
+            .evidence("pending", list(&status.out_of_order))
+            .cause("two branches added migrations and were merged")
+            .action("give the pending migration a version of its own that comes last"),
+        );
+    }
+    let changed = status.drift.iter().find_map(|drift| match drift {
+        Drift::Text(version) => Some(*version),
+        Drift::LineEndings(_) => None,
+    })?;
+    Some(
+        Finding::new(
+            "migration_drift",
+            format!("migration {changed} was edited after it was applied"),
+        )
+        .action("restore its text, and put the edit into a new migration"),
+    )
+}
+
+fn outdated(status: &MigrationStatus, why: &str) -> Finding {
+    let missing: Vec<&str> = status
+        .difference
+        .additions
+        .iter()
+        .map(|addition| addition.object.as_str())
+        .collect();
+    let message = match missing.len() {
+        0 => format!("the schema is not up to date: {why}"),
+        _ => format!("the schema lacks {}: {why}", missing.join(", ")),
+    };
+    let mut finding = Finding::new("schema_outdated", message)
+        .action("boot without --observe to apply the migrations");
+    if !status.pending.is_empty() && status.record == MigrationRecord::Sqlx {
+        let versions: Vec<String> = status.pending.iter().map(i64::to_string).collect();
+        finding = finding.evidence("pending", versions.join(", "));
+    }
+    match missing.first() {
+        Some(object) if object.starts_with("column verification_events.") => {
+            finding.pattern("verification_events_schema_mismatch")
+        }
+        Some(object) if object.starts_with("column playbooks.") => {
+            finding.pattern("playbook_missing_risk_fields")
+        }
+        _ => finding,
+    }
+}
+
+/// The difference table of what only a person can resolve.
+fn not_additive(status: &MigrationStatus) -> Finding {
+    let objects: Vec<&str> = status
+        .difference
+        .refusals
+        .iter()
+        .map(|refusal| refusal.object.as_str())
+        .collect();
+    let message = format!(
+        "the schema differs in what cannot be added: {}",
+        objects.join(", ")
+    );
+    let mut finding = Finding::new("schema_not_additive", message)
+        .action("write a migration that carries the rows over; the gate only ever adds");
+    for refusal in &status.difference.refusals {
+        let seen = format!(
+            "found {}, expected {}: {}",
+            if refusal.found.is_empty() {
+                "no type"
+            } else {
+                &refusal.found
+            },
+            refusal.expected.trim(),
+            refusal.reason
+        );
+        finding = finding.evidence(refusal.object.clone(), seen);
+    }
+    for addition in &status.difference.additions {
+        finding = finding.evidence(addition.object.clone(), "missing, could be added");
+    }
+    finding
+}

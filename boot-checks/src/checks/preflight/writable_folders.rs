@@ -1,0 +1,62 @@
+//! Are the folders there that the application writes to, and may it? `create_folders` makes missing
+//! ones.
+
+use crate::checks::Check;
+use crate::checks::support::short;
+use crate::context::Context;
+use crate::host;
+use crate::model::{CheckResult, Finding, Findings};
+
+/// See the module.
+pub struct WritableFolders;
+
+impl Check for WritableFolders {
+    fn title(&self) -> &'static str {
+        "Folders are writable"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        let folders = &cx.config.writable_folders;
+        if folders.is_empty() {
+            return Ok(Findings::not_applicable(
+                "boot.toml names no writable folder",
+            ));
+        }
+        let problems = folders
+            .iter()
+            .filter_map(|folder| judge(folder, &short(cx, folder)))
+            .collect();
+        let names: Vec<String> = folders.iter().map(|folder| short(cx, folder)).collect();
+        Ok(Findings::from_problems(problems, names.join(", ")))
+    }
+}
+
+fn judge(folder: &std::path::Path, name: &str) -> Option<Finding> {
+    match std::fs::metadata(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Finding::new(
+            "folder_missing",
+            format!("folder {name} does not exist"),
+        )),
+        Err(error) => Some(
+            Finding::new(
+                "folder_unreadable",
+                format!("folder {name} cannot be looked at: {error}"),
+            )
+            .action("check the permissions of the folders above it"),
+        ),
+        Ok(metadata) if !metadata.is_dir() => Some(
+            Finding::new(
+                "folder_is_a_file",
+                format!("{name} is a file and should be a folder"),
+            )
+            .action("move the file away"),
+        ),
+        Ok(_) => host::can_write_folder(folder).err().map(|error| {
+            Finding::new(
+                "folder_not_writable",
+                format!("folder {name} cannot be written: {error}"),
+            )
+            .action("check its owner and permissions, and that its file system is not read-only")
+        }),
+    }
+}

@@ -1,0 +1,90 @@
+//! Are the columns there that the application reads? `apply_pending_migrations` adds them.
+
+use crate::checks::Check;
+use crate::checks::support::ask;
+use crate::config::{RequiredColumn, RequiredTable};
+use crate::context::Context;
+use crate::model::{CheckResult, Finding, Findings};
+use crate::services::db::{Affinity, Structure, Table};
+
+/// See the module.
+pub struct RequiredColumns;
+
+impl Check for RequiredColumns {
+    fn title(&self) -> &'static str {
+        "Required columns are present"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        columns(cx, &cx.config.tables, None)
+    }
+}
+
+/// Looks for the columns of these tables.
+pub(super) fn columns(
+    cx: &Context,
+    tables: &[RequiredTable],
+    pattern: Option<&'static str>,
+) -> CheckResult {
+    let count: usize = tables.iter().map(|table| table.columns.len()).sum();
+    if count == 0 {
+        return Ok(Findings::not_applicable(
+            "boot.toml names no required column",
+        ));
+    }
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    ask(cx, |connection| {
+        let structure = Structure::read(connection, &names)?;
+        let mut problems = Vec::new();
+        for table in tables {
+            match structure.table(&table.name) {
+                None => problems.push(missing_table(&table.name)),
+                Some(there) => problems.extend(judge_table(table, there)),
+            }
+        }
+        if let Some(pattern) = pattern {
+            problems = problems
+                .into_iter()
+                .map(|finding| finding.pattern(pattern))
+                .collect();
+        }
+        let mismatches = problems.len();
+        Ok(
+            Findings::from_problems(problems, format!("{count} columns"))
+                .fact("schema_mismatches", mismatches),
+        )
+    })
+}
+
+fn missing_table(name: &str) -> Finding {
+    Finding::new("table_missing", format!("table {name} is missing"))
+}
+
+fn judge_table(wanted: &RequiredTable, there: &Table) -> Vec<Finding> {
+    wanted
+        .columns
+        .iter()
+        .filter_map(|column| judge(&wanted.name, column, there))
+        .collect()
+}
+
+fn judge(table: &str, wanted: &RequiredColumn, there: &Table) -> Option<Finding> {
+    let Some(found) = there.column(&wanted.name) else {
+        let message = format!("column {table}.{} is missing", wanted.name);
+        return Some(
+            Finding::new("column_missing", message)
+                .cause("the database is older than the code")
+                .action("boot without --observe to apply the migrations"),
+        );
+    };
+    let declared = wanted.declared_type.as_ref()?;
+    (Affinity::of(declared) != Affinity::of(&found.declared_type)).then(|| {
+        let message = format!(
+            "column {table}.{} is {}, expected {declared}",
+            wanted.name, found.declared_type
+        );
+        Finding::new("column_type", message)
+            .cause("the type has another affinity: values are stored differently")
+            .action("write a migration that carries the values over")
+    })
+}

@@ -1,0 +1,92 @@
+//! How what the services say becomes a finding. The same error is the same finding in every check.
+
+use crate::context::Context;
+use crate::model::{CheckError, CheckResult, Finding, Findings};
+use crate::services::db::DbError;
+
+/// The finding that a database error amounts to.
+pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
+    let name = database_name(cx);
+    let finding = match error {
+        DbError::Locked { .. } => {
+            let holder = cx
+                .last_lock_holder()
+                .unwrap_or_else(|| "another process".to_owned());
+            Finding::new("database_locked", format!("{name} is locked by {holder}"))
+                .cause("a transaction is open there; a lock is never a sign of damage")
+                .action(
+                    "end that transaction or process, then boot again; --lock-timeout waits longer",
+                )
+                .pattern("database_locked")
+        }
+        DbError::Corrupt { .. } => Finding::new("database_corrupt", format!("{name} is damaged"))
+            .cause("its pages contradict each other")
+            .action("keep every file of it and restore a backup beside it")
+            .pattern("database_corrupt"),
+        DbError::NotADatabase => Finding::new(
+            "not_a_database",
+            format!("{name} is not an SQLite database"),
+        )
+        .action("check that DATABASE_URL names the right file")
+        .pattern("database_corrupt"),
+        DbError::CannotOpen { .. } => {
+            Finding::new("database_cannot_open", format!("{name} cannot be opened"))
+                .action("check the permissions of the file and of its folder")
+        }
+        DbError::ReadOnly { .. } => {
+            Finding::new("database_read_only", format!("{name} cannot be written"))
+                .action("check the owner and the permissions of the file and of its folder")
+        }
+        DbError::Full => Finding::new("disk_full", format!("no room left to write {name}"))
+            .action("free space on that file system, then boot again")
+            .pattern("disk_full"),
+        DbError::Io { .. } => Finding::new(
+            "database_io",
+            format!("the system cannot read or write {name}"),
+        )
+        .action("look at the kernel's log and at the health of that disk"),
+        DbError::Other { .. } => {
+            Finding::new("database_error", format!("{name} cannot answer: {error}"))
+        }
+    };
+    finding.evidence("sqlite", error)
+}
+
+/// Runs a question against the database; an error is the one finding.
+pub(super) fn ask(
+    cx: &Context,
+    question: impl FnMut(&mut crate::services::db::Connection) -> Result<Findings, DbError>,
+) -> CheckResult {
+    if cx.database_path().is_none() {
+        return Ok(Findings::not_applicable("the database is in memory"));
+    }
+    match cx.look(question) {
+        Ok(findings) => Ok(findings),
+        Err(error) => Ok(Findings::problem(database_finding(cx, &error))),
+    }
+}
+
+/// The database as a person would name it.
+pub(super) fn database_name(cx: &Context) -> String {
+    match cx.database_path() {
+        Some(path) => path
+            .strip_prefix(&cx.config.root)
+            .unwrap_or(path)
+            .display()
+            .to_string(),
+        None => cx.config.database.value.display.clone(),
+    }
+}
+
+/// A path as a person would name it.
+pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
+    path.strip_prefix(&cx.config.root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// The check could not look, for this reason.
+pub(super) fn cannot_look(error: impl std::fmt::Display) -> CheckError {
+    CheckError::new(error.to_string())
+}

@@ -1,0 +1,350 @@
+//! What a check or a playbook is given: the configuration, the machine, and the services.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::{BootConfig, ConfigError, Environment, Migrations};
+use crate::host::encoding::OutputEncoding;
+use crate::host::{self, Host, LockHolder};
+use crate::model::{Mode, PlaybookMeta};
+use crate::services::db::{self, Access, Connection, DbError, FileSet};
+use crate::services::mesh::TriggerMesh;
+use crate::services::metrics::MetricsCollector;
+use crate::services::migrations::{MigrationSet, MigrationSetError};
+
+/// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
+const STATEMENT_WAIT: Duration = Duration::from_millis(100);
+
+/// How long to sleep between two looks at a locked database.
+const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
+
+/// A copy for looking is only made up to here: beyond, it would take longer than a person waits.
+const OBSERVED_COPY_BYTES_MAX: u64 = 4 << 30;
+
+/// What a boot works with.
+pub struct Context {
+    /// The application.
+    pub config: BootConfig,
+    /// The machine.
+    pub host: Host,
+    /// Whether this run may change anything.
+    pub mode: Mode,
+    /// Whether a database that vanished may be made anew.
+    pub allow_create: bool,
+    /// Playbooks that the application's registry lists.
+    pub registry: Vec<PlaybookMeta>,
+    /// The trigger mesh, once stage 3 has started it.
+    pub mesh: OnceLock<TriggerMesh>,
+    /// The metrics collector, once stage 3 has started it.
+    pub metrics: OnceLock<MetricsCollector>,
+    lock_budget: Duration,
+    lock_deadline: OnceLock<Instant>,
+    lock_holder: Mutex<Option<String>>,
+    on_wait: Box<dyn Fn(&str) + Send + Sync>,
+    migrations: OnceLock<Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>>>,
+    connection: Mutex<Option<Look>>,
+    environment: Mutex<Option<Arc<Environment>>>,
+}
+
+struct Look {
+    connection: Connection,
+    _copy: Option<tempfile::TempDir>,
+}
+
+impl Context {
+    /// `lock_budget` is how long the whole boot waits for locks on the database; `on_wait` is told
+    /// what is waited for.
+    pub fn new(
+        config: BootConfig,
+        host: Host,
+        mode: Mode,
+        registry: Vec<PlaybookMeta>,
+        lock_budget: Duration,
+        on_wait: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Context {
+        Context {
+            config,
+            host,
+            mode,
+            allow_create: false,
+            registry,
+            mesh: OnceLock::new(),
+            metrics: OnceLock::new(),
+            lock_budget,
+            lock_deadline: OnceLock::new(),
+            lock_holder: Mutex::new(None),
+            on_wait: Box::new(on_wait),
+            migrations: OnceLock::new(),
+            connection: Mutex::new(None),
+            environment: Mutex::new(None),
+        }
+    }
+
+    /// The folder of the gate's own state.
+    pub fn state_folder(&self) -> PathBuf {
+        self.config.root.join("var/boot")
+    }
+
+    /// The database's main file; none for a database in memory.
+    pub fn database_path(&self) -> Option<&Path> {
+        self.config.database.value.path.as_deref()
+    }
+
+    /// The migrations that the gate itself applies; none where another tool does or nobody.
+    ///
+    /// # Errors
+    ///
+    /// When the folder of migrations cannot be used.
+    pub fn migrations(&self) -> Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>> {
+        self.migrations
+            .get_or_init(|| match &self.config.migrations {
+                Migrations::BuiltIn => Ok(Some(MigrationSet::built_in())),
+                Migrations::Folder(folder) => MigrationSet::from_folder(folder)
+                    .map(|set| Some(Arc::new(set)))
+                    .map_err(Arc::new),
+                Migrations::External { .. } | Migrations::None => Ok(None),
+            })
+            .clone()
+    }
+
+    /// Whether the application's own database holds the registry of playbooks. Otherwise the gate's
+    /// store does.
+    pub fn registry_is_in_database(&self) -> bool {
+        let wanted = ["name", "risk_level", "autonomy_tier"];
+        self.config.tables.iter().any(|table| {
+            table.name == "playbooks"
+                && wanted
+                    .iter()
+                    .all(|name| table.columns.iter().any(|column| column.name == *name))
+        })
+    }
+
+    /// The file of the registry, where the database does not hold it.
+    pub fn registry_file(&self) -> PathBuf {
+        self.state_folder().join("playbooks.json")
+    }
+
+    /// The file that remembers which database earlier boots saw.
+    pub fn seen_file(&self) -> PathBuf {
+        self.state_folder().join("database_seen")
+    }
+
+    /// Whether an earlier boot saw a database at this very path.
+    pub fn was_seen_before(&self) -> bool {
+        let seen = std::fs::read_to_string(self.seen_file()).unwrap_or_default();
+        let path = self.database_path().map(|path| path.display().to_string());
+        !self.allow_create && path.is_some_and(|path| seen.lines().any(|line| line == path))
+    }
+
+    /// The file of the monitor's schedules.
+    pub fn schedule_file(&self) -> PathBuf {
+        self.state_folder().join("schedule.json")
+    }
+
+    /// What the application will find in its environment; read anew after [`Context::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// When `.env` cannot be read.
+    pub fn environment(&self) -> Result<Arc<Environment>, ConfigError> {
+        let mut slot = self
+            .environment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = slot.as_ref() {
+            return Ok(Arc::clone(environment));
+        }
+        let read = Environment::read(&self.host.variables, &self.config.env_file)?;
+        Ok(Arc::clone(slot.insert(Arc::new(read))))
+    }
+
+    /// The encoding of the application's output, as its environment decides it.
+    ///
+    /// # Errors
+    ///
+    /// When `.env` cannot be read.
+    pub fn output_encoding(&self) -> Result<OutputEncoding, ConfigError> {
+        let environment = self.environment()?;
+        let variable = |name: &str| environment.get(name).map(|found| found.value.clone());
+        Ok(OutputEncoding::of(variable, host::console_code_page()))
+    }
+
+    /// Forgets everything that was read, so that the next look is a fresh one.
+    pub fn refresh(&self) {
+        self.forget_connection();
+        self.environment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+
+    /// The database's files as they are now. Closes the connection first: closing a descriptor of an
+    /// open database would drop its locks.
+    pub fn files(&self) -> Option<FileSet> {
+        self.forget_connection();
+        self.database_path().map(FileSet::look)
+    }
+
+    /// Closes the connection, so that the next look is a fresh one.
+    pub fn forget_connection(&self) {
+        if let Some(look) = self.lock_connection().take() {
+            look.connection.close();
+        }
+    }
+
+    /// Looks at the database, waiting for locks as long as the boot's budget lasts.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason. A lock is an error only when the budget is used up.
+    pub fn look<T>(
+        &self,
+        mut question: impl FnMut(&mut Connection) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        loop {
+            match self.look_once(&mut question) {
+                Err(error) if error.is_locked() => self.wait_for_lock(error)?,
+                other => return other,
+            }
+        }
+    }
+
+    /// Who held the lock that was last waited for.
+    pub fn last_lock_holder(&self) -> Option<String> {
+        self.lock_holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits once for a lock on the database.
+    ///
+    /// # Errors
+    ///
+    /// The error that was given, when the budget is used up.
+    pub fn wait_for_lock(&self, error: DbError) -> Result<(), DbError> {
+        self.forget_connection();
+        let first = self.lock_deadline.get().is_none();
+        let deadline = *self
+            .lock_deadline
+            .get_or_init(|| Instant::now() + self.lock_budget);
+        let holder = self.holder();
+        if first {
+            (self.on_wait)(&format!("the database is locked by {holder}"));
+        }
+        *self
+            .lock_holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(holder);
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        std::thread::sleep(LOCK_BACK_OFF);
+        Ok(())
+    }
+
+    fn holder(&self) -> String {
+        let Some(path) = self.database_path() else {
+            return "this process".to_owned();
+        };
+        let shm = db::SHM_LOCK_BYTES;
+        let on_main = host::lock_holder(path, db::LOCK_BYTES).ok().flatten();
+        let holder = on_main.or_else(|| {
+            host::lock_holder(&db::side_file(path, "-shm"), shm)
+                .ok()
+                .flatten()
+        });
+        match holder {
+            Some(LockHolder::Process { pid, description }) => format!("pid {pid} ({description})"),
+            Some(LockHolder::OutOfSight) => "a live process out of sight (another container or \
+                 machine)"
+                .to_owned(),
+            None => "a process that has let go since".to_owned(),
+        }
+    }
+
+    fn look_once<T>(
+        &self,
+        question: &mut impl FnMut(&mut Connection) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let mut slot = self.lock_connection();
+        let look = match slot.take() {
+            Some(look) => slot.insert(look),
+            None => slot.insert(self.open_for_looking()?),
+        };
+        question(&mut look.connection)
+    }
+
+    fn open_for_looking(&self) -> Result<Look, DbError> {
+        let path = self
+            .database_path()
+            .ok_or_else(|| DbError::other("the database is in memory"))?;
+        let files = FileSet::look(path);
+        if !files.reading_may_write() {
+            let connection = Connection::open(path, Access::ReadOnly, STATEMENT_WAIT)?;
+            return Ok(Look {
+                connection,
+                _copy: None,
+            });
+        }
+        if self.mode == Mode::Heal {
+            let connection = Connection::open(path, Access::ReadWrite, STATEMENT_WAIT)?;
+            return Ok(Look {
+                connection,
+                _copy: None,
+            });
+        }
+        let copy = copy_for_looking(&files)?;
+        let name = path.file_name().unwrap_or_default();
+        let connection =
+            Connection::open(&copy.path().join(name), Access::ReadWrite, STATEMENT_WAIT)?;
+        Ok(Look {
+            connection,
+            _copy: Some(copy),
+        })
+    }
+
+    /// A check that panicked has not harmed the slot: it holds a whole connection or none.
+    fn lock_connection(&self) -> MutexGuard<'_, Option<Look>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
+/// leaves every byte as it is.
+fn copy_for_looking(files: &FileSet) -> Result<tempfile::TempDir, DbError> {
+    let io = |error: std::io::Error| DbError::other(format!("copying for observation: {error}"));
+    let mut sources = vec![files.path.clone()];
+    sources.extend(
+        files
+            .side_files()
+            .into_iter()
+            .filter(|path| !path.ends_with("-shm")),
+    );
+    let stamps = || -> std::io::Result<Vec<_>> {
+        sources
+            .iter()
+            .map(|path| std::fs::metadata(path).and_then(|m| Ok((m.len(), m.modified()?))))
+            .collect()
+    };
+    let before = stamps().map_err(io)?;
+    if before.iter().map(|(bytes, _)| bytes).sum::<u64>() > OBSERVED_COPY_BYTES_MAX {
+        return Err(DbError::other(
+            "the database is too large to observe without touching it",
+        ));
+    }
+    let folder = tempfile::tempdir().map_err(io)?;
+    for source in &sources {
+        let name = source.file_name().unwrap_or_default();
+        std::fs::copy(source, folder.path().join(name)).map_err(io)?;
+    }
+    if stamps().map_err(io)? != before {
+        return Err(DbError::other(
+            "the database was being written while it was observed",
+        ));
+    }
+    Ok(folder)
+}

@@ -1,0 +1,17 @@
+//! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
+//! which anything is written.
+
+mod door;
+mod healing;
+mod journal;
+mod recorder;
+mod run;
+mod selection;
+mod session;
+
+pub use door::Door;
+pub use journal::{Journal, JournalEntry};
+pub use recorder::{Recorder, Sink};
+pub use run::{BootOptions, boot, refuse};
+pub use selection::{Selection, SelectionError};
+pub use session::Session;

@@ -1,0 +1,71 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::redact::Redactor;
+use crate::model::{BootReport, Ending, Event, Start};
+
+/// Takes the events of a boot as they happen. The whole report comes with the last one.
+pub trait Sink: Send {
+    /// One more event; secrets are out of it already.
+    fn event(&mut self, event: &Event, report: &BootReport);
+}
+
+/// The event stream of one boot: every event passes the redactor once and then reaches every sink.
+/// The last event is [`Event::BootFinished`], exactly once, whoever ends the boot.
+pub struct Recorder {
+    state: Mutex<State>,
+}
+
+struct State {
+    redactor: Redactor,
+    started: Instant,
+    report: BootReport,
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+impl Recorder {
+    /// Begins the stream.
+    pub fn begin(start: Start, redactor: Redactor, sinks: Vec<Box<dyn Sink>>) -> Recorder {
+        let event = redactor.event(Event::BootStarted(start));
+        let Event::BootStarted(start) = &event else { unreachable!("the redactor keeps the kind") };
+        let report = BootReport::new(start.clone());
+        let mut state = State { redactor, started: Instant::now(), report, sinks };
+        state.deliver(&event);
+        Recorder { state: Mutex::new(state) }
+    }
+
+    /// Adds an event, unless the boot has ended.
+    pub fn record(&self, event: Event) {
+        self.lock().add(event);
+    }
+
+    /// Ends the stream, unless it has ended, and answers the whole report.
+    pub fn finish(&self, ending: Ending) -> BootReport {
+        let mut state = self.lock();
+        let duration = state.started.elapsed();
+        state.add(Event::BootFinished { ending, duration });
+        state.report.clone()
+    }
+
+    /// A sink that panicked must not keep the ending from being recorded.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn add(&mut self, event: Event) {
+        if self.report.ending.is_some() {
+            return;
+        }
+        let event = self.redactor.event(event);
+        self.report.apply(&event);
+        self.deliver(&event);
+    }
+
+    fn deliver(&mut self, event: &Event) {
+        for sink in &mut self.sinks {
+            sink.event(event, &self.report);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{Door, Recorder, Selection, healing};
+use crate::context::Context;
+use crate::model::{
+    CheckError, CheckResult, Ending, Event, Findings, OnFailure, StageId, StepId, StepOutcome,
+    StepReport,
+};
+use crate::plan::{self, Step};
+
+/// One boot. Each stage is run once, when it is first asked for, after all stages before it; whoever
+/// asks again gets what was seen then. So the outcome is the same for any order and any number of
+/// threads.
+pub struct Session {
+    cx: Arc<Context>,
+    door: Door,
+    recorder: Arc<Recorder>,
+    selection: Selection,
+    fail_fast: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    steps: BTreeMap<StepId, StepReport>,
+    stages_run: usize,
+    root_cause: Option<StepId>,
+    stopped: bool,
+}
+
+impl Session {
+    /// A session that has looked at nothing yet.
+    pub fn new(
+        cx: Arc<Context>,
+        door: Door,
+        recorder: Arc<Recorder>,
+        selection: Selection,
+        fail_fast: bool,
+    ) -> Session {
+        Session { cx, door, recorder, selection, fail_fast, state: Mutex::default() }
+    }
+
+    /// How this step ended; runs what has to be run first.
+    pub fn outcome(&self, id: StepId) -> StepReport {
+        let mut state = self.lock();
+        while state.stages_run < id.stage.number() {
+            let stage = &plan::STAGES[state.stages_run];
+            self.run_stage(stage, &mut state);
+            state.stages_run += 1;
+        }
+        let known = state.steps.get(&id).cloned();
+        known.unwrap_or_else(|| {
+            let step = plan::step(id);
+            let on_failure = step.map_or(OnFailure::Abort, |step| step.on_failure);
+            let error = CheckError::new(format!("{id} is no step of the plan"));
+            bare(id, on_failure, StepOutcome::Errored { error })
+        })
+    }
+
+    /// How the session came to its end so far.
+    pub fn ending(&self) -> Ending {
+        match self.lock().root_cause {
+            Some(by) => Ending::Aborted { by },
+            None => Ending::Completed,
+        }
+    }
+
+    fn run_stage(&self, stage: &plan::Stage, state: &mut State) {
+        self.recorder.record(Event::StageStarted(stage.id));
+        let blocked_before = state.root_cause;
+        for step in stage.steps {
+            let id = StepId { stage: stage.id, name: step.name };
+            let report = self.run_or_skip(id, step, state, blocked_before);
+            if report.blocks() && state.root_cause.is_none() {
+                state.root_cause = Some(id);
+            }
+            if self.fail_fast && (report.blocks() || !report.problems().is_empty()) {
+                state.stopped = true;
+            }
+            self.recorder.record(Event::StepFinished(report.clone()));
+            state.steps.insert(id, report);
+        }
+        self.recorder.record(Event::StageFinished(stage.id));
+    }
+
+    /// Within a stage the steps go on after a failure, so that a person sees all of what is wrong at
+    /// once; but what needs the database is not run where the database is what failed.
+    fn run_or_skip(
+        &self,
+        id: StepId,
+        step: &Step,
+        state: &State,
+        blocked_before: Option<StepId>,
+    ) -> StepReport {
+        if let Some(reason) = self.selection.reason_to_skip(id) {
+            return bare(id, step.on_failure, StepOutcome::Skipped { reason });
+        }
+        let blocked_by = blocked_before.or_else(|| blocked_within(id, step, state));
+        if let Some(blocked_by) = blocked_by {
+            return bare(id, step.on_failure, StepOutcome::NotRun { blocked_by });
+        }
+        if state.stopped {
+            let reason = "stopped at the first problem by --fail-fast".to_owned();
+            return bare(id, step.on_failure, StepOutcome::Skipped { reason });
+        }
+        self.recorder.record(Event::StepStarted(id));
+        let started = Instant::now();
+        let mut report = self.run_step(id, step);
+        report.duration = started.elapsed();
+        report
+    }
+
+    fn run_step(&self, id: StepId, step: &Step) -> StepReport {
+        let first = match look(step, &self.cx) {
+            Ok(findings) => findings,
+            Err(error) => return bare(id, step.on_failure, StepOutcome::Errored { error }),
+        };
+        if let Some(reason) = first.not_applicable {
+            return bare(id, step.on_failure, StepOutcome::Skipped { reason });
+        }
+        if first.is_healthy() {
+            return finished(id, step.on_failure, StepOutcome::Passed, first);
+        }
+        let healed = healing::heal(&self.cx, &self.door, &self.recorder, id, step, &first);
+        let problems = first.problems.clone();
+        match healed {
+            healing::Healed::Verified { repairs, now } => {
+                finished(id, step.on_failure, StepOutcome::Fixed { problems, repairs }, now)
+            }
+            healing::Healed::Not { repairs, problems, notes } => {
+                let mut findings = first;
+                findings.notes.extend(notes);
+                let outcome = match step.on_failure {
+                    OnFailure::Abort => StepOutcome::Failed { problems, repairs },
+                    OnFailure::Warn | OnFailure::Continue => StepOutcome::Warned { problems, repairs },
+                };
+                finished(id, step.on_failure, outcome, findings)
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks once. A check that panics could not look.
+pub(super) fn look(step: &Step, cx: &Context) -> CheckResult {
+    catch_unwind(AssertUnwindSafe(|| step.check.run(cx)))
+        .unwrap_or_else(|panic| Err(CheckError::new(format!("the check panicked: {}", words(&*panic)))))
+}
+
+/// What a panic said.
+pub(super) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+/// In the first stage each step about the database needs the one before; elsewhere they stand alone.
+fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
+    let is_about_database = |name: &str| {
+        matches!(name, "database_exists" | "database_readable" | "required_tables" | "schema_version")
+    };
+    if id.stage != StageId::Preflight || !is_about_database(step.name) {
+        return None;
+    }
+    state
+        .steps
+        .values()
+        .find(|report| {
+            let about_database = is_about_database(report.id.name) || report.id.name == "disk_space";
+            report.id.stage == id.stage && about_database && report.blocks()
+        })
+        .map(|report| report.id)
+}
+
+fn bare(id: StepId, on_failure: OnFailure, outcome: StepOutcome) -> StepReport {
+    finished(id, on_failure, outcome, Findings::default())
+}
+
+fn finished(
+    id: StepId,
+    on_failure: OnFailure,
+    outcome: StepOutcome,
+    findings: Findings,
+) -> StepReport {
+    StepReport {
+        id,
+        on_failure,
+        outcome,
+        observed: findings.observed,
+        notes: findings.notes,
+        facts: findings.facts,
+        duration: std::time::Duration::ZERO,
+    }
+}

@@ -1,0 +1,201 @@
+//! THE table: eight stages, their steps, what a problem in each means, and which playbook may heal
+//! it. The order is the order of execution. Every stage needs all steps before it that abort.
+
+use crate::checks::{
+    Check, autonomy, codec, core_services, monitor, preflight, schema_secrets, smoke,
+    startup_playbooks,
+};
+use crate::model::{OnFailure, PlannedStage, PlannedStep, StageId, StepId};
+use crate::playbooks;
+
+/// One row of the table.
+pub struct Step {
+    /// Its name within the stage; the stem of its check's file.
+    pub name: &'static str,
+    /// What a problem means.
+    pub on_failure: OnFailure,
+    /// Looks.
+    pub check: &'static dyn Check,
+    /// May heal it.
+    pub playbook: Option<&'static str>,
+}
+
+/// The steps of one stage.
+pub struct Stage {
+    /// Which.
+    pub id: StageId,
+    /// In order.
+    pub steps: &'static [Step],
+}
+
+const fn abort(name: &'static str, check: &'static dyn Check) -> Step {
+    Step { name, on_failure: OnFailure::Abort, check, playbook: None }
+}
+
+const fn warn(name: &'static str, check: &'static dyn Check) -> Step {
+    Step { name, on_failure: OnFailure::Warn, check, playbook: None }
+}
+
+const fn go_on(name: &'static str, check: &'static dyn Check) -> Step {
+    Step { name, on_failure: OnFailure::Continue, check, playbook: None }
+}
+
+const fn healed_by(step: Step, playbook: &'static str) -> Step {
+    Step { playbook: Some(playbook), ..step }
+}
+
+/// All stages, in order.
+pub static STAGES: [Stage; 8] = [
+    Stage { id: StageId::Preflight, steps: PREFLIGHT },
+    Stage { id: StageId::SchemaSecrets, steps: SCHEMA_SECRETS },
+    Stage { id: StageId::CoreServices, steps: CORE_SERVICES },
+    Stage { id: StageId::StartupPlaybooks, steps: STARTUP_PLAYBOOKS },
+    Stage { id: StageId::Codec, steps: CODEC },
+    Stage { id: StageId::Autonomy, steps: AUTONOMY },
+    Stage { id: StageId::Smoke, steps: SMOKE },
+    Stage { id: StageId::Monitor, steps: MONITOR },
+];
+
+/// The disk comes first: what is healed after it needs room.
+#[rustfmt::skip]
+const PREFLIGHT: &[Step] = &[
+    abort("disk_space", &preflight::DiskSpace),
+    healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"),
+    healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"),
+    healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"),
+    healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"),
+    healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"),
+    warn("port_free", &preflight::PortFree),
+];
+
+#[rustfmt::skip]
+const SCHEMA_SECRETS: &[Step] = &[
+    healed_by(abort("verification_events_passed", &schema_secrets::VerificationEventsPassed), "apply_pending_migrations"),
+    healed_by(abort("playbooks_risk_fields", &schema_secrets::PlaybooksRiskFields), "apply_pending_migrations"),
+    healed_by(abort("required_columns", &schema_secrets::RequiredColumns), "apply_pending_migrations"),
+    healed_by(warn("secret_key", &schema_secrets::SecretKey), "create_default_env"),
+    healed_by(warn("database_url", &schema_secrets::DatabaseUrlSet), "create_default_env"),
+    healed_by(warn("utf8_configured", &schema_secrets::Utf8Configured), "fix_unicode_logging"),
+];
+
+#[rustfmt::skip]
+const CORE_SERVICES: &[Step] = &[
+    abort("database", &core_services::Database),
+    abort("trigger_mesh", &core_services::Mesh),
+    abort("metrics_collector", &core_services::Metrics),
+    abort("governance", &core_services::Governance),
+];
+
+#[rustfmt::skip]
+const STARTUP_PLAYBOOKS: &[Step] = &[
+    healed_by(go_on("registered", &startup_playbooks::Registered), "register_playbooks"),
+    healed_by(go_on("fix_unicode_logging", &startup_playbooks::UnicodeLogging), "fix_unicode_logging"),
+    healed_by(go_on("apply_pending_migrations", &startup_playbooks::PendingMigrations), "apply_pending_migrations"),
+    healed_by(go_on("verify_async_subscriptions", &startup_playbooks::AsyncSubscriptions), "verify_async_subscriptions"),
+];
+
+#[rustfmt::skip]
+const CODEC: &[Step] = &[
+    abort("ascii", &codec::Ascii),
+    warn("emoji", &codec::Emoji),
+    warn("unicode", &codec::Unicode),
+];
+
+#[rustfmt::skip]
+const AUTONOMY: &[Step] = &[
+    go_on("metrics_catalogue", &autonomy::MetricsCatalogue),
+    go_on("playbook_definitions", &autonomy::PlaybookDefinitions),
+    go_on("proactive_rules", &autonomy::ProactiveRules),
+];
+
+#[rustfmt::skip]
+const SMOKE: &[Step] = &[
+    warn("critical_records", &smoke::CriticalRecords),
+    warn("record_fields", &smoke::RecordFields),
+    warn("database_query", &smoke::DatabaseQuery),
+    warn("metrics_snapshot", &smoke::MetricsSnapshot),
+];
+
+#[rustfmt::skip]
+const MONITOR: &[Step] = &[
+    healed_by(go_on("self_heal", &monitor::SelfHeal), "schedule_monitor"),
+    healed_by(go_on("metrics_snapshot", &monitor::MetricsSnapshotSchedule), "schedule_monitor"),
+    healed_by(go_on("proactive_intelligence", &monitor::ProactiveIntelligence), "schedule_monitor"),
+];
+
+/// Names of all steps, in order.
+pub fn step_ids() -> impl Iterator<Item = StepId> {
+    STAGES
+        .iter()
+        .flat_map(|stage| stage.steps.iter().map(|step| StepId { stage: stage.id, name: step.name }))
+}
+
+/// The table as data; `skip_reason` says why a step is left out of this run.
+pub fn planned(skip_reason: impl Fn(StepId) -> Option<String>) -> Vec<PlannedStage> {
+    STAGES
+        .iter()
+        .map(|stage| PlannedStage {
+            id: stage.id,
+            steps: stage
+                .steps
+                .iter()
+                .map(|step| {
+                    let id = StepId { stage: stage.id, name: step.name };
+                    PlannedStep {
+                        id,
+                        on_failure: step.on_failure,
+                        title: step.check.title(),
+                        playbook: step.playbook.and_then(playbooks::find).map(|p| *p.meta()),
+                        skip_reason: skip_reason(id),
+                    }
+                })
+                .collect(),
+        })
+        .collect()
+}
+
+/// The row of a step.
+pub fn step(id: StepId) -> Option<&'static Step> {
+    let stage = STAGES.iter().find(|stage| stage.id == id.stage)?;
+    stage.steps.iter().find(|step| step.name == id.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn every_check_file_is_a_row_and_every_row_has_its_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/checks");
+        for stage in &STAGES {
+            let mut files: Vec<String> = std::fs::read_dir(folder.join(stage.id.slug()))
+                .unwrap()
+                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+                .filter(|stem| stem != "mod")
+                .collect();
+            let mut rows: Vec<&str> = stage.steps.iter().map(|step| step.name).collect();
+            files.sort();
+            rows.sort_unstable();
+            assert_eq!(files, rows, "{}", stage.id);
+        }
+    }
+
+    #[test]
+    fn the_stages_stand_in_order_and_name_playbooks_that_there_are() {
+        assert_eq!(STAGES.each_ref().map(|stage| stage.id), StageId::ALL);
+        for step in STAGES.iter().flat_map(|stage| stage.steps) {
+            assert!(step.playbook.is_none_or(|id| playbooks::find(id).is_some()), "{}", step.name);
+        }
+    }
+
+    #[test]
+    fn the_critical_stages_are_the_specified_ones() {
+        let critical: Vec<usize> = STAGES
+            .iter()
+            .filter(|stage| stage.steps.iter().any(|step| step.on_failure == OnFailure::Abort))
+            .map(|stage| stage.id.number())
+            .collect();
+        assert_eq!(critical, [1, 2, 3, 5]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Writes the required variables that are missing into `.env`: a random key where a key is the
+//! application's own, and the database that this boot looked at. What a third party issues cannot be
+//! made up.
+
+use super::fix_unicode_logging::{cannot_look, complete_env, env_name};
+use super::{Plan, PlanError, Playbook};
+use crate::config::is_placeholder;
+use crate::context::Context;
+use crate::model::{AutonomyTier, Finding, PlaybookMeta, RiskLevel};
+
+const META: PlaybookMeta = PlaybookMeta {
+    id: "create_default_env",
+    description: "Generate .env file",
+    risk: RiskLevel::Low,
+    tier: AutonomyTier::Auto,
+    fixes: &["secret_missing", "database_url_missing"],
+    registered: true,
+};
+
+/// Names of keys that an application makes for itself.
+const OWN_KEYS: [&str; 5] = [
+    "SECRET_KEY",
+    "JWT_SECRET",
+    "JWT_SECRET_KEY",
+    "SESSION_SECRET",
+    "APP_SECRET_KEY",
+];
+
+/// 256 bits, the strength that HMAC-SHA-256 can use.
+const KEY_BYTES: usize = 32;
+
+pub(super) struct CreateDefaultEnv;
+
+impl Playbook for CreateDefaultEnv {
+    fn meta(&self) -> &'static PlaybookMeta {
+        &META
+    }
+
+    fn plan(&self, cx: &Context, _problems: &[Finding]) -> Result<Plan, PlanError> {
+        let environment = cx.environment().map_err(cannot_look)?;
+        let mut wanted = Vec::new();
+        for name in &cx.config.required_secrets {
+            if environment
+                .get(name)
+                .is_some_and(|set| !is_placeholder(&set.value))
+            {
+                continue;
+            }
+            if name == "DATABASE_URL" {
+                wanted.push((name.clone(), cx.config.database.value.url.clone()));
+            } else if OWN_KEYS.contains(&name.as_str()) {
+                wanted.push((name.clone(), random_key()?));
+            }
+        }
+        let changes = complete_env(cx, &wanted)?;
+        if changes.is_empty() {
+            let reason = "only its issuer can give this value; put it into .env".to_owned();
+            return Err(PlanError::NotApplicable(reason));
+        }
+        let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        let made = if cx.config.env_file.exists() {
+            "completed"
+        } else {
+            "created"
+        };
+        let summary = format!("{made} {} with {}", env_name(cx), names.join(" and "));
+        Ok(Plan { summary, changes })
+    }
+}
+
+fn random_key() -> Result<String, PlanError> {
+    let mut key = [0; KEY_BYTES];
+    getrandom::fill(&mut key).map_err(|error| {
+        PlanError::CannotLook(format!("the system has no random bytes: {error}"))
+    })?;
+    Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+}

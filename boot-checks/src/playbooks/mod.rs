@@ -1,0 +1,137 @@
+//! Playbooks: each says what it would change, one file each. None of them writes: the engine does,
+//! through its one door.
+
+mod apply_pending_migrations;
+mod create_database;
+mod create_default_env;
+mod create_folders;
+mod fix_circular_imports;
+mod fix_unicode_logging;
+mod register_playbooks;
+mod schedule_monitor;
+mod unlock_database;
+mod verify_async_subscriptions;
+
+pub use schedule_monitor::{SCHEDULES, Schedule};
+
+use crate::context::Context;
+use crate::model::{Change, Finding, PlaybookMeta};
+
+/// What a playbook would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// In words for people, in the past tense: it stands in the report once it is done.
+    pub summary: String,
+    /// What is changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// Why a playbook has no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// It can do nothing about this problem, for this reason; a person can.
+    #[error("{0}")]
+    NotApplicable(String),
+    /// It could not find out what to do.
+    #[error("cannot plan: {0}")]
+    CannotLook(String),
+}
+
+/// A way to heal a problem.
+pub trait Playbook: Sync {
+    /// Describes it. Costs nothing.
+    fn meta(&self) -> &'static PlaybookMeta;
+
+    /// What it would change about these problems. Looks, and writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When it can do nothing here, or could not look.
+    fn plan(&self, cx: &Context, problems: &[Finding]) -> Result<Plan, PlanError>;
+}
+
+/// All playbooks. The first six are SPEC.md's; the rest are the gate's own chores.
+pub const ALL: [&dyn Playbook; 10] = [
+    &fix_unicode_logging::FixUnicodeLogging,
+    &apply_pending_migrations::ApplyPendingMigrations,
+    &verify_async_subscriptions::VerifyAsyncSubscriptions,
+    &unlock_database::UnlockDatabase,
+    &fix_circular_imports::FixCircularImports,
+    &create_default_env::CreateDefaultEnv,
+    &create_database::CreateDatabase,
+    &create_folders::CreateFolders,
+    &register_playbooks::RegisterPlaybooks,
+    &schedule_monitor::ScheduleMonitor,
+];
+
+/// The playbook with this name.
+pub fn find(id: &str) -> Option<&'static dyn Playbook> {
+    ALL.into_iter().find(|playbook| playbook.meta().id == id)
+}
+
+/// What an application's registry lists.
+pub fn registered() -> Vec<PlaybookMeta> {
+    ALL.into_iter()
+        .map(|playbook| *playbook.meta())
+        .filter(|meta| meta.registered)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AutonomyTier, RiskLevel};
+
+    /// SPEC.md, "Startup Playbooks".
+    const SPECIFIED: [(&str, RiskLevel, AutonomyTier); 6] = [
+        ("fix_unicode_logging", RiskLevel::Low, AutonomyTier::Auto),
+        (
+            "apply_pending_migrations",
+            RiskLevel::Medium,
+            AutonomyTier::Notify,
+        ),
+        (
+            "verify_async_subscriptions",
+            RiskLevel::Low,
+            AutonomyTier::Auto,
+        ),
+        ("unlock_database", RiskLevel::Low, AutonomyTier::Auto),
+        (
+            "fix_circular_imports",
+            RiskLevel::High,
+            AutonomyTier::Approve,
+        ),
+        ("create_default_env", RiskLevel::Low, AutonomyTier::Auto),
+    ];
+
+    #[test]
+    fn the_registry_is_the_specified_one() {
+        let registered: Vec<_> = registered()
+            .iter()
+            .map(|meta| (meta.id, meta.risk, meta.tier))
+            .collect();
+        assert_eq!(registered, SPECIFIED);
+    }
+
+    #[test]
+    fn every_file_is_in_the_table() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/playbooks");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .file_stem()
+                    .unwrap()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .filter(|stem| stem != "mod")
+            .collect();
+        let mut ids: Vec<&str> = ALL.iter().map(|playbook| playbook.meta().id).collect();
+        files.sort();
+        ids.sort_unstable();
+        assert_eq!(files, ids);
+    }
+}
