@@ -3,4 +3,5 @@
 //! The layers, from the ground up, stand in ARCHITECTURE.md; a test holds the modules to them.
 
 pub mod config;
+pub mod host;
 pub mod model;

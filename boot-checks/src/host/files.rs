@@ -1,0 +1,324 @@
+//! Files: written whole or not at all, read within bounds.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// What a finished write promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives a power cut: file and folder are flushed to the disk.
+    Synced,
+    /// It survives the end of the process; after a power cut the old or the new contents are there,
+    /// or, on some file systems, an empty file.
+    Unsynced,
+}
+
+/// A file under a temporary name, made before its contents are known. It becomes the target by one
+/// rename in [`Staged::commit`]; dropped before that, it is removed.
+#[derive(Debug)]
+pub struct Staged {
+    file: File,
+    temporary: PathBuf,
+    target: PathBuf,
+    renamed: bool,
+}
+
+impl Staged {
+    /// Makes the temporary file, which must not exist. `mode` is the file's Unix mode, exactly;
+    /// without it the process's umask decides. Elsewhere it is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::AlreadyExists`] when the temporary name is taken, and whatever the system
+    /// says of the folder.
+    pub fn create(temporary: PathBuf, target: PathBuf, mode: Option<u32>) -> io::Result<Staged> {
+        let file = create_new(&temporary, mode)?;
+        Ok(Staged {
+            file,
+            temporary,
+            target,
+            renamed: false,
+        })
+    }
+
+    /// Where the contents will stand.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Writes the contents and renames the file to its target, replacing what is there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says. The target then still holds what it held, except when only the last
+    /// step of [`Durability::Synced`] failed: then the new contents are there, but not for certain
+    /// after a power cut.
+    pub fn commit(mut self, contents: &[u8], durability: Durability) -> io::Result<()> {
+        self.file.write_all(contents)?;
+        if durability == Durability::Synced {
+            self.file.sync_all()?;
+        }
+        fs::rename(&self.temporary, &self.target)?;
+        self.renamed = true;
+        if durability == Durability::Synced {
+            sync_folder(folder_of(&self.target))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // Nothing more can be done about a file that will not go; its name says what it is.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Writes a file whole or not at all: under a temporary name in the same folder, then renamed. The
+/// folder must exist. `mode` as in [`Staged::create`].
+///
+/// # Errors
+///
+/// As [`Staged::create`] and [`Staged::commit`]; the temporary file is gone then.
+pub fn write_atomic(
+    path: &Path,
+    contents: &[u8],
+    durability: Durability,
+    mode: Option<u32>,
+) -> io::Result<()> {
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{}` names no file", path.display()),
+        ));
+    };
+    loop {
+        let mut temporary = std::ffi::OsString::from(".");
+        temporary.push(name);
+        temporary.push(unique_suffix());
+        let temporary = path.with_file_name(temporary);
+        match Staged::create(temporary, path.to_owned(), mode) {
+            // Left by a killed process that had our process id.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return other?.commit(contents, durability),
+        }
+    }
+}
+
+/// Everything in a regular file of at most `max_bytes`.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::FileTooLarge`] for a longer file, [`io::ErrorKind::InvalidInput`] for anything
+/// but a regular file (a pipe is not waited for), and whatever the system says.
+pub fn read_limited(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let file = open_without_waiting(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        ));
+    }
+    let too_large = || {
+        io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {max_bytes} bytes"),
+        )
+    };
+    if metadata.len() > max_bytes {
+        return Err(too_large());
+    }
+    let mut contents = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut contents)?;
+    // The file may have grown since it was measured.
+    if contents.len() as u64 > max_bytes {
+        return Err(too_large());
+    }
+    Ok(contents)
+}
+
+/// Names in a folder, in no order: at most `max_names`. A folder that is not there has none; names
+/// that are no UTF-8 are left out.
+///
+/// # Errors
+///
+/// Whatever the system says of the folder.
+pub fn names_in(folder: &Path, max_names: usize) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let names = entries.take(max_names).filter_map(|entry| {
+        entry
+            .map(|entry| entry.file_name().into_string().ok())
+            .transpose()
+    });
+    names.collect()
+}
+
+/// `.<pid>.<count>.tmp`: no other live process, and no other call in this one, has it.
+fn unique_suffix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!(".{}.{count}.tmp", std::process::id())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+fn create_new(path: &Path, mode: Option<u32>) -> io::Result<File> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let Some(mode) = mode else {
+        return options.open(path);
+    };
+    let file = options.mode(mode).open(path)?;
+    // Of a private file nothing is masked away by any usable umask.
+    if mode & !0o600 != 0
+        && let Err(error) = file.set_permissions(fs::Permissions::from_mode(mode))
+    {
+        let _ = fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+#[cfg(not(unix))]
+fn create_new(path: &Path, _mode: Option<u32>) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+/// Opening a pipe waits for a writer, for ever if need be; a regular file ignores the flag.
+#[cfg(unix)]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// A rename is certain after a power cut only when its folder was flushed.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// A folder cannot be flushed here; the file system's journal orders renames.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names = names_in(folder, usize::MAX).unwrap();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_write_replaces_the_whole_file_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.txt");
+        for (contents, durability) in [
+            (&b"a long first version"[..], Durability::Synced),
+            (b"short", Durability::Unsynced),
+        ] {
+            write_atomic(&path, contents, durability, None).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), contents);
+        }
+        assert_eq!(names(folder.path()), ["report.txt"]);
+    }
+
+    #[test]
+    fn a_write_that_fails_keeps_the_old_and_takes_its_temporary_file_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        write_atomic(&path, b"x", Durability::Unsynced, None).unwrap_err();
+        assert_eq!(names(folder.path()), ["taken"]);
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_staged_file_that_is_dropped_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let temporary = folder.path().join("t");
+        let staged = Staged::create(temporary.clone(), folder.path().join("x"), None).unwrap();
+        assert!(temporary.exists());
+        let second = Staged::create(temporary.clone(), folder.path().join("y"), None);
+        assert_eq!(second.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert!(temporary.exists(), "the loser removes nothing");
+        drop(staged);
+        assert!(!temporary.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_mode_that_is_asked_for_is_the_mode() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        for mode in [0o600, 0o640, 0o666] {
+            write_atomic(&path, b"x", Durability::Unsynced, Some(mode)).unwrap();
+            let actual = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(actual, mode, "{actual:o}");
+        }
+    }
+
+    #[test]
+    fn reading_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("five");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
+        let error = read_limited(&path, 4).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        let error = read_limited(folder.path(), 5).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_without_a_writer_and_an_endless_file_are_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        for path in [pipe.as_path(), Path::new("/dev/zero")] {
+            let error = read_limited(path, 10).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        }
+    }
+}

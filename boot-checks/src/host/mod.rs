@@ -1,0 +1,3 @@
+//! The only door to the machine.
+
+pub mod files;
