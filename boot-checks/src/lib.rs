@@ -3,6 +3,7 @@
 //! The layers, from the ground up, stand in ARCHITECTURE.md; a test holds the modules to them.
 
 pub mod config;
+pub mod engine;
 pub mod host;
 pub mod model;
 pub mod report;
