@@ -7,3 +7,4 @@ pub mod engine;
 pub mod host;
 pub mod model;
 pub mod report;
+pub mod training;
