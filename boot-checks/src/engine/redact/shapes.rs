@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 type Scanner = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
 
@@ -50,6 +50,8 @@ pub(super) fn find(text: &str, ranges: &mut Vec<Range<usize>>) {
     static AUTOMATON: LazyLock<AhoCorasick> = LazyLock::new(|| {
         AhoCorasick::builder()
             .ascii_case_insensitive(true)
+            // A boot's few kilobytes are searched once: what counts is the time to build it.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(MARKERS.iter().map(|(marker, _)| marker))
             .expect("a short constant list")
     });
