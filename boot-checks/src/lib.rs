@@ -5,7 +5,12 @@
 pub mod checks;
 pub mod config;
 pub mod context;
+pub mod engine;
+pub mod harness;
 pub mod host;
 pub mod model;
+pub mod plan;
 pub mod playbooks;
+pub mod report;
 pub mod services;
+pub mod training;

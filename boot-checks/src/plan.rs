@@ -29,31 +29,73 @@ pub struct Stage {
 }
 
 const fn abort(name: &'static str, check: &'static dyn Check) -> Step {
-    Step { name, on_failure: OnFailure::Abort, check, playbook: None }
+    Step {
+        name,
+        on_failure: OnFailure::Abort,
+        check,
+        playbook: None,
+    }
 }
 
 const fn warn(name: &'static str, check: &'static dyn Check) -> Step {
-    Step { name, on_failure: OnFailure::Warn, check, playbook: None }
+    Step {
+        name,
+        on_failure: OnFailure::Warn,
+        check,
+        playbook: None,
+    }
 }
 
 const fn go_on(name: &'static str, check: &'static dyn Check) -> Step {
-    Step { name, on_failure: OnFailure::Continue, check, playbook: None }
+    Step {
+        name,
+        on_failure: OnFailure::Continue,
+        check,
+        playbook: None,
+    }
 }
 
 const fn healed_by(step: Step, playbook: &'static str) -> Step {
-    Step { playbook: Some(playbook), ..step }
+    Step {
+        playbook: Some(playbook),
+        ..step
+    }
 }
 
 /// All stages, in order.
 pub static STAGES: [Stage; 8] = [
-    Stage { id: StageId::Preflight, steps: PREFLIGHT },
-    Stage { id: StageId::SchemaSecrets, steps: SCHEMA_SECRETS },
-    Stage { id: StageId::CoreServices, steps: CORE_SERVICES },
-    Stage { id: StageId::StartupPlaybooks, steps: STARTUP_PLAYBOOKS },
-    Stage { id: StageId::Codec, steps: CODEC },
-    Stage { id: StageId::Autonomy, steps: AUTONOMY },
-    Stage { id: StageId::Smoke, steps: SMOKE },
-    Stage { id: StageId::Monitor, steps: MONITOR },
+    Stage {
+        id: StageId::Preflight,
+        steps: PREFLIGHT,
+    },
+    Stage {
+        id: StageId::SchemaSecrets,
+        steps: SCHEMA_SECRETS,
+    },
+    Stage {
+        id: StageId::CoreServices,
+        steps: CORE_SERVICES,
+    },
+    Stage {
+        id: StageId::StartupPlaybooks,
+        steps: STARTUP_PLAYBOOKS,
+    },
+    Stage {
+        id: StageId::Codec,
+        steps: CODEC,
+    },
+    Stage {
+        id: StageId::Autonomy,
+        steps: AUTONOMY,
+    },
+    Stage {
+        id: StageId::Smoke,
+        steps: SMOKE,
+    },
+    Stage {
+        id: StageId::Monitor,
+        steps: MONITOR,
+    },
 ];
 
 /// The disk comes first: what is healed after it needs room.
@@ -125,9 +167,12 @@ const MONITOR: &[Step] = &[
 
 /// Names of all steps, in order.
 pub fn step_ids() -> impl Iterator<Item = StepId> {
-    STAGES
-        .iter()
-        .flat_map(|stage| stage.steps.iter().map(|step| StepId { stage: stage.id, name: step.name }))
+    STAGES.iter().flat_map(|stage| {
+        stage.steps.iter().map(|step| StepId {
+            stage: stage.id,
+            name: step.name,
+        })
+    })
 }
 
 /// The table as data; `skip_reason` says why a step is left out of this run.
@@ -140,7 +185,10 @@ pub fn planned(skip_reason: impl Fn(StepId) -> Option<String>) -> Vec<PlannedSta
                 .steps
                 .iter()
                 .map(|step| {
-                    let id = StepId { stage: stage.id, name: step.name };
+                    let id = StepId {
+                        stage: stage.id,
+                        name: step.name,
+                    };
                     PlannedStep {
                         id,
                         on_failure: step.on_failure,
@@ -171,7 +219,15 @@ mod tests {
         for stage in &STAGES {
             let mut files: Vec<String> = std::fs::read_dir(folder.join(stage.id.slug()))
                 .unwrap()
-                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+                .map(|entry| {
+                    entry
+                        .unwrap()
+                        .path()
+                        .file_stem()
+                        .unwrap()
+                        .to_string_lossy()
+                        .into_owned()
+                })
                 .filter(|stem| stem != "mod")
                 .collect();
             let mut rows: Vec<&str> = stage.steps.iter().map(|step| step.name).collect();
@@ -185,7 +241,11 @@ mod tests {
     fn the_stages_stand_in_order_and_name_playbooks_that_there_are() {
         assert_eq!(STAGES.each_ref().map(|stage| stage.id), StageId::ALL);
         for step in STAGES.iter().flat_map(|stage| stage.steps) {
-            assert!(step.playbook.is_none_or(|id| playbooks::find(id).is_some()), "{}", step.name);
+            assert!(
+                step.playbook.is_none_or(|id| playbooks::find(id).is_some()),
+                "{}",
+                step.name
+            );
         }
     }
 
@@ -193,7 +253,12 @@ mod tests {
     fn the_critical_stages_are_the_specified_ones() {
         let critical: Vec<usize> = STAGES
             .iter()
-            .filter(|stage| stage.steps.iter().any(|step| step.on_failure == OnFailure::Abort))
+            .filter(|stage| {
+                stage
+                    .steps
+                    .iter()
+                    .any(|step| step.on_failure == OnFailure::Abort)
+            })
             .map(|stage| stage.id.number())
             .collect();
         assert_eq!(critical, [1, 2, 3, 5]);

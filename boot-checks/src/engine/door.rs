@@ -102,7 +102,12 @@ impl Door {
             // `Debug` also covers the contents, which are left out of what is shown.
             digest.update(format!("{change:?}").as_bytes());
         }
-        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        digest
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Makes the changes of a repair, in order. Where one fails, those before it are taken back.
@@ -111,16 +116,26 @@ impl Door {
     ///
     /// Why the first change that failed did.
     pub fn apply(&self, cx: &Context, step: StepId, repair: &Repair) -> Result<Vec<Undo>, Failure> {
-        let untouched = |error| Failure { error, taken_back: true };
+        let untouched = |error| Failure {
+            error,
+            taken_back: true,
+        };
         self.note(step, repair, "begun").map_err(|source| {
-            untouched(DoorError::File { path: cx.state_folder(), source })
+            untouched(DoorError::File {
+                path: cx.state_folder(),
+                source,
+            })
         })?;
         let mut done = Vec::new();
         for change in &repair.changes {
             match make(cx, change) {
                 Ok(undo) => done.extend(undo),
                 Err(error) => {
-                    let taken_back = undo_all(done);
+                    let tool_ran = matches!(
+                        error,
+                        DoorError::ToolFailed { .. } | DoorError::Command(CommandError::TimedOut { .. })
+                    );
+                    let taken_back = undo_all(done) && !tool_ran;
                     // The failure itself is reported; a journal that cannot be written says less.
                     let _ = self.note(step, repair, "failed");
                     return Err(Failure { error, taken_back });
@@ -140,7 +155,11 @@ impl Door {
     /// Takes the changes of a repair back; false when some of it stays.
     pub fn take_back(&self, _cx: &Context, step: StepId, repair: &Repair, undo: Vec<Undo>) -> bool {
         let taken_back = undo_all(undo);
-        let _ = self.note(step, repair, if taken_back { "taken-back" } else { "failed" });
+        let _ = self.note(
+            step,
+            repair,
+            if taken_back { "taken-back" } else { "failed" },
+        );
         taken_back
     }
 
@@ -157,7 +176,9 @@ impl Door {
 }
 
 fn undo_all(done: Vec<Undo>) -> bool {
-    done.into_iter().rev().fold(true, |all, undo| undo_one(undo) && all)
+    done.into_iter()
+        .rev()
+        .fold(true, |all, undo| undo_one(undo) && all)
 }
 
 fn undo_one(undo: Undo) -> bool {
@@ -167,9 +188,11 @@ fn undo_one(undo: Undo) -> bool {
         Undo::RemoveFile(path, contents) => {
             holds(&path, &contents) && std::fs::remove_file(path).is_ok()
         }
-        Undo::Rewrite { path, before, after } => {
-            holds(&path, &after) && files::rewrite_atomic(&path, &before).is_ok()
-        }
+        Undo::Rewrite {
+            path,
+            before,
+            after,
+        } => holds(&path, &after) && files::rewrite_atomic(&path, &before).is_ok(),
     }
 }
 
@@ -180,24 +203,39 @@ fn holds(path: &Path, contents: &[u8]) -> bool {
 fn make(cx: &Context, change: &Change) -> Result<Vec<Undo>, DoorError> {
     match change {
         Change::CreateFolder { path } => create_folder(path),
-        Change::CreateFile { path, contents, mode } => {
+        Change::CreateFile {
+            path,
+            contents,
+            mode,
+        } => {
             files::create_atomic(path, contents, *mode).map_err(file_error(path))?;
             Ok(vec![Undo::RemoveFile(path.clone(), contents.clone())])
         }
-        Change::AppendToFile { path, expected, addition } => append(path, expected, addition),
+        Change::AppendToFile {
+            path,
+            expected,
+            addition,
+        } => append(path, expected, addition),
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path } => {
-            create_complete(path, &migrations(cx)?)?;
+            create_complete(path, migrations(cx)?.as_ref())?;
             Ok(vec![Undo::Stays])
         }
         Change::ApplyMigrations { .. } => {
-            with_database(cx, |connection| apply_pending(connection, &migrations(cx)?))
+            with_database(cx, |connection| apply_pending(connection, migrations(cx)?.as_ref()))
         }
-        Change::AdoptSchema { statements, expected_fingerprint, .. } => {
-            with_database(cx, |connection| {
-                adopt(connection, &migrations(cx)?, statements, expected_fingerprint)
-            })
-        }
+        Change::AdoptSchema {
+            statements,
+            expected_fingerprint,
+            ..
+        } => with_database(cx, |connection| {
+            adopt(
+                connection,
+                migrations(cx)?.as_ref(),
+                statements,
+                expected_fingerprint,
+            )
+        }),
         Change::WriteRows { statements } => {
             with_database(cx, |connection| write_rows(connection, statements))
         }
@@ -206,12 +244,18 @@ fn make(cx: &Context, change: &Change) -> Result<Vec<Undo>, DoorError> {
 }
 
 fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {
-    |source| DoorError::File { path: path.to_owned(), source }
+    |source| DoorError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn create_folder(path: &Path) -> Result<Vec<Undo>, DoorError> {
-    let mut made: Vec<PathBuf> =
-        path.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+    let mut made: Vec<PathBuf> = path
+        .ancestors()
+        .take_while(|folder| !folder.exists())
+        .map(Path::to_owned)
+        .collect();
     made.reverse();
     std::fs::create_dir_all(path).map_err(file_error(path))?;
     Ok(made.into_iter().map(Undo::RemoveFolder).collect())
@@ -224,7 +268,11 @@ fn append(path: &Path, expected: &[u8], addition: &[u8]) -> Result<Vec<Undo>, Do
     }
     let after = [expected, addition].concat();
     files::rewrite_atomic(path, &after).map_err(file_error(path))?;
-    Ok(vec![Undo::Rewrite { path: path.to_owned(), before, after }])
+    Ok(vec![Undo::Rewrite {
+        path: path.to_owned(),
+        before,
+        after,
+    }])
 }
 
 fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<Vec<Undo>, DoorError> {
@@ -237,18 +285,23 @@ fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<Vec<Undo>, 
         None => Vec::new(),
     };
     let before = std::fs::read(path).ok();
-    files::write_atomic(path, contents, files::Durability::Synced, None).map_err(file_error(path))?;
+    files::write_atomic(path, contents, files::Durability::Synced, None)
+        .map_err(file_error(path))?;
     undo.push(match before {
-        Some(before) => {
-            Undo::Rewrite { path: path.to_owned(), before, after: contents.to_owned() }
-        }
+        Some(before) => Undo::Rewrite {
+            path: path.to_owned(),
+            before,
+            after: contents.to_owned(),
+        },
         None => Undo::RemoveFile(path.to_owned(), contents.to_owned()),
     });
     Ok(undo)
 }
 
 fn migrations(cx: &Context) -> Result<std::sync::Arc<MigrationSet>, DbError> {
-    let set = cx.migrations().map_err(|error| DbError::other(error.to_string()))?;
+    let set = cx
+        .migrations()
+        .map_err(|error| DbError::other(error.to_string()))?;
     set.ok_or_else(|| DbError::other("this application has no migrations that the gate applies"))
 }
 
@@ -256,7 +309,9 @@ fn with_database(
     cx: &Context,
     change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
 ) -> Result<Vec<Undo>, DoorError> {
-    let path = cx.database_path().ok_or_else(|| DbError::other("the database is in memory"))?;
+    let path = cx
+        .database_path()
+        .ok_or_else(|| DbError::other("the database is in memory"))?;
     let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
     let changed = change(&mut connection);
     connection.close();
@@ -274,10 +329,13 @@ fn write_rows(connection: &mut Connection, statements: &[SqlStatement]) -> Resul
 
 fn run_migrator(cx: &Context, argv: &[String]) -> Result<Vec<Undo>, DoorError> {
     let Migrations::External { timeout, .. } = &cx.config.migrations else {
-        return Err(DoorError::NotPossible("boot.toml names no migration command".to_owned()));
+        return Err(DoorError::NotPossible(
+            "boot.toml names no migration command".to_owned(),
+        ));
     };
-    let environment =
-        cx.environment().map_err(|error| DoorError::NotPossible(error.to_string()))?;
+    let environment = cx
+        .environment()
+        .map_err(|error| DoorError::NotPossible(error.to_string()))?;
     let done = command::run(argv, &cx.config.root, &environment, *timeout)?;
     if !done.succeeded() {
         return Err(DoorError::ToolFailed {

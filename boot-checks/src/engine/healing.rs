@@ -3,9 +3,7 @@
 use super::session::look;
 use super::{Door, Recorder};
 use crate::context::Context;
-use crate::model::{
-    Approval, Decision, Event, Finding, Findings, Repair, RepairResult, StepId,
-};
+use crate::model::{Approval, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
 use crate::plan::Step;
 use crate::playbooks::{self, Plan, PlanError, Playbook};
 use crate::services::governance::decide;
@@ -40,7 +38,11 @@ pub(super) fn heal(
     step: &Step,
     first: &Findings,
 ) -> Healed {
-    let not = |repairs, notes| Healed::Not { repairs, problems: first.problems.clone(), notes };
+    let not = |repairs, notes| Healed::Not {
+        repairs,
+        problems: first.problems.clone(),
+        notes,
+    };
     let Some(playbook) = step.playbook.and_then(playbooks::find) else {
         return not(Vec::new(), Vec::new());
     };
@@ -52,7 +54,10 @@ pub(super) fn heal(
     let plan = match playbook.plan(cx, &first.problems) {
         Ok(plan) => plan,
         Err(error @ PlanError::NotApplicable(_)) => {
-            return not(Vec::new(), vec![format!("{} does nothing: {error}", meta.id)]);
+            return not(
+                Vec::new(),
+                vec![format!("{} does nothing: {error}", meta.id)],
+            );
         }
         Err(error) => return not(Vec::new(), vec![format!("{}: {error}", meta.id)]),
     };
@@ -65,16 +70,33 @@ pub(super) fn heal(
             summary: repair.summary.clone(),
         });
         let now = apply_and_verify(cx, door, id, step, &mut repair);
-        recorder.record(Event::RepairFinished { step: id, repair: repair.clone() });
+        recorder.record(Event::RepairFinished {
+            step: id,
+            repair: repair.clone(),
+        });
         return match now {
-            Ok(now) => Healed::Verified { repairs: vec![repair], now },
+            Ok(now) => Healed::Verified {
+                repairs: vec![repair],
+                now,
+            },
             Err(problems) => {
-                let problems = if problems.is_empty() { first.problems.clone() } else { problems };
-                Healed::Not { repairs: vec![repair], problems, notes: Vec::new() }
+                let problems = if problems.is_empty() {
+                    first.problems.clone()
+                } else {
+                    problems
+                };
+                Healed::Not {
+                    repairs: vec![repair],
+                    problems,
+                    notes: Vec::new(),
+                }
             }
         };
     }
-    recorder.record(Event::RepairFinished { step: id, repair: repair.clone() });
+    recorder.record(Event::RepairFinished {
+        step: id,
+        repair: repair.clone(),
+    });
     not(vec![repair], Vec::new())
 }
 
@@ -121,6 +143,9 @@ fn apply_and_verify(
     };
     cx.refresh();
     let taken_back = door.take_back(cx, id, repair, undo);
-    repair.result = RepairResult::NotVerified { problems: problems.clone(), taken_back };
+    repair.result = RepairResult::NotVerified {
+        problems: problems.clone(),
+        taken_back,
+    };
     Err(problems)
 }

@@ -36,7 +36,10 @@ const BYTES_MAX: u64 = 8 << 20;
 impl Journal {
     /// The journal in the gate's own folder.
     pub fn new(state_folder: &Path, run_id: &str) -> Journal {
-        Journal { path: state_folder.join("journal.jsonl"), run_id: run_id.to_owned() }
+        Journal {
+            path: state_folder.join("journal.jsonl"),
+            run_id: run_id.to_owned(),
+        }
     }
 
     /// The run that writes it.
@@ -56,7 +59,10 @@ impl Journal {
         if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)?;
         file.write_all(&line)?;
         file.sync_data()
     }

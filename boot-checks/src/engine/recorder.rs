@@ -27,11 +27,20 @@ impl Recorder {
     /// Begins the stream.
     pub fn begin(start: Start, redactor: Redactor, sinks: Vec<Box<dyn Sink>>) -> Recorder {
         let event = redactor.event(Event::BootStarted(start));
-        let Event::BootStarted(start) = &event else { unreachable!("the redactor keeps the kind") };
+        let Event::BootStarted(start) = &event else {
+            unreachable!("the redactor keeps the kind")
+        };
         let report = BootReport::new(start.clone());
-        let mut state = State { redactor, started: Instant::now(), report, sinks };
+        let mut state = State {
+            redactor,
+            started: Instant::now(),
+            report,
+            sinks,
+        };
         state.deliver(&event);
-        Recorder { state: Mutex::new(state) }
+        Recorder {
+            state: Mutex::new(state),
+        }
     }
 
     /// Adds an event, unless the boot has ended.

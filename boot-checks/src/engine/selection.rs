@@ -34,7 +34,10 @@ impl Selection {
         let filter = self.filter.iter().map(|filter| (filter, self.exact));
         for (name, exact) in filter.chain(self.skip.iter().map(|skip| (skip, self.exact))) {
             if !plan::step_ids().any(|id| matches(id, name, exact)) {
-                return Err(SelectionError { name: name.clone(), suggestion: nearest(name) });
+                return Err(SelectionError {
+                    name: name.clone(),
+                    suggestion: nearest(name),
+                });
             }
         }
         Ok(())
@@ -43,7 +46,10 @@ impl Selection {
     /// Whether a step is asked for.
     pub fn includes(&self, id: StepId) -> bool {
         let in_stage = self.stages.is_empty() || self.stages.contains(&id.stage);
-        let kept = self.filter.as_ref().is_none_or(|filter| matches(id, filter, self.exact));
+        let kept = self
+            .filter
+            .as_ref()
+            .is_none_or(|filter| matches(id, filter, self.exact));
         in_stage && kept && !self.skips(id)
     }
 
@@ -60,8 +66,8 @@ impl Selection {
     }
 
     fn is_needed(&self, id: StepId) -> bool {
-        let aborts = plan::step(id)
-            .is_some_and(|step| step.on_failure == crate::model::OnFailure::Abort);
+        let aborts =
+            plan::step(id).is_some_and(|step| step.on_failure == crate::model::OnFailure::Abort);
         aborts && plan::step_ids().any(|other| other.stage > id.stage && self.includes(other))
     }
 
@@ -72,13 +78,23 @@ impl Selection {
 
 fn matches(id: StepId, name: &str, exact: bool) -> bool {
     let full = id.to_string();
-    if exact { full == name } else { full.contains(name) }
+    if exact {
+        full == name
+    } else {
+        full.contains(name)
+    }
 }
 
 /// The name that takes the fewest edits, where few are enough to have been meant.
 fn nearest(name: &str) -> Option<String> {
     plan::step_ids()
-        .flat_map(|id| [id.to_string(), id.name.to_owned(), id.stage.slug().to_owned()])
+        .flat_map(|id| {
+            [
+                id.to_string(),
+                id.name.to_owned(),
+                id.stage.slug().to_owned(),
+            ]
+        })
         .map(|candidate| (strsim::damerau_levenshtein(&candidate, name), candidate))
         .min()
         .filter(|(edits, candidate)| *edits <= candidate.len().div_ceil(3))
@@ -103,17 +119,29 @@ mod tests {
 
     #[test]
     fn a_filter_brings_what_it_needs() {
-        let filter = Selection { filter: Some("codec::emoji".to_owned()), ..Selection::default() };
+        let filter = Selection {
+            filter: Some("codec::emoji".to_owned()),
+            ..Selection::default()
+        };
         let run = run(&filter);
         assert!(run.contains(&"codec::emoji".to_owned()));
-        assert!(run.contains(&"preflight::database_exists".to_owned()), "an earlier aborting step");
+        assert!(
+            run.contains(&"preflight::database_exists".to_owned()),
+            "an earlier aborting step"
+        );
         assert!(!run.contains(&"codec::unicode".to_owned()));
-        assert!(!run.contains(&"preflight::port_free".to_owned()), "nobody needs a warning");
+        assert!(
+            !run.contains(&"preflight::port_free".to_owned()),
+            "nobody needs a warning"
+        );
     }
 
     #[test]
     fn what_is_skipped_is_skipped_even_where_it_is_needed() {
-        let selection = Selection { skip: vec!["disk_space".to_owned()], ..Selection::default() };
+        let selection = Selection {
+            skip: vec!["disk_space".to_owned()],
+            ..Selection::default()
+        };
         assert!(!run(&selection).contains(&"preflight::disk_space".to_owned()));
     }
 
@@ -125,7 +153,10 @@ mod tests {
             ..Selection::default()
         };
         let error = unknown("preflight::database_exist").validate().unwrap_err();
-        assert_eq!(error.suggestion.as_deref(), Some("preflight::database_exists"));
+        assert_eq!(
+            error.suggestion.as_deref(),
+            Some("preflight::database_exists")
+        );
         let error = unknown("zzzzzzzzzzzzzzzzzzzzzz").validate().unwrap_err();
         assert_eq!(error.suggestion, None);
     }

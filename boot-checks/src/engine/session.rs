@@ -40,7 +40,14 @@ impl Session {
         selection: Selection,
         fail_fast: bool,
     ) -> Session {
-        Session { cx, door, recorder, selection, fail_fast, state: Mutex::default() }
+        Session {
+            cx,
+            door,
+            recorder,
+            selection,
+            fail_fast,
+            state: Mutex::default(),
+        }
     }
 
     /// How this step ended; runs what has to be run first.
@@ -72,7 +79,10 @@ impl Session {
         self.recorder.record(Event::StageStarted(stage.id));
         let blocked_before = state.root_cause;
         for step in stage.steps {
-            let id = StepId { stage: stage.id, name: step.name };
+            let id = StepId {
+                stage: stage.id,
+                name: step.name,
+            };
             let report = self.run_or_skip(id, step, state, blocked_before);
             if report.blocks() && state.root_cause.is_none() {
                 state.root_cause = Some(id);
@@ -127,15 +137,24 @@ impl Session {
         let healed = healing::heal(&self.cx, &self.door, &self.recorder, id, step, &first);
         let problems = first.problems.clone();
         match healed {
-            healing::Healed::Verified { repairs, now } => {
-                finished(id, step.on_failure, StepOutcome::Fixed { problems, repairs }, now)
-            }
-            healing::Healed::Not { repairs, problems, notes } => {
+            healing::Healed::Verified { repairs, now } => finished(
+                id,
+                step.on_failure,
+                StepOutcome::Fixed { problems, repairs },
+                now,
+            ),
+            healing::Healed::Not {
+                repairs,
+                problems,
+                notes,
+            } => {
                 let mut findings = first;
                 findings.notes.extend(notes);
                 let outcome = match step.on_failure {
                     OnFailure::Abort => StepOutcome::Failed { problems, repairs },
-                    OnFailure::Warn | OnFailure::Continue => StepOutcome::Warned { problems, repairs },
+                    OnFailure::Warn | OnFailure::Continue => {
+                        StepOutcome::Warned { problems, repairs }
+                    }
                 };
                 finished(id, step.on_failure, outcome, findings)
             }
@@ -149,20 +168,28 @@ impl Session {
 
 /// Looks once. A check that panics could not look.
 pub(super) fn look(step: &Step, cx: &Context) -> CheckResult {
-    catch_unwind(AssertUnwindSafe(|| step.check.run(cx)))
-        .unwrap_or_else(|panic| Err(CheckError::new(format!("the check panicked: {}", words(&*panic)))))
+    catch_unwind(AssertUnwindSafe(|| step.check.run(cx))).unwrap_or_else(|panic| {
+        Err(CheckError::new(format!(
+            "the check panicked: {}",
+            words(&*panic)
+        )))
+    })
 }
 
 /// What a panic said.
 pub(super) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 /// In the first stage each step about the database needs the one before; elsewhere they stand alone.
 fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
     let is_about_database = |name: &str| {
-        matches!(name, "database_exists" | "database_readable" | "required_tables" | "schema_version")
+        matches!(
+            name,
+            "database_exists" | "database_readable" | "required_tables" | "schema_version"
+        )
     };
     if id.stage != StageId::Preflight || !is_about_database(step.name) {
         return None;
@@ -171,7 +198,8 @@ fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
         .steps
         .values()
         .find(|report| {
-            let about_database = is_about_database(report.id.name) || report.id.name == "disk_space";
+            let about_database =
+                is_about_database(report.id.name) || report.id.name == "disk_space";
             report.id.stage == id.stage && about_database && report.blocks()
         })
         .map(|report| report.id)

@@ -230,6 +230,77 @@ fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives a file its final name, and fails where that name is taken.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] when something has the name; else the system's reason.
+pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // Old kernels and some network file systems know no such flag.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            other => return Ok(other?),
+        }
+    }
+    fs::hard_link(from, to)?;
+    fs::remove_file(from)
+}
+
+/// Makes a file that is not there, whole or not at all, flushed to the disk.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] when something has the name; else the system's reason. Nothing
+/// is left then.
+pub fn create_atomic(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = temporary_beside(path)?;
+    let made = create_new(&temporary, Some(mode)).and_then(|mut file| {
+        file.write_all(contents)?;
+        file.sync_all()?;
+        rename_without_replacing(&temporary, path)
+    });
+    if made.is_err() {
+        // Ours alone; a name that stays says what it is.
+        let _ = fs::remove_file(&temporary);
+        return made;
+    }
+    sync_folder(folder_of(path))
+}
+
+/// Replaces the contents of a file whole or not at all, flushed to the disk; owner and permissions
+/// stay. A link is followed.
+///
+/// # Errors
+///
+/// The system's reason. The file holds what it held then.
+pub fn rewrite_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    let temporary = temporary_beside(&path)?;
+    let made = create_new(&temporary, Some(0o600)).and_then(|mut file| {
+        super::copy_owner_and_mode(&path, &file)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    });
+    if made.is_err() {
+        // Ours alone; a name that stays says what it is.
+        let _ = fs::remove_file(&temporary);
+        return made;
+    }
+    sync_folder(folder_of(&path))
+}
+
+fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(unique_suffix());
+    Ok(path.with_file_name(temporary))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,75 +392,4 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
     }
-}
-
-/// Gives a file its final name, and fails where that name is taken.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::AlreadyExists`] when something has the name; else the system's reason.
-pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Old kernels and some network file systems know no such flag.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-            other => return Ok(other?),
-        }
-    }
-    fs::hard_link(from, to)?;
-    fs::remove_file(from)
-}
-
-/// Makes a file that is not there, whole or not at all, flushed to the disk.
-///
-/// # Errors
-///
-/// [`io::ErrorKind::AlreadyExists`] when something has the name; else the system's reason. Nothing
-/// is left then.
-pub fn create_atomic(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let made = create_new(&temporary, Some(mode)).and_then(|mut file| {
-        file.write_all(contents)?;
-        file.sync_all()?;
-        rename_without_replacing(&temporary, path)
-    });
-    if made.is_err() {
-        // Ours alone; a name that stays says what it is.
-        let _ = fs::remove_file(&temporary);
-        return made;
-    }
-    sync_folder(folder_of(path))
-}
-
-/// Replaces the contents of a file whole or not at all, flushed to the disk; owner and permissions
-/// stay. A link is followed.
-///
-/// # Errors
-///
-/// The system's reason. The file holds what it held then.
-pub fn rewrite_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let path = path.canonicalize()?;
-    let temporary = temporary_beside(&path)?;
-    let made = create_new(&temporary, Some(0o600)).and_then(|mut file| {
-        super::copy_owner_and_mode(&path, &file)?;
-        file.write_all(contents)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
-    });
-    if made.is_err() {
-        // Ours alone; a name that stays says what it is.
-        let _ = fs::remove_file(&temporary);
-        return made;
-    }
-    sync_folder(folder_of(&path))
-}
-
-fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(unique_suffix());
-    Ok(path.with_file_name(temporary))
 }

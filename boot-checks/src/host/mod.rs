@@ -18,14 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use clock::Clock;
 #[cfg(unix)]
 pub use unix::{
-    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes, hostname,
-    is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
+    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
+    hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
     restrict_to_owner, unix_mode,
 };
 #[cfg(windows)]
 pub use windows::{
-    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes, hostname,
-    is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
+    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
+    hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
     restrict_to_owner, unix_mode,
 };
 

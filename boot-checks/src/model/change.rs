@@ -1,6 +1,6 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Decision, Finding};
 
@@ -49,11 +49,13 @@ pub enum Change {
     /// Make a folder and its missing parents.
     CreateFolder {
         /// Absolute path.
+        #[serde(serialize_with = "lossy")]
         path: PathBuf,
     },
     /// Make a file that is not there.
     CreateFile {
         /// Absolute path.
+        #[serde(serialize_with = "lossy")]
         path: PathBuf,
         /// Everything that it will hold.
         #[serde(skip)]
@@ -64,6 +66,7 @@ pub enum Change {
     /// Add bytes behind the last one of a file; every byte that is there stays.
     AppendToFile {
         /// Absolute path.
+        #[serde(serialize_with = "lossy")]
         path: PathBuf,
         /// What is there now; the change is refused when it no longer is.
         #[serde(skip)]
@@ -75,6 +78,7 @@ pub enum Change {
     /// Put other contents into one of the gate's own files.
     ReplaceOwnFile {
         /// Absolute path, below the gate's own folder.
+        #[serde(serialize_with = "lossy")]
         path: PathBuf,
         /// Everything that it will hold.
         #[serde(skip)]
@@ -83,6 +87,7 @@ pub enum Change {
     /// Make a complete database under a temporary name and move it into place.
     CreateDatabase {
         /// Absolute path of the main file.
+        #[serde(serialize_with = "lossy")]
         path: PathBuf,
     },
     /// Apply pending migrations, all in one transaction.
@@ -110,6 +115,12 @@ pub enum Change {
         /// Program and arguments.
         argv: Vec<String>,
     },
+}
+
+/// A path as text. A name that is no UTF-8 is shown with replacement characters: serde's own form
+/// would be an error, and a report has to be written whatever a folder is called.
+fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// How an attempt at healing ended.

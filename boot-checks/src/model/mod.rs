@@ -9,6 +9,7 @@ mod outcome;
 mod record;
 mod report;
 mod stage;
+mod texts;
 mod verdict;
 
 pub use change::{Change, Repair, RepairResult, SqlStatement, SqlValue};

@@ -1,0 +1,309 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::session::words;
+use super::{Door, Journal, Recorder, Redactor, Selection, Session, Sink};
+use crate::config::BootConfig;
+use crate::context::Context;
+use crate::harness;
+use crate::host::files::{Durability, write_atomic};
+use crate::host::lock::{GateLock, LockError};
+use crate::host::{self, Host};
+use crate::model::{BootReport, Ending, Event, Mode, Start, StepId, Verdict};
+use crate::plan;
+use crate::playbooks;
+use crate::training as records;
+
+/// What a boot is asked to do.
+#[derive(Clone, Debug)]
+pub struct BootOptions {
+    /// Whether it may change anything.
+    pub mode: Mode,
+    /// Whether warnings block.
+    pub strict: bool,
+    /// Whether it stops at the first problem.
+    pub fail_fast: bool,
+    /// Which steps.
+    pub selection: Selection,
+    /// How long it waits for another boot, and for a lock on the database.
+    pub lock_timeout: Duration,
+    /// Threads of the harness. The outcome is the same for any number.
+    pub threads: usize,
+    /// Whether a database that vanished may be made anew.
+    pub allow_create: bool,
+}
+
+impl Default for BootOptions {
+    /// A whole boot that heals.
+    fn default() -> BootOptions {
+        BootOptions {
+            mode: Mode::Heal,
+            strict: false,
+            fail_fast: false,
+            selection: Selection::default(),
+            lock_timeout: Duration::from_secs(30),
+            threads: 1,
+            allow_create: false,
+        }
+    }
+}
+
+/// A line on standard error while the boot has not begun.
+pub type Notify<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// Boots an application: takes the gate's lock, runs the plan, and writes the report, the record and
+/// the metrics on every ending. `sinks` see the events as they happen; `on_signal` is called with the
+/// finished report when a signal ends the boot, and does not return.
+pub fn boot(
+    config: BootConfig,
+    host: Host,
+    options: &BootOptions,
+    sinks: Vec<Box<dyn Sink>>,
+    notify: Notify<'_>,
+    on_signal: impl FnOnce(BootReport) + Send + 'static,
+) -> BootReport {
+    let redactor = Redactor::new(config.environment.secrets().map(str::to_owned));
+    let root = config.root.clone();
+    let lock_file = root.join("var/boot/lock");
+    let holder = format!(
+        "pid {} on {} since {}",
+        std::process::id(),
+        host::hostname(),
+        host.clock.timestamp()
+    );
+    let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
+    let lock = GateLock::acquire(&lock_file, &holder, options.lock_timeout, waiting);
+    let lock = match lock {
+        Ok(lock) => Some(lock),
+        Err(error @ LockError::Held { .. }) => {
+            let ending = Ending::Refused {
+                verdict: Verdict::LockHeld,
+                reason: error.to_string(),
+            };
+            let start = start(&config.application, &root, &host, options);
+            return refuse(start, &host, &root, ending, redactor, sinks);
+        }
+        // Where not even a lock file can be made there is no second boot to fear that could write.
+        Err(error @ LockError::Unusable { .. }) => {
+            notify(&format!("{error}; looking only"));
+            None
+        }
+    };
+    let mut options = options.clone();
+    if lock.is_none() {
+        options.mode = Mode::Observe;
+    }
+    let report = boot_locked(config, host, &options, redactor, sinks, on_signal);
+    drop(lock);
+    report
+}
+
+/// Ends a boot that never began, with its report and its record where the root is known.
+pub fn refuse(
+    mut start: Start,
+    host: &Host,
+    root: &Path,
+    ending: Ending,
+    redactor: Redactor,
+    mut sinks: Vec<Box<dyn Sink>>,
+) -> BootReport {
+    let artefacts = Artefacts::reserve(host, root, &mut start);
+    sinks.push(Box::new(artefacts));
+    Recorder::begin(start, redactor, sinks).finish(ending)
+}
+
+/// What is known when a boot begins.
+pub fn start(application: &str, root: &Path, host: &Host, options: &BootOptions) -> Start {
+    Start {
+        run_id: host.clock.compact(),
+        timestamp: host.clock.timestamp(),
+        application: application.to_owned(),
+        root: root.display().to_string(),
+        mode: options.mode,
+        strict: options.strict,
+        plan: plan::planned(|id| options.selection.reason_to_skip(id)),
+    }
+}
+
+fn boot_locked(
+    config: BootConfig,
+    host: Host,
+    options: &BootOptions,
+    redactor: Redactor,
+    mut sinks: Vec<Box<dyn Sink>>,
+    on_signal: impl FnOnce(BootReport) + Send + 'static,
+) -> BootReport {
+    let mut start = start(&config.application, &config.root, &host, options);
+    sinks.push(Box::new(Artefacts::reserve(
+        &host,
+        &config.root,
+        &mut start,
+    )));
+    let journal = Journal::new(&config.root.join("var/boot"), &start.run_id);
+    let recorder = Arc::new(Recorder::begin(start, redactor, sinks));
+
+    let for_signals = Arc::clone(&recorder);
+    let interrupted = move |signal| on_signal(for_signals.finish(Ending::Interrupted { signal }));
+    if let Err(error) = host::on_termination(interrupted) {
+        let message = format!("cannot listen for signals: {error}");
+        return recorder.finish(Ending::Panicked { message });
+    }
+
+    let current = Arc::new(OnceLock::<StepId>::new());
+    let cx = Arc::new(context(config, host, options, &recorder, &current));
+    let door = Door::new(journal);
+    let selection = options.selection.clone();
+    let session = Arc::new(Session::new(
+        Arc::clone(&cx),
+        door,
+        Arc::clone(&recorder),
+        selection,
+        options.fail_fast,
+    ));
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        harness::run_silently(&options.selection, &session, options.threads);
+    }));
+    let ending = match ran {
+        Ok(()) => session.ending(),
+        Err(panic) => Ending::Panicked {
+            message: words(&*panic).to_owned(),
+        },
+    };
+    cx.refresh();
+    let report = recorder.finish(ending);
+    remember_database(&cx, &report);
+    report
+}
+
+fn context(
+    config: BootConfig,
+    host: Host,
+    options: &BootOptions,
+    recorder: &Arc<Recorder>,
+    current: &Arc<OnceLock<StepId>>,
+) -> Context {
+    let (recorder, current) = (Arc::clone(recorder), Arc::clone(current));
+    let on_wait = move |reason: &str| {
+        let first = StepId {
+            stage: crate::model::StageId::Preflight,
+            name: "database_readable",
+        };
+        let step = *current.get_or_init(|| first);
+        recorder.record(Event::Waiting {
+            step,
+            reason: reason.to_owned(),
+        });
+    };
+    let registry = playbooks::registered();
+    let mut cx = Context::new(
+        config,
+        host,
+        options.mode,
+        registry,
+        options.lock_timeout,
+        on_wait,
+    );
+    cx.allow_create = options.allow_create;
+    cx
+}
+
+/// So that a later boot can tell a database that vanished from one that never was.
+fn remember_database(cx: &Context, report: &BootReport) {
+    let Some(path) = cx.database_path() else {
+        return;
+    };
+    if cx.mode == Mode::Observe || !report.success() || report.start.is_partial() {
+        return;
+    }
+    let file = cx.seen_file();
+    let seen = std::fs::read_to_string(&file).unwrap_or_default();
+    let line = path.display().to_string();
+    if !seen.lines().any(|known| known == line) {
+        // Of use to a later boot only; this one is over and was right.
+        let _ = write_atomic(
+            &file,
+            format!("{seen}{line}\n").as_bytes(),
+            Durability::Synced,
+            None,
+        );
+    }
+}
+
+/// Old records are pruned by about one boot in ten, since it takes a look at all of them.
+const PRUNED_AT: char = '0';
+
+/// Writes what a boot leaves behind, when it ends.
+struct Artefacts {
+    root: PathBuf,
+    reservation: Option<records::Reservation>,
+    problem: Option<String>,
+}
+
+impl Artefacts {
+    /// Takes a name for the record that no other boot has, and gives it to the run.
+    fn reserve(host: &Host, root: &Path, start: &mut Start) -> Artefacts {
+        let folder = root.join(records::FOLDER);
+        let (reservation, problem) = match records::reserve(&folder, &host.clock.compact()) {
+            Ok(reservation) => {
+                start.run_id = reservation.run_id().to_owned();
+                (Some(reservation), None)
+            }
+            Err(error) => (None, Some(format!("{}: {error}", folder.display()))),
+        };
+        Artefacts {
+            root: root.to_owned(),
+            reservation,
+            problem,
+        }
+    }
+
+    fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
+        if let Some(problem) = self.problem.take() {
+            return Err(std::io::Error::other(problem));
+        }
+        if writes_report(report) {
+            let logs = self.root.join("logs");
+            std::fs::create_dir_all(&logs)?;
+            let text = crate::report::text(report);
+            write_atomic(
+                &logs.join("last_boot_report.txt"),
+                text.as_bytes(),
+                Durability::Synced,
+                None,
+            )?;
+            let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
+            let file = logs.join("startup_metrics.prom");
+            write_atomic(&file, metrics.as_bytes(), Durability::Unsynced, None)?;
+        }
+        if let Some(reservation) = self.reservation.take() {
+            reservation.write(&crate::report::json(report), Durability::Synced)?;
+            if report.start.run_id.ends_with(PRUNED_AT) {
+                records::prune(&self.root.join(records::FOLDER))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A part of the checks that went well is no verdict on the application and replaces none; a boot
+/// that waited in vain for another leaves the report to that one.
+fn writes_report(report: &BootReport) -> bool {
+    match report.verdict() {
+        Verdict::LockHeld => false,
+        Verdict::MayStart => !report.start.is_partial(),
+        _ => true,
+    }
+}
+
+impl Sink for Artefacts {
+    fn event(&mut self, event: &Event, report: &BootReport) {
+        if !matches!(event, Event::BootFinished { .. }) {
+            return;
+        }
+        if let Err(error) = self.write(report) {
+            self.problem = Some(error.to_string());
+        }
+    }
+}
