@@ -1,1 +1,43 @@
-fn main() {}
+//! The command line: a table of contents. Each command has a file of its own.
+
+mod application;
+mod boot;
+mod ci;
+mod output;
+
+use std::process::ExitCode;
+
+use boot_checks::model::Verdict;
+use clap::{Parser, Subcommand};
+
+/// The boot gate: run before an application is launched, it finds what would crash it, heals what it
+/// may, and proves what it says.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    propagate_version = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Boot(boot::Args),
+    Ci(ci::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let code = match cli.command {
+        Command::Boot(args) => boot::run(&args),
+        Command::Ci(args) => ci::run(&args),
+    };
+    ExitCode::from(code.unwrap_or_else(|error| {
+        output::complain(&format!("error: {error:#}"));
+        Verdict::Bug.exit_code()
+    }))
+}

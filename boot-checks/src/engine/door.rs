@@ -133,7 +133,8 @@ impl Door {
                 Err(error) => {
                     let tool_ran = matches!(
                         error,
-                        DoorError::ToolFailed { .. } | DoorError::Command(CommandError::TimedOut { .. })
+                        DoorError::ToolFailed { .. }
+                            | DoorError::Command(CommandError::TimedOut { .. })
                     );
                     let taken_back = undo_all(done) && !tool_ran;
                     // The failure itself is reported; a journal that cannot be written says less.
@@ -221,9 +222,9 @@ fn make(cx: &Context, change: &Change) -> Result<Vec<Undo>, DoorError> {
             create_complete(path, migrations(cx)?.as_ref())?;
             Ok(vec![Undo::Stays])
         }
-        Change::ApplyMigrations { .. } => {
-            with_database(cx, |connection| apply_pending(connection, migrations(cx)?.as_ref()))
-        }
+        Change::ApplyMigrations { .. } => with_database(cx, |connection| {
+            apply_pending(connection, migrations(cx)?.as_ref())
+        }),
         Change::AdoptSchema {
             statements,
             expected_fingerprint,

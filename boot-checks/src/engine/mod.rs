@@ -14,6 +14,6 @@ pub use door::Door;
 pub use journal::{Journal, JournalEntry};
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
-pub use run::{BootOptions, boot, refuse};
+pub use run::{BootOptions, BootOutcome, boot, refuse, refuse_without_root};
 pub use selection::{Selection, SelectionError};
 pub use session::Session;

@@ -1,11 +1,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::session::words;
 use super::{Door, Journal, Recorder, Redactor, Selection, Session, Sink};
-use crate::config::BootConfig;
+use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
 use crate::host::files::{Durability, write_atomic};
@@ -50,8 +50,28 @@ impl Default for BootOptions {
     }
 }
 
+/// A boot that has come to its end.
+#[derive(Clone, Debug)]
+pub struct BootOutcome {
+    /// What happened.
+    pub report: BootReport,
+    /// Why the report or the record could not be written, where that is so.
+    pub evidence_error: Option<String>,
+}
+
+impl BootOutcome {
+    /// The answer. A start without proof is none: where the evidence could not be written, an older
+    /// report would go on speaking for this boot.
+    pub fn verdict(&self) -> Verdict {
+        match self.report.verdict() {
+            Verdict::MayStart if self.evidence_error.is_some() => Verdict::Blocked,
+            verdict => verdict,
+        }
+    }
+}
+
 /// A line on standard error while the boot has not begun.
-pub type Notify<'a> = &'a (dyn Fn(&str) + Sync);
+type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 
 /// Boots an application: takes the gate's lock, runs the plan, and writes the report, the record and
 /// the metrics on every ending. `sinks` see the events as they happen; `on_signal` is called with the
@@ -62,8 +82,8 @@ pub fn boot(
     options: &BootOptions,
     sinks: Vec<Box<dyn Sink>>,
     notify: Notify<'_>,
-    on_signal: impl FnOnce(BootReport) + Send + 'static,
-) -> BootReport {
+    on_signal: impl FnOnce(BootOutcome) + Send + 'static,
+) -> BootOutcome {
     let redactor = Redactor::new(config.environment.secrets().map(str::to_owned));
     let root = config.root.clone();
     let lock_file = root.join("var/boot/lock");
@@ -83,7 +103,7 @@ pub fn boot(
                 reason: error.to_string(),
             };
             let start = start(&config.application, &root, &host, options);
-            return refuse(start, &host, &root, ending, redactor, sinks);
+            return refuse_with(start, &host, &root, ending, redactor, sinks);
         }
         // Where not even a lock file can be made there is no second boot to fear that could write.
         Err(error @ LockError::Unusable { .. }) => {
@@ -100,22 +120,58 @@ pub fn boot(
     report
 }
 
-/// Ends a boot that never began, with its report and its record where the root is known.
+/// Ends a boot that never began, with its report and its record below `root`.
 pub fn refuse(
+    application: &str,
+    root: &Path,
+    host: &Host,
+    options: &BootOptions,
+    ending: Ending,
+    sinks: Vec<Box<dyn Sink>>,
+) -> BootOutcome {
+    let secrets = host
+        .variables
+        .iter()
+        .filter_map(|(name, value)| secret_part(name, value));
+    let redactor = Redactor::new(secrets.map(str::to_owned));
+    let start = start(application, root, host, options);
+    refuse_with(start, host, root, ending, redactor, sinks)
+}
+
+/// Ends a boot whose root is not known: there is no place for a report.
+pub fn refuse_without_root(
+    host: &Host,
+    options: &BootOptions,
+    ending: Ending,
+    sinks: Vec<Box<dyn Sink>>,
+) -> BootOutcome {
+    let start = start("the application", Path::new(""), host, options);
+    let report = Recorder::begin(start, Redactor::new([]), sinks).finish(ending);
+    BootOutcome {
+        report,
+        evidence_error: None,
+    }
+}
+
+fn refuse_with(
     mut start: Start,
     host: &Host,
     root: &Path,
     ending: Ending,
     redactor: Redactor,
     mut sinks: Vec<Box<dyn Sink>>,
-) -> BootReport {
-    let artefacts = Artefacts::reserve(host, root, &mut start);
+) -> BootOutcome {
+    let (artefacts, evidence) = Artefacts::reserve(host, root, &mut start);
     sinks.push(Box::new(artefacts));
-    Recorder::begin(start, redactor, sinks).finish(ending)
+    let report = Recorder::begin(start, redactor, sinks).finish(ending);
+    BootOutcome {
+        report,
+        evidence_error: evidence.take(),
+    }
 }
 
 /// What is known when a boot begins.
-pub fn start(application: &str, root: &Path, host: &Host, options: &BootOptions) -> Start {
+fn start(application: &str, root: &Path, host: &Host, options: &BootOptions) -> Start {
     Start {
         run_id: host.clock.compact(),
         timestamp: host.clock.timestamp(),
@@ -133,22 +189,30 @@ fn boot_locked(
     options: &BootOptions,
     redactor: Redactor,
     mut sinks: Vec<Box<dyn Sink>>,
-    on_signal: impl FnOnce(BootReport) + Send + 'static,
-) -> BootReport {
+    on_signal: impl FnOnce(BootOutcome) + Send + 'static,
+) -> BootOutcome {
     let mut start = start(&config.application, &config.root, &host, options);
-    sinks.push(Box::new(Artefacts::reserve(
-        &host,
-        &config.root,
-        &mut start,
-    )));
+    let (artefacts, evidence) = Artefacts::reserve(&host, &config.root, &mut start);
+    sinks.push(Box::new(artefacts));
     let journal = Journal::new(&config.root.join("var/boot"), &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, redactor, sinks));
 
     let for_signals = Arc::clone(&recorder);
-    let interrupted = move |signal| on_signal(for_signals.finish(Ending::Interrupted { signal }));
+    let evidence_at_signal = evidence.clone();
+    let interrupted = move |signal| {
+        let report = for_signals.finish(Ending::Interrupted { signal });
+        on_signal(BootOutcome {
+            report,
+            evidence_error: evidence_at_signal.take(),
+        });
+    };
     if let Err(error) = host::on_termination(interrupted) {
         let message = format!("cannot listen for signals: {error}");
-        return recorder.finish(Ending::Panicked { message });
+        let report = recorder.finish(Ending::Panicked { message });
+        return BootOutcome {
+            report,
+            evidence_error: evidence.take(),
+        };
     }
 
     let current = Arc::new(OnceLock::<StepId>::new());
@@ -174,7 +238,10 @@ fn boot_locked(
     cx.refresh();
     let report = recorder.finish(ending);
     remember_database(&cx, &report);
-    report
+    BootOutcome {
+        report,
+        evidence_error: evidence.take(),
+    }
 }
 
 fn context(
@@ -238,31 +305,50 @@ const PRUNED_AT: char = '0';
 struct Artefacts {
     root: PathBuf,
     reservation: Option<records::Reservation>,
-    problem: Option<String>,
+    evidence: Evidence,
+}
+
+/// Where the artefacts say why they could not be written.
+#[derive(Clone, Default)]
+struct Evidence(Arc<Mutex<Option<String>>>);
+
+impl Evidence {
+    fn set(&self, error: String) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Artefacts {
     /// Takes a name for the record that no other boot has, and gives it to the run.
-    fn reserve(host: &Host, root: &Path, start: &mut Start) -> Artefacts {
+    fn reserve(host: &Host, root: &Path, start: &mut Start) -> (Artefacts, Evidence) {
         let folder = root.join(records::FOLDER);
-        let (reservation, problem) = match records::reserve(&folder, &host.clock.compact()) {
+        let evidence = Evidence::default();
+        let reservation = match records::reserve(&folder, &host.clock.compact()) {
             Ok(reservation) => {
                 start.run_id = reservation.run_id().to_owned();
-                (Some(reservation), None)
+                Some(reservation)
             }
-            Err(error) => (None, Some(format!("{}: {error}", folder.display()))),
+            Err(error) => {
+                evidence.set(format!("{}: {error}", folder.display()));
+                None
+            }
         };
-        Artefacts {
+        let artefacts = Artefacts {
             root: root.to_owned(),
             reservation,
-            problem,
-        }
+            evidence: evidence.clone(),
+        };
+        (artefacts, evidence)
     }
 
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
-        if let Some(problem) = self.problem.take() {
-            return Err(std::io::Error::other(problem));
-        }
         if writes_report(report) {
             let logs = self.root.join("logs");
             std::fs::create_dir_all(&logs)?;
@@ -303,7 +389,8 @@ impl Sink for Artefacts {
             return;
         }
         if let Err(error) = self.write(report) {
-            self.problem = Some(error.to_string());
+            self.evidence
+                .set(format!("{}: {error}", self.root.display()));
         }
     }
 }

@@ -20,13 +20,13 @@ pub use clock::Clock;
 pub use unix::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
     hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
-    restrict_to_owner, unix_mode,
+    restrict_to_owner, terminal_width, unix_mode,
 };
 #[cfg(windows)]
 pub use windows::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
     hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
-    restrict_to_owner, unix_mode,
+    restrict_to_owner, terminal_width, unix_mode,
 };
 
 /// The machine as a boot sees it: the real one, or the one that an incident describes.

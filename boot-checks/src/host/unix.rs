@@ -163,6 +163,12 @@ pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
     to.set_permissions(model.permissions())
 }
 
+/// Columns of the terminal at standard output; none where it is no terminal.
+pub fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     rustix::system::uname()

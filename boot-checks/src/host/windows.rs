@@ -100,6 +100,11 @@ pub fn copy_owner_and_mode(_from: &Path, _to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Columns of the terminal at standard output; not asked for on Windows.
+pub fn terminal_width() -> Option<usize> {
+    None
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())

@@ -1,0 +1,49 @@
+//! Which application a command is about.
+
+use std::path::PathBuf;
+
+use boot_checks::config::{self, BootConfig, ConfigError, Inputs};
+use boot_checks::host::Host;
+
+/// The options that choose the application.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ApplicationArgs {
+    /// The application's root folder [default: BOOT_ROOT, else the folder of the nearest boot.toml
+    /// upwards, else the current folder]
+    #[arg(long, value_name = "DIR", global = true)]
+    root: Option<PathBuf>,
+
+    /// The application's description [default: boot.toml in the root]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// The database, stronger than DATABASE_URL, .env and boot.toml
+    #[arg(long, value_name = "URL", global = true)]
+    database_url: Option<String>,
+}
+
+impl ApplicationArgs {
+    /// What it all means.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be understood, and where it stands.
+    pub(crate) fn load(&self, host: &Host) -> Result<BootConfig, ConfigError> {
+        config::load(&self.inputs(host))
+    }
+
+    /// The root alone, for a configuration that cannot be understood.
+    pub(crate) fn root(&self, host: &Host) -> Option<PathBuf> {
+        config::find_root(&self.inputs(host)).ok()
+    }
+
+    fn inputs(&self, host: &Host) -> Inputs {
+        Inputs {
+            root: self.root.clone(),
+            config: self.config.clone(),
+            database_url: self.database_url.clone(),
+            variables: host.variables.clone(),
+            current_dir: host.current_dir.clone(),
+        }
+    }
+}
