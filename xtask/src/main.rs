@@ -1,6 +1,7 @@
 //! The command line: a table of contents. Each command has a file of its own.
 
 mod application;
+mod bench;
 mod boot;
 mod ci;
 mod output;
@@ -28,6 +29,7 @@ struct Cli {
 enum Command {
     Boot(boot::Args),
     Ci(ci::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::complain(&format!("error: {error:#}"));
