@@ -8,7 +8,7 @@ use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
-use crate::services::db::{self, Access, Connection, DbError, FileSet};
+use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError};
@@ -49,7 +49,19 @@ pub struct Context {
 
 struct Look {
     connection: Connection,
+    structure: Option<Arc<Structure>>,
     _copy: Option<tempfile::TempDir>,
+}
+
+impl Look {
+    fn open(path: &Path, access: Access, copy: Option<tempfile::TempDir>) -> Result<Look, DbError> {
+        let connection = Connection::open(path, access, STATEMENT_WAIT)?;
+        Ok(Look {
+            connection,
+            structure: None,
+            _copy: copy,
+        })
+    }
 }
 
 impl Context {
@@ -202,12 +214,46 @@ impl Context {
         &self,
         mut question: impl FnMut(&mut Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
+        self.with_look(|look| question(&mut look.connection))
+    }
+
+    fn with_look<T>(
+        &self,
+        mut question: impl FnMut(&mut Look) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
         loop {
             match self.look_once(&mut question) {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
                 other => return other,
             }
         }
+    }
+
+    /// The structure of every table that a check asks for, read once per connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::look`].
+    pub fn structure(&self) -> Result<Arc<Structure>, DbError> {
+        let migrations = self.migrations().ok().flatten();
+        let expected = migrations
+            .iter()
+            .flat_map(|set| set.expected().tables.keys());
+        let required = self.config.tables.iter().map(|table| &table.name);
+        let mut names: Vec<&str> = expected.chain(required).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return Ok(Arc::new(Structure::default()));
+        }
+        self.with_look(|look| {
+            if let Some(structure) = &look.structure {
+                return Ok(Arc::clone(structure));
+            }
+            let structure = Arc::new(Structure::read(&mut look.connection, &names)?);
+            look.structure = Some(Arc::clone(&structure));
+            Ok(structure)
+        })
     }
 
     /// Who held the lock that was last waited for.
@@ -266,43 +312,32 @@ impl Context {
 
     fn look_once<T>(
         &self,
-        question: &mut impl FnMut(&mut Connection) -> Result<T, DbError>,
+        question: &mut impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         let mut slot = self.lock_connection();
         let look = match slot.take() {
             Some(look) => slot.insert(look),
             None => slot.insert(self.open_for_looking()?),
         };
-        question(&mut look.connection)
+        question(look)
     }
 
     fn open_for_looking(&self) -> Result<Look, DbError> {
         let path = self
             .database_path()
             .ok_or_else(|| DbError::other("the database is in memory"))?;
+        // For healing it is opened as the application will open it. SQLite itself falls back to
+        // reading where the file cannot be written.
+        if self.mode == Mode::Heal {
+            return Look::open(path, Access::ReadWrite, None);
+        }
         let files = FileSet::look(path);
         if !files.reading_may_write() {
-            let connection = Connection::open(path, Access::ReadOnly, STATEMENT_WAIT)?;
-            return Ok(Look {
-                connection,
-                _copy: None,
-            });
-        }
-        if self.mode == Mode::Heal {
-            let connection = Connection::open(path, Access::ReadWrite, STATEMENT_WAIT)?;
-            return Ok(Look {
-                connection,
-                _copy: None,
-            });
+            return Look::open(path, Access::ReadOnly, None);
         }
         let copy = copy_for_looking(&files)?;
-        let name = path.file_name().unwrap_or_default();
-        let connection =
-            Connection::open(&copy.path().join(name), Access::ReadWrite, STATEMENT_WAIT)?;
-        Ok(Look {
-            connection,
-            _copy: Some(copy),
-        })
+        let path = copy.path().join(path.file_name().unwrap_or_default());
+        Look::open(&path, Access::ReadWrite, Some(copy))
     }
 
     /// A check that panicked has not harmed the slot: it holds a whole connection or none.

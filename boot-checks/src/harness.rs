@@ -36,6 +36,8 @@ pub fn run_silently(selection: &Selection, session: &Arc<Session>, threads: usiz
     let nowhere = if cfg!(windows) { "NUL" } else { "/dev/null" };
     let arguments = Arguments {
         test_threads: Some(threads.max(1)),
+        // The shortest form, since nobody reads it.
+        quiet: true,
         logfile: Some(PathBuf::from(nowhere).display().to_string()),
         ..Arguments::default()
     };

@@ -2,7 +2,7 @@
 
 use crate::context::Context;
 use crate::model::{CheckError, CheckResult, Finding, Findings};
-use crate::services::db::DbError;
+use crate::services::db::{DbError, Structure};
 
 /// The finding that a database error amounts to.
 pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
@@ -64,6 +64,20 @@ pub(super) fn ask(
         Ok(findings) => Ok(findings),
         Err(error) => Ok(Findings::problem(database_finding(cx, &error))),
     }
+}
+
+/// Judges the structure of the tables that this boot asks for.
+pub(super) fn ask_structure(
+    cx: &Context,
+    judge: impl FnOnce(&Structure) -> Findings,
+) -> CheckResult {
+    if cx.database_path().is_none() {
+        return Ok(Findings::not_applicable("the database is in memory"));
+    }
+    Ok(match cx.structure() {
+        Ok(structure) => judge(&structure),
+        Err(error) => Findings::problem(database_finding(cx, &error)),
+    })
 }
 
 /// The database as a person would name it.

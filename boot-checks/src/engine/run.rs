@@ -348,29 +348,45 @@ impl Artefacts {
         (artefacts, evidence)
     }
 
+    /// The two flushes wait for the disk at the same time.
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
-        if writes_report(report) {
-            let logs = self.root.join("logs");
-            std::fs::create_dir_all(&logs)?;
-            let text = crate::report::text(report);
-            write_atomic(
-                &logs.join("last_boot_report.txt"),
-                text.as_bytes(),
-                Durability::Synced,
-                None,
-            )?;
-            let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
-            let file = logs.join("startup_metrics.prom");
-            write_atomic(&file, metrics.as_bytes(), Durability::Unsynced, None)?;
-        }
-        if let Some(reservation) = self.reservation.take() {
-            reservation.write(&crate::report::json(report), Durability::Synced)?;
-            if report.start.run_id.ends_with(PRUNED_AT) {
-                records::prune(&self.root.join(records::FOLDER))?;
-            }
+        let record = self.reservation.take();
+        std::thread::scope(|scope| {
+            let root = &self.root;
+            let texts = scope.spawn(|| write_texts(root, report));
+            let recorded = record.map_or(Ok(()), |record| {
+                record.write(&crate::report::json(report), Durability::Synced)
+            });
+            let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
+            texts.join().unwrap_or_else(panicked).and(recorded)
+        })?;
+        if report.start.run_id.ends_with(PRUNED_AT) {
+            records::prune(&self.root.join(records::FOLDER))?;
         }
         Ok(())
     }
+}
+
+fn write_texts(root: &Path, report: &BootReport) -> std::io::Result<()> {
+    if !writes_report(report) {
+        return Ok(());
+    }
+    let logs = root.join("logs");
+    std::fs::create_dir_all(&logs)?;
+    let text = crate::report::text(report);
+    write_atomic(
+        &logs.join("last_boot_report.txt"),
+        text.as_bytes(),
+        Durability::Synced,
+        None,
+    )?;
+    let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
+    write_atomic(
+        &logs.join("startup_metrics.prom"),
+        metrics.as_bytes(),
+        Durability::Unsynced,
+        None,
+    )
 }
 
 /// A part of the checks that went well is no verdict on the application and replaces none; a boot

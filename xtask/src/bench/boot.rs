@@ -31,11 +31,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     for root in [&small, &large] {
         std::fs::create_dir_all(root)?;
         // Once to create everything; what is measured is a boot with nothing to heal.
-        let status = boot(&programs, root).stdout(std::process::Stdio::null()).status()?;
+        let status = boot(&programs, root)
+            .stdout(std::process::Stdio::null())
+            .status()?;
         ensure!(status.success(), "the first boot ended with {status}");
     }
     fill(&small.join("var/grace.db"), 1)?;
-    output::complain(&format!("bench: filling a database of {} MiB", args.large_mib));
+    output::complain(&format!(
+        "bench: filling a database of {} MiB",
+        args.large_mib
+    ));
     fill(&large.join("var/grace.db"), args.large_mib)?;
 
     let against_floor = pairs(
@@ -47,7 +52,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
             floor
         },
     )?;
-    let by_size = pairs(args.runs, || boot(&programs, &large), || boot(&programs, &small))?;
+    let by_size = pairs(
+        args.runs,
+        || boot(&programs, &large),
+        || boot(&programs, &small),
+    )?;
     let large_row = format!("boot of {} MiB / boot of 1 MiB", args.large_mib);
     output::data(&table(&[
         ("healthy boot / floor", 2.0, against_floor),
@@ -57,8 +66,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn table(rows: &[(&str, f64, Pairs)]) -> String {
-    let rows = rows.iter().map(|(what, goal, pairs)| pairs.row(what, *goal));
-    std::iter::once(head()).chain(rows).map(|row| row + "\n").collect()
+    let rows = rows
+        .iter()
+        .map(|(what, goal, pairs)| pairs.row(what, *goal));
+    std::iter::once(head())
+        .chain(rows)
+        .map(|row| row + "\n")
+        .collect()
 }
 
 struct Programs {
@@ -71,17 +85,28 @@ fn build() -> anyhow::Result<Programs> {
     let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     shell.change_dir(workspace);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    cmd!(shell, "{cargo} build --release --package xtask --bin xtask --example floor").run()?;
+    cmd!(
+        shell,
+        "{cargo} build --release --package xtask --bin xtask --example floor"
+    )
+    .run()?;
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace.join("target"), PathBuf::from)
         .join("release");
-    Ok(Programs { gate: target.join("xtask"), floor: target.join("examples/floor") })
+    Ok(Programs {
+        gate: target.join("xtask"),
+        floor: target.join("examples/floor"),
+    })
 }
 
 /// A boot of this root and no other: neither the caller's environment nor a busy port counts.
 fn boot(programs: &Programs, root: &Path) -> Command {
     let mut command = Command::new(&programs.gate);
-    command.args(["boot", "--root"]).arg(root).env_remove("DATABASE_URL").env("BOOT_PORT", "1");
+    command
+        .args(["boot", "--root"])
+        .arg(root)
+        .env_remove("DATABASE_URL")
+        .env("BOOT_PORT", "1");
     command
 }
 

@@ -20,7 +20,10 @@ pub(crate) fn pairs(
     mut a: impl FnMut() -> Command,
     mut b: impl FnMut() -> Command,
 ) -> anyhow::Result<Pairs> {
-    let mut pairs = Pairs { a: Vec::new(), b: Vec::new() };
+    let mut pairs = Pairs {
+        a: Vec::new(),
+        b: Vec::new(),
+    };
     for run in 0..runs + WARM_UP {
         let (time_a, time_b) = (time(a())?, time(b())?);
         if run >= WARM_UP {
@@ -54,7 +57,12 @@ impl Pairs {
             .map(|(a, b)| a.as_secs_f64() / b.as_secs_f64())
             .collect();
         let milliseconds = |times: &[Duration]| {
-            median(times.iter().map(|time| time.as_secs_f64() * 1_000.0).collect())
+            median(
+                times
+                    .iter()
+                    .map(|time| time.as_secs_f64() * 1_000.0)
+                    .collect(),
+            )
         };
         format!(
             "{what:<44} {:>8.2} {:>8.2} {:>6.2} {limit:>6.1}",
@@ -67,7 +75,10 @@ impl Pairs {
 
 /// The head of a table of such rows.
 pub(crate) fn head() -> String {
-    format!("{:<44} {:>8} {:>8} {:>6} {:>6}", "A / B", "A ms", "B ms", "ratio", "goal")
+    format!(
+        "{:<44} {:>8} {:>8} {:>6} {:>6}",
+        "A / B", "A ms", "B ms", "ratio", "goal"
+    )
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

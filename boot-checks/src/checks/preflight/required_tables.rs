@@ -2,10 +2,9 @@
 //! what was never there.
 
 use crate::checks::Check;
-use crate::checks::support::ask;
+use crate::checks::support::ask_structure;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
-use crate::services::db::Structure;
 
 /// See the module.
 pub struct RequiredTables;
@@ -27,8 +26,7 @@ impl Check for RequiredTables {
                 "boot.toml names no required table",
             ));
         }
-        ask(cx, |connection| {
-            let structure = Structure::read(connection, &names)?;
+        ask_structure(cx, |structure| {
             let missing: Vec<Finding> = names
                 .iter()
                 .filter(|name| structure.table(name).is_none())
@@ -39,8 +37,7 @@ impl Check for RequiredTables {
                 })
                 .collect();
             let mismatches = missing.len();
-            Ok(Findings::from_problems(missing, names.join(", "))
-                .fact("schema_mismatches", mismatches))
+            Findings::from_problems(missing, names.join(", ")).fact("schema_mismatches", mismatches)
         })
     }
 }

@@ -5,7 +5,7 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, cannot_look};
+use crate::checks::support::{ask, cannot_look, database_finding};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -58,8 +58,12 @@ fn own(cx: &Context) -> CheckResult {
     let Some(set) = cx.migrations().map_err(cannot_look)? else {
         return Ok(Findings::not_applicable("there are no migrations"));
     };
+    let structure = match cx.structure() {
+        Ok(structure) => structure,
+        Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
+    };
     ask(cx, |connection| {
-        let status = MigrationStatus::look(connection, &set)?;
+        let status = MigrationStatus::judge(connection, &set, &structure)?;
         let mut findings = judge(&status).fact("schema_mismatches", status.difference.len());
         findings.notes.extend(status.difference.notes.clone());
         Ok(findings)

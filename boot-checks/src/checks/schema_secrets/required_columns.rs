@@ -1,11 +1,11 @@
 //! Are the columns there that the application reads? `apply_pending_migrations` adds them.
 
 use crate::checks::Check;
-use crate::checks::support::ask;
+use crate::checks::support::ask_structure;
 use crate::config::{RequiredColumn, RequiredTable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
-use crate::services::db::{Affinity, Structure, Table};
+use crate::services::db::{Affinity, Table};
 
 /// See the module.
 pub struct RequiredColumns;
@@ -32,9 +32,7 @@ pub(super) fn columns(
             "boot.toml names no required column",
         ));
     }
-    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    ask(cx, |connection| {
-        let structure = Structure::read(connection, &names)?;
+    ask_structure(cx, |structure| {
         let mut problems = Vec::new();
         for table in tables {
             match structure.table(&table.name) {
@@ -49,10 +47,8 @@ pub(super) fn columns(
                 .collect();
         }
         let mismatches = problems.len();
-        Ok(
-            Findings::from_problems(problems, format!("{count} columns"))
-                .fact("schema_mismatches", mismatches),
-        )
+        Findings::from_problems(problems, format!("{count} columns"))
+            .fact("schema_mismatches", mismatches)
     })
 }
 

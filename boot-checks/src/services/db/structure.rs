@@ -105,6 +105,20 @@ impl Structure {
         Ok(structure)
     }
 
+    /// Of this structure, the tables that the other has too.
+    #[must_use]
+    pub fn only(&self, other: &Structure) -> Structure {
+        let tables = self
+            .tables
+            .iter()
+            .filter(|(name, _)| other.table(name).is_some());
+        Structure {
+            tables: tables
+                .map(|(name, table)| (name.clone(), table.clone()))
+                .collect(),
+        }
+    }
+
     /// Names exactly this structure: equal structures have equal fingerprints.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();

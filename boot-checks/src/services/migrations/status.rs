@@ -69,9 +69,23 @@ impl MigrationStatus {
     ///
     /// SQLite's reason.
     pub fn look(connection: &mut Connection, set: &MigrationSet) -> Result<Self, DbError> {
-        let record = record(connection)?;
         let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
         let structure = Structure::read(connection, &names)?;
+        MigrationStatus::judge(connection, set, &structure)
+    }
+
+    /// As [`MigrationStatus::look`], for a structure that was just read and may hold other tables.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn judge(
+        connection: &mut Connection,
+        set: &MigrationSet,
+        structure: &Structure,
+    ) -> Result<Self, DbError> {
+        let record = record(connection)?;
+        let structure = structure.only(set.expected());
         let mut status = MigrationStatus {
             record,
             pending: Vec::new(),
