@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::session::words;
@@ -11,7 +11,7 @@ use crate::harness;
 use crate::host::files::{Durability, write_atomic};
 use crate::host::lock::{GateLock, LockError};
 use crate::host::{self, Host};
-use crate::model::{BootReport, Ending, Event, Mode, Start, StepId, Verdict};
+use crate::model::{BootReport, Ending, Event, Mode, Start, Verdict};
 use crate::plan;
 use crate::playbooks;
 use crate::training as records;
@@ -215,8 +215,7 @@ fn boot_locked(
         };
     }
 
-    let current = Arc::new(OnceLock::<StepId>::new());
-    let cx = Arc::new(context(config, host, options, &recorder, &current));
+    let cx = Arc::new(context(config, host, options, &recorder));
     let door = Door::new(journal);
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
@@ -249,20 +248,9 @@ fn context(
     host: Host,
     options: &BootOptions,
     recorder: &Arc<Recorder>,
-    current: &Arc<OnceLock<StepId>>,
 ) -> Context {
-    let (recorder, current) = (Arc::clone(recorder), Arc::clone(current));
-    let on_wait = move |reason: &str| {
-        let first = StepId {
-            stage: crate::model::StageId::Preflight,
-            name: "database_readable",
-        };
-        let step = *current.get_or_init(|| first);
-        recorder.record(Event::Waiting {
-            step,
-            reason: reason.to_owned(),
-        });
-    };
+    let recorder = Arc::clone(recorder);
+    let on_wait = move |reason: &str| recorder.waiting(reason);
     let registry = playbooks::registered();
     let mut cx = Context::new(
         config,
