@@ -1,0 +1,3 @@
+//! Measurements against the tools of the field.
+
+pub(crate) mod python;
