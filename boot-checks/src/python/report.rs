@@ -69,6 +69,7 @@ pub struct Link {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// What is wrong.
+    #[serde(flatten)]
     pub kind: ProblemKind,
     /// The file, relative to the root where it lies in it.
     pub file: PathBuf,

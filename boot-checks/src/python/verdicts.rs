@@ -116,6 +116,15 @@ fn counts(loaded: &Loaded) -> Counts {
     for file in &world.files {
         match &file.facts {
             Ok(facts) => {
+                let in_functions = facts
+                    .imports
+                    .iter()
+                    .filter(|import| !import.certain)
+                    .count()
+                    - facts.unjudged.len();
+                if in_functions > 0 {
+                    *unjudged.entry("in a function".to_owned()).or_default() += in_functions;
+                }
                 for (reason, _, _) in &facts.unjudged {
                     *unjudged.entry((*reason).to_owned()).or_default() += 1;
                 }
