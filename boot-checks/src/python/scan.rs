@@ -476,10 +476,11 @@ impl Scan<'_> {
                     self.facts.import_hook = true;
                 }
             }
-            Expr::Subscript(subscript) if subscript.ctx != ExprContext::Load => {
-                if is_path(&subscript.value, &["sys", "modules"]) {
-                    self.fake_module(&subscript.slice);
-                }
+            Expr::Subscript(subscript)
+                if subscript.ctx != ExprContext::Load
+                    && is_path(&subscript.value, &["sys", "modules"]) =>
+            {
+                self.fake_module(&subscript.slice);
             }
             Expr::Name(name) if name.ctx != ExprContext::Load && name.id.as_str() == "__path__" => {
                 self.facts.dynamic_path = true;

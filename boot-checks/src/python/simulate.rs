@@ -287,7 +287,7 @@ impl<'w> Simulation<'w> {
                     .is_some()
         });
         let own = self.world.packages.iter().any(|package| package == first);
-        (self.unknown_path && !own) || (shadowed && !own) || self.world.may_be_faked(name)
+        (!own && (self.unknown_path || shadowed)) || self.world.may_be_faked(name)
     }
 
     fn name(
