@@ -11,6 +11,7 @@ pub mod host;
 pub mod model;
 pub mod plan;
 pub mod playbooks;
+pub mod python;
 pub mod report;
 pub mod services;
 pub mod training;

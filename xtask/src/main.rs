@@ -5,6 +5,7 @@ mod bench;
 mod boot;
 mod ci;
 mod output;
+mod python;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Boot(boot::Args),
+    CheckSource(python::Args),
     Ci(ci::Args),
     Bench(bench::Args),
 }
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
+        Command::CheckSource(args) => python::run(args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

@@ -2,6 +2,7 @@
 
 mod boot;
 mod process;
+mod python;
 
 use clap::Subcommand;
 
@@ -15,10 +16,12 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum What {
     Boot(boot::Args),
+    Python(python::Args),
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     match &args.what {
         What::Boot(args) => boot::run(args),
+        What::Python(args) => python::run(args),
     }
 }

@@ -1,0 +1,37 @@
+//! Looks at a Python application's sources for what would crash its start, without running it.
+//!
+//! The rule of this module: a false alarm is worse than a miss. Whatever cannot be known without running the
+//! application (guards, hooks, computed names and paths, compiled code) is left unjudged and counted.
+
+mod coroutines;
+mod cycles;
+mod edit;
+mod environment;
+mod facts;
+mod finder;
+mod fix;
+mod load;
+mod lower;
+mod names;
+mod paths;
+mod place;
+mod project;
+mod record;
+mod report;
+mod scan;
+mod simulate;
+mod source;
+mod suggest;
+mod verdicts;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use edit::{EditProposal, TextEdit};
+pub use fix::{propose_await_fix, propose_cycle_fix};
+pub use place::Place;
+pub use project::Project;
+pub use record::{AttributeResolution, RecordResolution, resolve_record};
+pub use report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
+pub use verdicts::analyse;
