@@ -58,6 +58,14 @@ pub enum DoorError {
     /// The database said no.
     #[error(transparent)]
     Database(#[from] DbError),
+    /// Somebody else held the lock for as long as the boot could wait.
+    #[error("the database is locked by {holder}")]
+    Locked {
+        /// Who.
+        holder: String,
+        /// SQLite's reason.
+        source: DbError,
+    },
     /// The application's own tool gave no answer.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -85,8 +93,8 @@ pub struct Failure {
     pub taken_back: bool,
 }
 
-/// How long one statement of a heal waits for a lock; the looks before it have waited already.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// One try's patience with a lock; the boot's budget decides how many there are.
+const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 impl Door {
     /// A door that writes this journal.
@@ -177,9 +185,11 @@ impl Door {
 }
 
 fn undo_all(done: Vec<Undo>) -> bool {
-    done.into_iter()
-        .rev()
-        .fold(true, |all, undo| undo_one(undo) && all)
+    let mut all = true;
+    for undo in done.into_iter().rev() {
+        all &= undo_one(undo);
+    }
+    all
 }
 
 fn undo_one(undo: Undo) -> bool {
@@ -308,16 +318,28 @@ fn migrations(cx: &Context) -> Result<std::sync::Arc<MigrationSet>, DbError> {
 
 fn with_database(
     cx: &Context,
-    change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
+    mut change: impl FnMut(&mut Connection) -> Result<(), DbError>,
 ) -> Result<Vec<Undo>, DoorError> {
     let path = cx
         .database_path()
         .ok_or_else(|| DbError::other("the database is in memory"))?;
-    let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
-    let changed = change(&mut connection);
-    connection.close();
-    changed?;
-    Ok(vec![Undo::Stays])
+    loop {
+        let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
+        let changed = change(&mut connection);
+        connection.close();
+        match changed {
+            Ok(()) => return Ok(vec![Undo::Stays]),
+            // Every change is one transaction, so one that met a lock has done nothing.
+            Err(error) if error.is_locked() => cx.wait_for_lock(error).map_err(|source| {
+                let holder = cx.last_lock_holder();
+                DoorError::Locked {
+                    holder: holder.unwrap_or_else(|| "another process".to_owned()),
+                    source,
+                }
+            })?,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn write_rows(connection: &mut Connection, statements: &[SqlStatement]) -> Result<(), DbError> {

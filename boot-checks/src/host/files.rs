@@ -1,5 +1,6 @@
 //! Files: written whole or not at all, read within bounds.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -96,11 +97,9 @@ pub fn write_atomic(
             format!("`{}` names no file", path.display()),
         ));
     };
+    remove_leftovers(path);
     loop {
-        let mut temporary = std::ffi::OsString::from(".");
-        temporary.push(name);
-        temporary.push(unique_suffix());
-        let temporary = path.with_file_name(temporary);
+        let temporary = path.with_file_name(temporary_name(name, next_count()));
         match Staged::create(temporary, path.to_owned(), mode) {
             // Left by a killed process that had our process id.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -162,12 +161,54 @@ pub fn names_in(folder: &Path, max_names: usize) -> io::Result<Vec<String>> {
     names.collect()
 }
 
-/// `.<pid>.<count>.tmp`: no other live process, and no other call in this one, has it.
-fn unique_suffix() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!(".{}.{count}.tmp", std::process::id())
+/// What ends the name of a file that is being written.
+const TEMPORARY_END: &str = ".tmp";
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+fn next_count() -> u32 {
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// `.<name>.<pid>.<count>.tmp`: no other live process, and no other call in this one, has it.
+fn temporary_name(name: &OsStr, count: u32) -> OsString {
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}.{count}{TEMPORARY_END}", std::process::id()));
+    temporary
+}
+
+/// Removes what killed processes left beside this file under temporary names. It may hold a key, and
+/// it never had the final name, so nothing was ever promised of it.
+///
+/// Safety: only names that carry the id of a process that is gone, or this process's id with a count
+/// that it has not reached yet (in a container every boot has the same id).
+fn remove_leftovers(path: &Path) {
+    let (Some(name), folder) = (path.file_name(), folder_of(path)) else {
+        return;
+    };
+    let prefix = format!(".{}.", name.to_string_lossy());
+    // Tidying only: what cannot be listed or removed today is found by the next write.
+    for found in names_in(folder, LEFTOVER_NAMES_MAX).unwrap_or_default() {
+        let numbers = found
+            .strip_prefix(&prefix)
+            .and_then(|rest| rest.strip_suffix(TEMPORARY_END))
+            .and_then(|rest| rest.split_once('.'));
+        let Some((Ok(pid), Ok(count))) =
+            numbers.map(|(pid, count)| (pid.parse::<u32>(), count.parse::<u32>()))
+        else {
+            continue;
+        };
+        let is_ours = pid == std::process::id();
+        let in_use = is_ours && count < COUNT.load(Ordering::Relaxed);
+        if !in_use && (is_ours || !super::process_is_alive(pid)) {
+            let _ = fs::remove_file(folder.join(found));
+        }
+    }
+}
+
+/// Names that are looked at beside a file; a leftover in a larger folder stays and harms nobody.
+const LEFTOVER_NAMES_MAX: usize = 10_000;
 
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -256,8 +297,8 @@ pub fn rename_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
 /// [`io::ErrorKind::AlreadyExists`] when something has the name; else the system's reason. Nothing
 /// is left then.
 pub fn create_atomic(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
-    let temporary = temporary_beside(path)?;
-    let made = create_new(&temporary, Some(mode)).and_then(|mut file| {
+    let (temporary, file) = create_temporary(path, mode)?;
+    let made = Ok(file).and_then(|mut file| {
         file.write_all(contents)?;
         file.sync_all()?;
         rename_without_replacing(&temporary, path)
@@ -278,8 +319,8 @@ pub fn create_atomic(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> 
 /// The system's reason. The file holds what it held then.
 pub fn rewrite_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
     let path = path.canonicalize()?;
-    let temporary = temporary_beside(&path)?;
-    let made = create_new(&temporary, Some(0o600)).and_then(|mut file| {
+    let (temporary, file) = create_temporary(&path, 0o600)?;
+    let made = Ok(file).and_then(|mut file| {
         super::copy_owner_and_mode(&path, &file)?;
         file.write_all(contents)?;
         file.sync_all()?;
@@ -293,12 +334,17 @@ pub fn rewrite_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
     sync_folder(folder_of(&path))
 }
 
-fn temporary_beside(path: &Path) -> io::Result<PathBuf> {
+fn create_temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(unique_suffix());
-    Ok(path.with_file_name(temporary))
+    remove_leftovers(path);
+    loop {
+        let temporary = path.with_file_name(temporary_name(name, next_count()));
+        match create_new(&temporary, Some(mode)) {
+            // Left by a killed process that had our process id.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => return Ok((temporary, other?)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -333,6 +379,31 @@ mod tests {
         write_atomic(&path, b"x", Durability::Unsynced, None).unwrap_err();
         assert_eq!(names(folder.path()), ["taken"]);
         assert!(path.is_dir());
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed_and_what_live_ones_write_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let dead = child.id();
+        child.wait().unwrap();
+        let own = std::process::id();
+        let left = [
+            format!(".x.{dead}.0.tmp"),
+            format!(".x.{own}.{}.tmp", u32::MAX),
+        ];
+        let kept = [
+            ".x.1.0.tmp".to_owned(),
+            format!(".y.{dead}.0.tmp"),
+            format!(".x.{dead}.tmp"),
+        ];
+        for name in left.iter().chain(&kept) {
+            fs::write(folder.path().join(name), "a key").unwrap();
+        }
+        create_atomic(&folder.path().join("x"), b"new", 0o600).unwrap();
+        let mut expected = [&kept[..], &["x".to_owned()]].concat();
+        expected.sort();
+        assert_eq!(names(folder.path()), expected);
     }
 
     #[test]

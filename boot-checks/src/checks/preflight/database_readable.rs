@@ -38,14 +38,15 @@ impl Check for DatabaseReadable {
                 )));
             }
         };
-        if let Some(finding) = judge_header(header, &name) {
+        let is_interrupted = files.journal_bytes.is_some_and(|bytes| bytes > 0);
+        if let Some(finding) = judge_header(header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
         }
         ask(cx, |connection| read(cx, connection, header))
     }
 }
 
-fn judge_header(header: &Header, name: &str) -> Option<Finding> {
+fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Finding> {
     if header.read_version > FORMAT_VERSION_MAX {
         let message = format!(
             "{name} has file format {}, which is newer than the gate",
@@ -55,8 +56,9 @@ fn judge_header(header: &Header, name: &str) -> Option<Finding> {
             Finding::new("database_newer", message).action("use a newer version of the gate"),
         );
     }
-    // In write-ahead log mode pages may still be in the log, so only the other mode can be judged.
-    let cut_short = header.is_cut_short() && !header.is_wal();
+    // In write-ahead log mode pages may still be in the log, and beside a journal the header belongs
+    // to a transaction that SQLite rolls back with the first read; it compares the two itself then.
+    let cut_short = header.is_cut_short() && !header.is_wal() && !is_interrupted;
     cut_short.then(|| {
         let pages = header.pages.unwrap_or_default();
         Finding::new(

@@ -1,0 +1,56 @@
+//! Many boots of one application at once: one works, the others wait, and each effect is there once.
+
+use std::time::Duration;
+
+use crate::boots::{command, run};
+use crate::instants::everything;
+use crate::sandbox::{Journal, Sandbox, Start};
+
+/// Boots at once.
+const BOOTS: usize = 32;
+
+/// What `--lock-timeout` is by default.
+const BUDGET: Duration = Duration::from_secs(30);
+
+fn all_at_once(start: Start) {
+    let rounds = if everything() { 5 } else { 1 };
+    let mut slowest = Duration::ZERO;
+    for round in 0..rounds {
+        let sandbox = Sandbox::prepared(start);
+        let barrier = std::sync::Barrier::new(BOOTS);
+        let boots: Vec<_> = std::thread::scope(|scope| {
+            let boot = || {
+                let mut command = command(sandbox.root());
+                barrier.wait();
+                run(&mut command)
+            };
+            let threads: Vec<_> = (0..BOOTS).map(|_| scope.spawn(boot)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        for boot in &boots {
+            assert_eq!(boot.code, Some(0), "round {round}:\n{}", boot.text());
+            assert!(boot.took < BUDGET, "{:?}", boot.took);
+            slowest = slowest.max(boot.took);
+        }
+        sandbox.verify(start).unwrap();
+        let records = sandbox.names().into_iter().filter(|name| {
+            name.starts_with("grace_training/startup_failures/boot_") && name.ends_with(".json")
+        });
+        assert_eq!(records.count(), BOOTS, "each boot leaves its record");
+    }
+    println!(
+        "| {start:?} | {BOOTS} boots at once | {rounds} rounds | 0 wrong | slowest {slowest:.1?} |"
+    );
+}
+
+macro_rules! at_once {
+    ($($name:ident: $start:expr;)+) => { $(#[test] fn $name() { all_at_once($start); })+ };
+}
+
+at_once! {
+    many_boots_of_an_empty_root: Start::Empty;
+    many_boots_of_a_legacy_database: Start::Legacy(Journal::Delete);
+    many_boots_of_a_legacy_database_with_a_hot_log: Start::Legacy(Journal::HotWal);
+    many_boots_of_pending_migrations: Start::Pending(Journal::Delete);
+    many_boots_of_pending_migrations_with_a_hot_log: Start::Pending(Journal::HotWal);
+}

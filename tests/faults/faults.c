@@ -1,0 +1,225 @@
+/* Loaded into the gate with LD_PRELOAD: lets one call that changes the file system below FAULTS_ROOT
+ * be the process's last, or fail.
+ *
+ * Why not `strace -e inject`: it counts calls for each thread, and each database connection has a
+ * thread of its own, so that many instants cannot be named. This counts over the whole process, and
+ * costs so little that every instant can be tried.
+ *
+ * FAULTS_AT=N     the N-th such call, counted from 1; 0 or unset: none
+ * FAULTS_KIND     kill, torn (half of a write is done, then kill), once, persistent
+ * FAULTS_ERRNO    the error of `once` and `persistent`, as a number
+ * FAULTS_COUNT    a file into which the number of calls is written at the end
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum kind { NONE, KILL, TORN, ONCE, PERSISTENT };
+
+static const char *root;
+static size_t root_length;
+static long at;
+static enum kind kind;
+static int error_number;
+static atomic_long calls;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *word = getenv("FAULTS_KIND");
+    const char *number = getenv("FAULTS_AT");
+    const char *error = getenv("FAULTS_ERRNO");
+    root = getenv("FAULTS_ROOT");
+    root_length = root ? strlen(root) : 0;
+    at = number ? atol(number) : 0;
+    error_number = error ? atoi(error) : EIO;
+    kind = !word || !at                  ? NONE
+           : !strcmp(word, "kill")       ? KILL
+           : !strcmp(word, "torn")       ? TORN
+           : !strcmp(word, "once")       ? ONCE
+           : !strcmp(word, "persistent") ? PERSISTENT
+                                         : NONE;
+}
+
+__attribute__((destructor)) static void end(void) {
+    const char *file = getenv("FAULTS_COUNT");
+    FILE *out = file ? fopen(file, "w") : NULL;
+    if (out) {
+        fprintf(out, "%ld\n", (long)calls);
+        fclose(out);
+    }
+}
+
+static void die(void) {
+    kill(getpid(), SIGKILL);
+    for (;;)
+        pause();
+}
+
+/* Whether this call is to fail. Does not return when it is to be the last. `torn` is set where half
+ * of it is to be done first. A full disk does not keep anything from being removed or flushed. */
+static int is_due(const char *path, int needs_room, int *torn) {
+    if (!root_length || !path || strncmp(path, root, root_length) != 0)
+        return 0;
+    long n = ++calls;
+    if (kind == NONE || (kind == PERSISTENT ? n < at : n != at))
+        return 0;
+    if (kind == TORN && torn) {
+        *torn = 1;
+        return 0;
+    }
+    if (kind == KILL || kind == TORN)
+        die();
+    if (error_number == ENOSPC && !needs_room)
+        return 0;
+    errno = error_number;
+    return 1;
+}
+
+static int is_due_fd(int fd, int needs_room, int *torn) {
+    char link[32], path[4096];
+    if (fd < 0)
+        return 0;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0)
+        return 0;
+    path[length] = 0;
+    return is_due(path, needs_room, torn);
+}
+
+#define REAL(name, type, ...)                                                                      \
+    static type (*real)(__VA_ARGS__);                                                              \
+    if (!real)                                                                                     \
+        real = (type (*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name)
+
+static int opens_for_change(int flags) { return flags & (O_CREAT | O_TRUNC); }
+
+static mode_t mode_of(int flags, va_list list) {
+    return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;
+}
+
+#define OPEN(name)                                                                                 \
+    int name(const char *path, int flags, ...) {                                                   \
+        REAL(name, int, const char *, int, ...);                                                   \
+        va_list list;                                                                              \
+        va_start(list, flags);                                                                     \
+        mode_t mode = mode_of(flags, list);                                                        \
+        va_end(list);                                                                              \
+        return opens_for_change(flags) && is_due(path, 1, NULL) ? -1 : real(path, flags, mode);    \
+    }
+OPEN(open)
+OPEN(open64)
+
+#define OPENAT(name)                                                                               \
+    int name(int folder, const char *path, int flags, ...) {                                       \
+        REAL(name, int, int, const char *, int, ...);                                              \
+        va_list list;                                                                              \
+        va_start(list, flags);                                                                     \
+        mode_t mode = mode_of(flags, list);                                                        \
+        va_end(list);                                                                              \
+        return opens_for_change(flags) && is_due(path, 1, NULL) ? -1                               \
+                                                                : real(folder, path, flags, mode); \
+    }
+OPENAT(openat)
+OPENAT(openat64)
+
+ssize_t write(int fd, const void *bytes, size_t count) {
+    REAL(write, ssize_t, int, const void *, size_t);
+    int torn = 0;
+    if (is_due_fd(fd, 1, &torn))
+        return -1;
+    if (torn) {
+        real(fd, bytes, count / 2);
+        die();
+    }
+    return real(fd, bytes, count);
+}
+
+#define PWRITE(name, offset_type)                                                                  \
+    ssize_t name(int fd, const void *bytes, size_t count, offset_type offset) {                    \
+        REAL(name, ssize_t, int, const void *, size_t, offset_type);                               \
+        int torn = 0;                                                                              \
+        if (is_due_fd(fd, 1, &torn))                                                               \
+            return -1;                                                                             \
+        if (torn) {                                                                                \
+            real(fd, bytes, count / 2, offset);                                                    \
+            die();                                                                                 \
+        }                                                                                          \
+        return real(fd, bytes, count, offset);                                                     \
+    }
+PWRITE(pwrite, off_t)
+PWRITE(pwrite64, off64_t)
+
+ssize_t writev(int fd, const struct iovec *parts, int count) {
+    REAL(writev, ssize_t, int, const struct iovec *, int);
+    return is_due_fd(fd, 1, NULL) ? -1 : real(fd, parts, count);
+}
+
+ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size_t count,
+                        unsigned flags) {
+    REAL(copy_file_range, ssize_t, int, off64_t *, int, off64_t *, size_t, unsigned);
+    return is_due_fd(to, 1, NULL) ? -1 : real(from, from_at, to, to_at, count, flags);
+}
+
+#define ON_FD(name)                                                                                \
+    int name(int fd) {                                                                             \
+        REAL(name, int, int);                                                                      \
+        return is_due_fd(fd, 0, NULL) ? -1 : real(fd);                                             \
+    }
+ON_FD(fsync)
+ON_FD(fdatasync)
+
+#define TRUNCATE(name, offset_type)                                                                \
+    int name(int fd, offset_type length) {                                                         \
+        REAL(name, int, int, offset_type);                                                         \
+        return is_due_fd(fd, 1, NULL) ? -1 : real(fd, length);                                     \
+    }
+TRUNCATE(ftruncate, off_t)
+TRUNCATE(ftruncate64, off64_t)
+
+int fchmod(int fd, mode_t mode) {
+    REAL(fchmod, int, int, mode_t);
+    return is_due_fd(fd, 0, NULL) ? -1 : real(fd, mode);
+}
+
+int chmod(const char *path, mode_t mode) {
+    REAL(chmod, int, const char *, mode_t);
+    return is_due(path, 0, NULL) ? -1 : real(path, mode);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    REAL(mkdir, int, const char *, mode_t);
+    return is_due(path, 1, NULL) ? -1 : real(path, mode);
+}
+
+#define ON_PATH(name)                                                                              \
+    int name(const char *path) {                                                                   \
+        REAL(name, int, const char *);                                                             \
+        return is_due(path, 0, NULL) ? -1 : real(path);                                            \
+    }
+ON_PATH(unlink)
+ON_PATH(rmdir)
+
+int unlinkat(int folder, const char *path, int flags) {
+    REAL(unlinkat, int, int, const char *, int);
+    return is_due(path, 0, NULL) ? -1 : real(folder, path, flags);
+}
+
+int rename(const char *from, const char *to) {
+    REAL(rename, int, const char *, const char *);
+    return is_due(to, 1, NULL) ? -1 : real(from, to);
+}
+
+int link(const char *from, const char *to) {
+    REAL(link, int, const char *, const char *);
+    return is_due(to, 1, NULL) ? -1 : real(from, to);
+}

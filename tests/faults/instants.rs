@@ -1,0 +1,145 @@
+//! A fault at every n-th change of the file system that a boot makes, then a plain boot.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::boots::{boot, boot_with, count_changes};
+use crate::sandbox::{Journal, Sandbox, Start};
+use crate::shim::{self, EIO, ENOSPC, Fault};
+
+/// How long a plain boot may take after a dead one: it must not wait for what nobody holds.
+const PLAIN_BOOT_MAX: Duration = Duration::from_secs(5);
+
+/// Points of each start and kind of fault where `FAULTS=all` is not asked for.
+const SAMPLE: usize = 24;
+
+/// Boots at a time.
+const WORKERS: usize = 2;
+
+pub(crate) fn everything() -> bool {
+    std::env::var_os("FAULTS").is_some_and(|value| value == "all")
+}
+
+/// Says that a test was not run, or fails where everything was asked for.
+pub(crate) fn skipped(why: &str) {
+    assert!(!everything(), "cannot be run: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
+/// Tries the fault at each point and gives what went wrong. `tamper` is called between the fault and
+/// the plain boot.
+pub(crate) fn sweep(start: Start, fault: Fault, tamper: impl Fn(&Sandbox) + Sync) -> Vec<String> {
+    let Some(library) = shim::library() else {
+        skipped("there is no C compiler");
+        return Vec::new();
+    };
+    let began = Instant::now();
+    let template = Sandbox::prepared(start);
+    let changes = count_changes(template.copy().root(), library);
+    let step = if everything() {
+        1
+    } else {
+        (changes / SAMPLE).max(1)
+    };
+    // From the first: that one is before anything was changed.
+    let points: Vec<usize> = (1..=changes).step_by(step).collect();
+    let next = AtomicUsize::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(at) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = try_point(&template, start, fault, *at, library, &tamper) {
+                        let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
+                        wrong.push(format!(
+                            "{start:?}, {fault:?} at {at} of {changes}: {error}"
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!(
+        "| {start:?} | {fault:?} | {changes} changes | {} points | {} wrong | {:.0?} |",
+        points.len(),
+        wrong.len(),
+        began.elapsed()
+    );
+    wrong
+}
+
+fn try_point(
+    template: &Sandbox,
+    start: Start,
+    fault: Fault,
+    at: usize,
+    library: &Path,
+    tamper: impl Fn(&Sandbox),
+) -> Result<(), String> {
+    let sandbox = template.copy();
+    let faulty = boot_with(sandbox.root(), library, fault, at);
+    match faulty.code {
+        None if fault.is_error() => return Err("a signal ended the boot".to_owned()),
+        Some(70 | 101) => return Err(format!("the gate broke:\n{}", faulty.text())),
+        _ => {}
+    }
+    if faulty.took > PLAIN_BOOT_MAX {
+        return Err(format!("the boot took {:?}", faulty.took));
+    }
+    tamper(&sandbox);
+    let plain = boot(sandbox.root());
+    if plain.code != Some(0) {
+        return Err(format!(
+            "the plain boot ended with {:?}:\n{}",
+            plain.code,
+            plain.complaints()
+        ));
+    }
+    if plain.took > PLAIN_BOOT_MAX {
+        return Err(format!("the plain boot took {:?}", plain.took));
+    }
+    sandbox.verify(start)
+}
+
+fn all_is_well(start: Start, faults: &[Fault]) {
+    for fault in faults {
+        let wrong = sweep(start, *fault, |_| {});
+        assert!(
+            wrong.is_empty(),
+            "{} wrong:\n{}",
+            wrong.len(),
+            wrong.join("\n")
+        );
+    }
+}
+
+macro_rules! instants {
+    ($($name:ident: $start:expr, $faults:expr;)+) => {
+        $(#[test] fn $name() { all_is_well($start, &$faults); })+
+    };
+}
+
+const KILLS: [Fault; 2] = [Fault::Kill, Fault::Torn];
+const FULL: [Fault; 2] = [Fault::Once(ENOSPC), Fault::Persistent(ENOSPC)];
+const BROKEN: [Fault; 2] = [Fault::Once(EIO), Fault::Persistent(EIO)];
+
+instants! {
+    killed_on_an_empty_root: Start::Empty, KILLS;
+    killed_on_a_legacy_database: Start::Legacy(Journal::Delete), KILLS;
+    killed_on_a_legacy_database_with_a_hot_log: Start::Legacy(Journal::HotWal), KILLS;
+    killed_on_pending_migrations: Start::Pending(Journal::Delete), KILLS;
+    killed_on_pending_migrations_with_a_hot_log: Start::Pending(Journal::HotWal), KILLS;
+    disk_full_on_an_empty_root: Start::Empty, FULL;
+    disk_full_on_a_legacy_database: Start::Legacy(Journal::Delete), FULL;
+    disk_full_on_a_legacy_database_with_a_hot_log: Start::Legacy(Journal::HotWal), FULL;
+    disk_full_on_pending_migrations: Start::Pending(Journal::Delete), FULL;
+    disk_full_on_pending_migrations_with_a_hot_log: Start::Pending(Journal::HotWal), FULL;
+    disk_broken_on_an_empty_root: Start::Empty, BROKEN;
+    disk_broken_on_a_legacy_database: Start::Legacy(Journal::Delete), BROKEN;
+    disk_broken_on_a_legacy_database_with_a_hot_log: Start::Legacy(Journal::HotWal), BROKEN;
+    disk_broken_on_pending_migrations: Start::Pending(Journal::Delete), BROKEN;
+    disk_broken_on_pending_migrations_with_a_hot_log: Start::Pending(Journal::HotWal), BROKEN;
+}

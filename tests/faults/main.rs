@@ -1,0 +1,19 @@
+//! Faults: real boots of real databases, killed or failed at real instants; afterwards a plain boot
+//! has to be green and every row has to be there. Each test can be run alone:
+//!
+//! ```text
+//! cargo test -p xtask --test faults                       # bounded: a sample of all instants
+//! FAULTS=all cargo test -p xtask --test faults -- --nocapture   # every instant, with the figures
+//! ```
+//!
+//! A test that needs a tool which is not there prints `SKIPPED` and why; with `FAULTS=all` it fails.
+#![cfg(target_os = "linux")]
+
+mod boots;
+mod concurrency;
+mod control;
+mod holders;
+mod instants;
+mod leftovers;
+mod sandbox;
+mod shim;
