@@ -1,0 +1,349 @@
+//! Searches text for all signatures at once.
+//!
+//! A vectorised search looks for the anchors: literals, one of which is in every text that a
+//! signature matches. Only around an anchor is a regular expression run, over the anchor's line and
+//! at most [`LINE_SIDE_BYTES`] to each side. What is found at a place therefore depends on its
+//! surroundings alone, never on how the input was cut.
+
+use std::ops::Range;
+use std::sync::{LazyLock, OnceLock};
+
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::bytes::{CaptureLocations, Regex};
+
+use super::pattern::{Pattern, Signature};
+use super::{catalogue, ownership, prefix, tally::Sighting, tally::Tally, traceback};
+
+/// How much of a line is read on each side of an anchor. Real messages are far shorter.
+const LINE_SIDE_BYTES: usize = 2 * 1024;
+/// How far before an anchor its line's beginning is looked for.
+const LINE_START_BYTES: usize = 16 * 1024;
+/// How far before an anchor anything is looked at.
+const HISTORY_BYTES: usize = 64 * 1024;
+/// What a region must hold before its own part, unless it begins with the input. One byte more than
+/// is looked at, so that the first byte looked at is never mistaken for the beginning of the input.
+pub(super) const CONTEXT_BYTES: usize = HISTORY_BYTES + 1;
+/// How far behind the beginning of an anchor anything is looked at.
+pub(super) const LOOKAHEAD_BYTES: usize = LINE_SIDE_BYTES + 64;
+/// How much of the lines before a message a signature with `window` reads.
+const WINDOW_BYTES: usize = 4 * 1024;
+
+/// A line that defines how an incident looks is no incident: catalogues and rule files in a log.
+/// It is told by the value that is still open where the anchor begins.
+const DEFINITION: &str =
+    r#"\b(?:trigger_)?(?:pattern|signature|regex)s?\\*"?\s*[:=]\s*\[?r?\\*["'][^",]*$"#;
+
+static MATCHER: LazyLock<Matcher> = LazyLock::new(Matcher::new);
+
+/// The matcher of the catalogue, built on first use.
+pub(super) fn matcher() -> &'static Matcher {
+    &MATCHER
+}
+
+pub(super) struct Matcher {
+    anchors: Anchors,
+    /// For each anchor the signatures that need it.
+    by_anchor: Vec<Vec<u16>>,
+    compiled: Vec<Compiled>,
+    definition: OnceLock<Regex>,
+}
+
+/// A signature with its expressions, which are compiled when its anchor is first met.
+pub(super) struct Compiled {
+    pub(super) pattern: &'static Pattern,
+    pub(super) signature: &'static Signature,
+    regex: OnceLock<Regex>,
+    unless: OnceLock<Regex>,
+}
+
+impl Compiled {
+    pub(super) fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| compile(self.signature.regex))
+    }
+
+    fn refuted(&self, line: &[u8]) -> bool {
+        self.signature.unless.is_some_and(|unless| {
+            let unless = self.unless.get_or_init(|| compile(unless));
+            unless.is_match(line)
+        })
+    }
+}
+
+fn compile(regex: &str) -> Regex {
+    #[expect(
+        clippy::expect_used,
+        reason = "the build compiles every expression of the catalogue"
+    )]
+    Regex::new(regex).expect("the build compiled this expression")
+}
+
+enum Anchors {
+    Packed(packed::Searcher),
+    /// For processors without the vector instructions.
+    Automaton(AhoCorasick),
+}
+
+impl Anchors {
+    fn new(literals: &[&str]) -> Anchors {
+        let searcher = packed::Config::new()
+            .match_kind(packed::MatchKind::LeftmostFirst)
+            .builder()
+            .extend(literals)
+            .build();
+        match searcher {
+            Some(searcher) => Anchors::Packed(searcher),
+            None => {
+                #[expect(clippy::expect_used, reason = "the build limits number and length")]
+                let automaton = AhoCorasick::builder()
+                    .match_kind(MatchKind::LeftmostFirst)
+                    .build(literals)
+                    .expect("few short literals fit an automaton");
+                Anchors::Automaton(automaton)
+            }
+        }
+    }
+
+    fn find_in(&self, text: &[u8], span: Range<usize>) -> Option<(usize, usize)> {
+        let found = match self {
+            Anchors::Packed(searcher) => searcher.find_in(text, span.into()),
+            Anchors::Automaton(automaton) => {
+                automaton.find(aho_corasick::Input::new(text).span(span))
+            }
+        }?;
+        Some((found.pattern().as_usize(), found.start()))
+    }
+}
+
+/// A piece of the input. Anchors that start in `own` are reported; the rest is context.
+pub(super) struct Region<'a> {
+    pub(super) bytes: &'a [u8],
+    pub(super) own: Range<usize>,
+    /// Place of `bytes[0]` in the input.
+    pub(super) offset: u64,
+}
+
+impl Matcher {
+    fn new() -> Matcher {
+        let mut literals: Vec<&'static str> = Vec::new();
+        let mut by_anchor: Vec<Vec<u16>> = Vec::new();
+        let mut compiled = Vec::new();
+        for pattern in catalogue::all() {
+            for signature in pattern.signatures {
+                #[expect(clippy::cast_possible_truncation, reason = "the catalogue is small")]
+                let index = compiled.len() as u16;
+                for anchor in signature.anchors {
+                    let place = literals.iter().position(|known| known == anchor);
+                    let place = place.unwrap_or_else(|| {
+                        literals.push(anchor);
+                        by_anchor.push(Vec::new());
+                        literals.len() - 1
+                    });
+                    by_anchor[place].push(index);
+                }
+                compiled.push(Compiled {
+                    pattern,
+                    signature,
+                    regex: OnceLock::new(),
+                    unless: OnceLock::new(),
+                });
+            }
+        }
+        Matcher {
+            anchors: Anchors::new(&literals),
+            by_anchor,
+            compiled,
+            definition: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn compiled(&self, index: u16) -> &Compiled {
+        &self.compiled[usize::from(index)]
+    }
+
+    /// Adds what the region shows to `tally`.
+    pub(super) fn scan(&self, region: &Region<'_>, tally: &mut Tally) {
+        let bytes = region.bytes;
+        let limit = bytes.len().min(region.own.end + LOOKAHEAD_BYTES);
+        let mut counted = region.own.start;
+        let mut at = region.own.start;
+        while let Some((anchor, start)) = self.anchors.find_in(bytes, at..limit) {
+            if start >= region.own.end {
+                break;
+            }
+            at = start + 1;
+            tally.lines += newlines(&bytes[counted..start]);
+            counted = start;
+            let line = Line::around(bytes, start);
+            let definition = self.definition.get_or_init(|| compile(DEFINITION));
+            if definition.is_match(&bytes[line.start..start]) {
+                continue;
+            }
+            for signature in &self.by_anchor[anchor] {
+                self.verify(*signature, region, &line, start, tally);
+            }
+        }
+        tally.lines += newlines(&bytes[counted..region.own.end]);
+    }
+
+    fn verify(
+        &self,
+        index: u16,
+        region: &Region<'_>,
+        line: &Line,
+        anchor: usize,
+        tally: &mut Tally,
+    ) {
+        let compiled = self.compiled(index);
+        let text = &region.bytes[line.start..line.end];
+        let window;
+        let (haystack, at) = if compiled.signature.window {
+            window = window_before(region.bytes, line);
+            (window.as_slice(), None)
+        } else {
+            (text, Some(anchor - line.start))
+        };
+        let mut captures = compiled.regex().capture_locations();
+        if !read_at_anchor(compiled.regex(), &mut captures, haystack, at) || compiled.refuted(text)
+        {
+            return;
+        }
+        let whole = line.whole_start(region.bytes);
+        let block = match whole {
+            Some(start) => {
+                let floor = anchor.saturating_sub(HISTORY_BYTES);
+                traceback::block(region.bytes, floor, start)
+            }
+            // A line too long to have a beginning: each message in it stands for itself.
+            None => traceback::Block {
+                start: anchor,
+                frames_start: line.start,
+            },
+        };
+        let own_evidence = compiled.signature.own_package.is_some()
+            && shown_by_frames(compiled, &captures, haystack, || {
+                &region.bytes[block.frames_start.min(line.start)..anchor]
+            });
+        tally.add(&Sighting {
+            index,
+            compiled,
+            captures: &captures,
+            haystack,
+            offset: region.offset + anchor as u64,
+            block: region.offset + block.start as u64,
+            own_evidence,
+        });
+    }
+}
+
+/// Reads the captures of the match that covers `at`, or of the first match.
+fn read_at_anchor(
+    regex: &Regex,
+    captures: &mut CaptureLocations,
+    haystack: &[u8],
+    at: Option<usize>,
+) -> bool {
+    let Some(at) = at else {
+        return regex.captures_read(captures, haystack).is_some();
+    };
+    for found in regex.find_iter(haystack) {
+        if found.start() > at {
+            return false;
+        }
+        if found.end() > at {
+            return regex
+                .captures_read_at(captures, haystack, found.start())
+                .is_some();
+        }
+    }
+    false
+}
+
+fn shown_by_frames<'a>(
+    compiled: &Compiled,
+    captures: &CaptureLocations,
+    haystack: &[u8],
+    frames: impl FnOnce() -> &'a [u8],
+) -> bool {
+    let module = capture(compiled.regex(), captures, haystack, "module");
+    module.is_some_and(|module| {
+        memchr::memchr(b'.', module).is_some()
+            && traceback::frame_files(frames()).any(|file| ownership::frame_shows(file, module))
+    })
+}
+
+/// The text of a named capture.
+pub(super) fn capture<'h>(
+    regex: &Regex,
+    captures: &CaptureLocations,
+    haystack: &'h [u8],
+    name: &str,
+) -> Option<&'h [u8]> {
+    let index = regex
+        .capture_names()
+        .position(|known| known == Some(name))?;
+    let (start, end) = captures.get(index)?;
+    Some(&haystack[start..end])
+}
+
+/// The part of a line that is read: all of it, but for very long ones.
+struct Line {
+    start: usize,
+    end: usize,
+    /// Whether `start` is where the line really begins.
+    from_beginning: bool,
+}
+
+impl Line {
+    fn around(bytes: &[u8], anchor: usize) -> Line {
+        let floor = anchor.saturating_sub(LINE_SIDE_BYTES);
+        let before = memchr::memrchr(b'\n', &bytes[floor..anchor]);
+        let ceiling = bytes.len().min(anchor + LINE_SIDE_BYTES);
+        let after = memchr::memchr(b'\n', &bytes[anchor..ceiling]);
+        let mut end = after.map_or(ceiling, |newline| anchor + newline);
+        if end > anchor && bytes[end - 1] == b'\r' {
+            end -= 1;
+        }
+        Line {
+            start: before.map_or(floor, |newline| floor + newline + 1),
+            end,
+            from_beginning: before.is_some() || floor == 0,
+        }
+    }
+
+    /// Where the line begins, when that is near enough to be known.
+    fn whole_start(&self, bytes: &[u8]) -> Option<usize> {
+        if self.from_beginning {
+            return Some(self.start);
+        }
+        let floor = self.start.saturating_sub(LINE_START_BYTES);
+        let before = memchr::memrchr(b'\n', &bytes[floor..self.start]);
+        match before {
+            Some(newline) => Some(floor + newline + 1),
+            None if floor == 0 => Some(0),
+            None => None,
+        }
+    }
+}
+
+/// The lines before and the line itself, without what loggers put before each.
+fn window_before(bytes: &[u8], line: &Line) -> Vec<u8> {
+    let mut window = Vec::with_capacity(WINDOW_BYTES);
+    if line.from_beginning {
+        let floor = line.start.saturating_sub(WINDOW_BYTES);
+        let skip = match memchr::memchr(b'\n', &bytes[floor..line.start]) {
+            Some(newline) if floor > 0 => floor + newline + 1,
+            _ => floor,
+        };
+        for before in bytes[skip..line.start].split_inclusive(|byte| *byte == b'\n') {
+            window.extend_from_slice(prefix::strip(before));
+            window.push(b'\n');
+        }
+    }
+    window.extend_from_slice(prefix::strip(&bytes[line.start..line.end]));
+    window
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
