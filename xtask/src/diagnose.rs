@@ -72,10 +72,20 @@ pub(crate) struct Args {
     #[arg(long, requires = "evaluate")]
     verbose: bool,
     /// With --evaluate: end with 1 below this recall
-    #[arg(long, requires = "evaluate", default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(
+        long,
+        requires = "evaluate",
+        default_value_t = 0.0,
+        value_name = "SHARE"
+    )]
     min_recall: f64,
     /// With --evaluate: end with 1 below this precision
-    #[arg(long, requires = "evaluate", default_value_t = 0.0, value_name = "SHARE")]
+    #[arg(
+        long,
+        requires = "evaluate",
+        default_value_t = 0.0,
+        value_name = "SHARE"
+    )]
     min_precision: f64,
 }
 
@@ -154,7 +164,9 @@ fn diagnose(args: &Args) -> anyhow::Result<u8> {
             }
         }
     }
-    let found = results.iter().any(|(_, diagnosis)| !diagnosis.incidents.is_empty());
+    let found = results
+        .iter()
+        .any(|(_, diagnosis)| !diagnosis.incidents.is_empty());
     let code = if unreadable {
         EXIT_USAGE
     } else if found && args.fail_on_incident {
@@ -165,8 +177,10 @@ fn diagnose(args: &Args) -> anyhow::Result<u8> {
     let text = match args.format {
         Format::Json => format!("{}\n", as_json(&results, code)?),
         Format::Pretty => {
-            let pages: Vec<String> =
-                results.iter().map(|(name, diagnosis)| patterns::pretty(name, diagnosis)).collect();
+            let pages: Vec<String> = results
+                .iter()
+                .map(|(name, diagnosis)| patterns::pretty(name, diagnosis))
+                .collect();
             pages.join("\n")
         }
     };
@@ -227,7 +241,10 @@ fn write_out(text: &str) -> anyhow::Result<()> {
 
 fn follow(args: &Args) -> anyhow::Result<u8> {
     let [file] = args.files.as_slice() else {
-        complain("--follow takes one file", Some("start one command for each file"));
+        complain(
+            "--follow takes one file",
+            Some("start one command for each file"),
+        );
         return Ok(EXIT_USAGE);
     };
     let state = match &args.state {
@@ -273,10 +290,18 @@ fn tell_of_file(file: &Path, poll: &Poll, told_missing: &mut bool) {
     // As above: nobody is left to tell.
     let _ = match poll.reset {
         Some(Reset::Rotated) => {
-            writeln!(err, "note: {} is another file now; read from its start", file.display())
+            writeln!(
+                err,
+                "note: {} is another file now; read from its start",
+                file.display()
+            )
         }
         Some(Reset::Truncated) => {
-            writeln!(err, "note: {} was truncated; read from its start", file.display())
+            writeln!(
+                err,
+                "note: {} was truncated; read from its start",
+                file.display()
+            )
         }
         None if poll.missing && !*told_missing => {
             writeln!(err, "note: {} is not there; waiting for it", file.display())
@@ -307,7 +332,9 @@ fn default_state(file: &Path) -> anyhow::Result<PathBuf> {
     let root = match std::env::var_os("BOOT_ROOT") {
         Some(root) => PathBuf::from(root),
         None => {
-            let named = here.ancestors().find(|folder| folder.join("boot.toml").is_file());
+            let named = here
+                .ancestors()
+                .find(|folder| folder.join("boot.toml").is_file());
             named.unwrap_or(&here).to_owned()
         }
     };
@@ -315,9 +342,17 @@ fn default_state(file: &Path) -> anyhow::Result<PathBuf> {
     let name: String = path
         .to_string_lossy()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect();
-    Ok(root.join("var/boot/follow").join(format!("{}.json", name.trim_matches('-'))))
+    Ok(root
+        .join("var/boot/follow")
+        .join(format!("{}.json", name.trim_matches('-'))))
 }
 
 fn evaluate(file: &Path, args: &Args) -> anyhow::Result<u8> {
@@ -325,7 +360,10 @@ fn evaluate(file: &Path, args: &Args) -> anyhow::Result<u8> {
         Ok(opened) => opened,
         Err(error) => {
             let problem = format!("`{}` cannot be opened: {error}", file.display());
-            complain(&problem, Some("name a file of {\"text\", \"label\", \"kind\"} lines"));
+            complain(
+                &problem,
+                Some("name a file of {\"text\", \"label\", \"kind\"} lines"),
+            );
             return Ok(EXIT_USAGE);
         }
     };
@@ -334,7 +372,10 @@ fn evaluate(file: &Path, args: &Args) -> anyhow::Result<u8> {
         Ok(evaluation) => evaluation,
         Err(error) => {
             let problem = format!("`{}`: {:#}", file.display(), anyhow::Error::from(error));
-            complain(&problem, Some("each line is one object: {\"text\", \"label\", \"kind\"}"));
+            complain(
+                &problem,
+                Some("each line is one object: {\"text\", \"label\", \"kind\"}"),
+            );
             return Ok(EXIT_USAGE);
         }
     };
@@ -349,7 +390,7 @@ fn evaluate(file: &Path, args: &Args) -> anyhow::Result<u8> {
             format!("{value}\n")
         }
     })?;
-    let enough = evaluation.recall() >= args.min_recall
-        && evaluation.precision() >= args.min_precision;
+    let enough =
+        evaluation.recall() >= args.min_recall && evaluation.precision() >= args.min_precision;
     Ok(if enough { EXIT_OK } else { EXIT_INCIDENT })
 }

@@ -1,8 +1,8 @@
 //! Searches text for all signatures at once.
 //!
 //! A vectorised search looks for the anchors: literals, one of which is in every text that a
-//! signature matches. Only around an anchor is a regular expression run, over the anchor's line and
-//! at most [`LINE_SIDE_BYTES`] to each side. What is found at a place therefore depends on its
+//! signature matches. Only around an anchor is a regular expression run, over the anchor's line or
+//! a bounded part of it. What is found at a place therefore depends on its
 //! surroundings alone, never on how the input was cut.
 
 use std::ops::Range;
@@ -15,8 +15,11 @@ use regex::bytes::{CaptureLocations, Regex};
 use super::pattern::{Pattern, Signature};
 use super::{catalogue, ownership, prefix, tally::Sighting, tally::Tally, traceback};
 
-/// How much of a line is read on each side of an anchor. Real messages are far shorter.
-const LINE_SIDE_BYTES: usize = 2 * 1024;
+/// How much of its line is read before an anchor. What messages begin with is far shorter; a line
+/// of megabytes full of anchors must not be read anew for each.
+const LINE_BEFORE_BYTES: usize = 512;
+/// How much of its line is read from an anchor on.
+const LINE_AFTER_BYTES: usize = 1024;
 /// How far before an anchor its line's beginning is looked for.
 const LINE_START_BYTES: usize = 16 * 1024;
 /// How far before an anchor anything is looked at.
@@ -25,7 +28,7 @@ const HISTORY_BYTES: usize = 64 * 1024;
 /// is looked at, so that the first byte looked at is never mistaken for the beginning of the input.
 pub(super) const CONTEXT_BYTES: usize = HISTORY_BYTES + 1;
 /// How far behind the beginning of an anchor anything is looked at.
-pub(super) const LOOKAHEAD_BYTES: usize = LINE_SIDE_BYTES + 64;
+pub(super) const LOOKAHEAD_BYTES: usize = LINE_AFTER_BYTES + 64;
 /// How much of the lines before a message a signature with `window` reads.
 const WINDOW_BYTES: usize = 4 * 1024;
 
@@ -46,6 +49,7 @@ pub(super) struct Matcher {
     /// For each anchor the signatures that need it.
     by_anchor: Vec<Vec<u16>>,
     compiled: Vec<Compiled>,
+    expressions: Vec<Expression>,
     definition: OnceLock<Regex>,
 }
 
@@ -53,21 +57,65 @@ pub(super) struct Matcher {
 pub(super) struct Compiled {
     pub(super) pattern: &'static Pattern,
     pub(super) signature: &'static Signature,
-    regex: OnceLock<Regex>,
+    /// Signatures with the same expression share one.
+    expression: usize,
     unless: OnceLock<Regex>,
 }
 
 impl Compiled {
-    pub(super) fn regex(&self) -> &Regex {
-        self.regex.get_or_init(|| compile(self.signature.regex))
-    }
-
     fn refuted(&self, line: &[u8]) -> bool {
         self.signature.unless.is_some_and(|unless| {
             let unless = self.unless.get_or_init(|| compile(unless));
             unless.is_match(line)
         })
     }
+}
+
+struct Expression {
+    source: &'static str,
+    regex: OnceLock<Regex>,
+}
+
+impl Expression {
+    fn regex(&self) -> &Regex {
+        self.regex.get_or_init(|| compile(self.source))
+    }
+}
+
+/// A match of an expression around an anchor.
+pub(super) struct Found<'a> {
+    pub(super) regex: &'a Regex,
+    captures: &'a CaptureLocations,
+    haystack: &'a [u8],
+}
+
+impl<'a> Found<'a> {
+    /// The text of a named capture.
+    pub(super) fn capture(&self, name: &str) -> Option<&'a [u8]> {
+        let index = self
+            .regex
+            .capture_names()
+            .position(|known| known == Some(name))?;
+        let (start, end) = self.captures.get(index)?;
+        Some(&self.haystack[start..end])
+    }
+
+    /// The whole match.
+    pub(super) fn matched(&self) -> &'a [u8] {
+        let whole = self.captures.get(0);
+        whole.map_or(&[], |(start, end)| &self.haystack[start..end])
+    }
+}
+
+/// What one scan reuses from anchor to anchor.
+struct Scratch {
+    /// For each expression the places of its last match.
+    locations: Vec<Option<CaptureLocations>>,
+    /// For each expression the anchor where it last ran, and whether it matched.
+    ran: Vec<Option<(usize, bool)>>,
+    /// The block of the line that was last asked for.
+    block: Option<(usize, traceback::Block)>,
+    window: Vec<u8>,
 }
 
 fn compile(regex: &str) -> Regex {
@@ -128,6 +176,7 @@ impl Matcher {
         let mut literals: Vec<&'static str> = Vec::new();
         let mut by_anchor: Vec<Vec<u16>> = Vec::new();
         let mut compiled = Vec::new();
+        let mut expressions: Vec<Expression> = Vec::new();
         for pattern in catalogue::all() {
             for signature in pattern.signatures {
                 #[expect(clippy::cast_possible_truncation, reason = "the catalogue is small")]
@@ -141,10 +190,19 @@ impl Matcher {
                     });
                     by_anchor[place].push(index);
                 }
+                let source = signature.regex;
+                let known = expressions.iter().position(|known| known.source == source);
+                let expression = known.unwrap_or_else(|| {
+                    expressions.push(Expression {
+                        source,
+                        regex: OnceLock::new(),
+                    });
+                    expressions.len() - 1
+                });
                 compiled.push(Compiled {
                     pattern,
                     signature,
-                    regex: OnceLock::new(),
+                    expression,
                     unless: OnceLock::new(),
                 });
             }
@@ -153,6 +211,7 @@ impl Matcher {
             anchors: Anchors::new(&literals),
             by_anchor,
             compiled,
+            expressions,
             definition: OnceLock::new(),
         }
     }
@@ -167,6 +226,12 @@ impl Matcher {
         let limit = bytes.len().min(region.own.end + LOOKAHEAD_BYTES);
         let mut counted = region.own.start;
         let mut at = region.own.start;
+        let mut scratch = Scratch {
+            locations: vec![None; self.expressions.len()],
+            ran: vec![None; self.expressions.len()],
+            block: None,
+            window: Vec::new(),
+        };
         while let Some((anchor, start)) = self.anchors.find_in(bytes, at..limit) {
             if start >= region.own.end {
                 break;
@@ -180,7 +245,7 @@ impl Matcher {
                 continue;
             }
             for signature in &self.by_anchor[anchor] {
-                self.verify(*signature, region, &line, start, tally);
+                self.verify(*signature, region, &line, start, &mut scratch, tally);
             }
         }
         tally.lines += newlines(&bytes[counted..region.own.end]);
@@ -192,47 +257,72 @@ impl Matcher {
         region: &Region<'_>,
         line: &Line,
         anchor: usize,
+        scratch: &mut Scratch,
         tally: &mut Tally,
     ) {
         let compiled = self.compiled(index);
+        let regex = self.expressions[compiled.expression].regex();
         let text = &region.bytes[line.start..line.end];
-        let window;
         let (haystack, at) = if compiled.signature.window {
-            window = window_before(region.bytes, line);
-            (window.as_slice(), None)
+            window_before(region.bytes, line, &mut scratch.window);
+            (scratch.window.as_slice(), None)
         } else {
             (text, Some(anchor - line.start))
         };
-        let mut captures = compiled.regex().capture_locations();
-        if !read_at_anchor(compiled.regex(), &mut captures, haystack, at) || compiled.refuted(text)
-        {
+        let captures =
+            scratch.locations[compiled.expression].get_or_insert_with(|| regex.capture_locations());
+        let ran = &mut scratch.ran[compiled.expression];
+        let matched = match *ran {
+            Some((place, matched)) if place == anchor => matched,
+            _ => read_at_anchor(regex, captures, haystack, at),
+        };
+        *ran = Some((anchor, matched));
+        if !matched || compiled.refuted(text) {
             return;
         }
-        let whole = line.whole_start(region.bytes);
-        let block = match whole {
-            Some(start) => {
-                let floor = anchor.saturating_sub(HISTORY_BYTES);
-                traceback::block(region.bytes, floor, start)
-            }
-            // A line too long to have a beginning: each message in it stands for itself.
-            None => traceback::Block {
-                start: anchor,
-                frames_start: line.start,
-            },
+        let found = Found {
+            regex,
+            captures,
+            haystack,
         };
+        let block = block_of(region, line, anchor, &mut scratch.block);
         let own_evidence = compiled.signature.own_package.is_some()
-            && shown_by_frames(compiled, &captures, haystack, || {
-                &region.bytes[block.frames_start.min(line.start)..anchor]
-            });
+            && shown_by_frames(
+                &found,
+                &region.bytes[block.frames_start.min(line.start)..anchor],
+            );
         tally.add(&Sighting {
             index,
             compiled,
-            captures: &captures,
-            haystack,
+            found,
             offset: region.offset + anchor as u64,
             block: region.offset + block.start as u64,
             own_evidence,
         });
+    }
+}
+
+fn block_of(
+    region: &Region<'_>,
+    line: &Line,
+    anchor: usize,
+    last: &mut Option<(usize, traceback::Block)>,
+) -> traceback::Block {
+    let Some(start) = line.whole_start(region.bytes) else {
+        // A line too long to have a beginning: each message in it stands for itself.
+        return traceback::Block {
+            start: anchor,
+            frames_start: line.start,
+        };
+    };
+    match *last {
+        Some((known, block)) if known == start => block,
+        _ => {
+            let floor = start.saturating_sub(HISTORY_BYTES - LINE_START_BYTES - LINE_BEFORE_BYTES);
+            let block = traceback::block(region.bytes, floor, start);
+            *last = Some((start, block));
+            block
+        }
     }
 }
 
@@ -246,7 +336,8 @@ fn read_at_anchor(
     let Some(at) = at else {
         return regex.captures_read(captures, haystack).is_some();
     };
-    for found in regex.find_iter(haystack) {
+    let mut from = 0;
+    while let Some(found) = regex.find_at(haystack, from) {
         if found.start() > at {
             return false;
         }
@@ -255,35 +346,16 @@ fn read_at_anchor(
                 .captures_read_at(captures, haystack, found.start())
                 .is_some();
         }
+        from = found.end().max(from + 1);
     }
     false
 }
 
-fn shown_by_frames<'a>(
-    compiled: &Compiled,
-    captures: &CaptureLocations,
-    haystack: &[u8],
-    frames: impl FnOnce() -> &'a [u8],
-) -> bool {
-    let module = capture(compiled.regex(), captures, haystack, "module");
-    module.is_some_and(|module| {
+fn shown_by_frames(found: &Found<'_>, frames: &[u8]) -> bool {
+    found.capture("module").is_some_and(|module| {
         memchr::memchr(b'.', module).is_some()
-            && traceback::frame_files(frames()).any(|file| ownership::frame_shows(file, module))
+            && traceback::frame_files(frames).any(|file| ownership::frame_shows(file, module))
     })
-}
-
-/// The text of a named capture.
-pub(super) fn capture<'h>(
-    regex: &Regex,
-    captures: &CaptureLocations,
-    haystack: &'h [u8],
-    name: &str,
-) -> Option<&'h [u8]> {
-    let index = regex
-        .capture_names()
-        .position(|known| known == Some(name))?;
-    let (start, end) = captures.get(index)?;
-    Some(&haystack[start..end])
 }
 
 /// The part of a line that is read: all of it, but for very long ones.
@@ -296,9 +368,9 @@ struct Line {
 
 impl Line {
     fn around(bytes: &[u8], anchor: usize) -> Line {
-        let floor = anchor.saturating_sub(LINE_SIDE_BYTES);
+        let floor = anchor.saturating_sub(LINE_BEFORE_BYTES);
         let before = memchr::memrchr(b'\n', &bytes[floor..anchor]);
-        let ceiling = bytes.len().min(anchor + LINE_SIDE_BYTES);
+        let ceiling = bytes.len().min(anchor + LINE_AFTER_BYTES);
         let after = memchr::memchr(b'\n', &bytes[anchor..ceiling]);
         let mut end = after.map_or(ceiling, |newline| anchor + newline);
         if end > anchor && bytes[end - 1] == b'\r' {
@@ -327,8 +399,8 @@ impl Line {
 }
 
 /// The lines before and the line itself, without what loggers put before each.
-fn window_before(bytes: &[u8], line: &Line) -> Vec<u8> {
-    let mut window = Vec::with_capacity(WINDOW_BYTES);
+fn window_before(bytes: &[u8], line: &Line, window: &mut Vec<u8>) {
+    window.clear();
     if line.from_beginning {
         let floor = line.start.saturating_sub(WINDOW_BYTES);
         let skip = match memchr::memchr(b'\n', &bytes[floor..line.start]) {
@@ -341,7 +413,6 @@ fn window_before(bytes: &[u8], line: &Line) -> Vec<u8> {
         }
     }
     window.extend_from_slice(prefix::strip(&bytes[line.start..line.end]));
-    window
 }
 
 fn newlines(bytes: &[u8]) -> u64 {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
-use regex::bytes::{CaptureLocations, Regex};
+use regex::bytes::Regex;
 
 use super::diagnosis::{Diagnosis, Incident, Place};
-use super::matcher::{Compiled, capture, matcher};
+use super::matcher::{Compiled, Found, matcher};
 use super::ownership::OwnPackages;
 
 /// Different incidents that are kept. A log with more is not read by people; the rest is counted.
@@ -24,8 +24,7 @@ static URL_PASSWORD: LazyLock<Option<Regex>> =
 pub(super) struct Sighting<'a> {
     pub(super) index: u16,
     pub(super) compiled: &'a Compiled,
-    pub(super) captures: &'a CaptureLocations,
-    pub(super) haystack: &'a [u8],
+    pub(super) found: Found<'a>,
     pub(super) offset: u64,
     pub(super) block: u64,
     pub(super) own_evidence: bool,
@@ -176,30 +175,24 @@ fn write_key(key: &mut Vec<u8>, sighting: &Sighting<'_>) {
     key.push(u8::from(signature.other.is_some()));
     for subject in signature.subject {
         key.push(0);
-        let regex = sighting.compiled.regex();
         let found = subject
             .split('|')
-            .find_map(|name| capture(regex, sighting.captures, sighting.haystack, name));
+            .find_map(|name| sighting.found.capture(name));
         let found = found.unwrap_or_default();
         key.extend_from_slice(&found[..found.len().min(CAPTURE_CHARS_MAX)]);
     }
 }
 
 fn entry(sighting: &Sighting<'_>, place: Place) -> Entry {
-    let regex = sighting.compiled.regex();
-    let captures = regex
-        .capture_names()
-        .flatten()
+    let names = sighting.found.regex.capture_names().flatten();
+    let captures = names
         .filter_map(|name| {
-            let value = capture(regex, sighting.captures, sighting.haystack, name)?;
+            let value = sighting.found.capture(name)?;
             let name = static_name(sighting.compiled, name)?;
             Some((name, clean(value, CAPTURE_CHARS_MAX)))
         })
         .collect();
-    let matched = sighting
-        .captures
-        .get(0)
-        .map_or(&[][..], |(start, end)| &sighting.haystack[start..end]);
+    let matched = sighting.found.matched();
     let last_line = matched
         .rsplit(|byte| *byte == b'\n')
         .next()

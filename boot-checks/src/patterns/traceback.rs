@@ -15,7 +15,7 @@ const MESSAGE_LINES_MAX: usize = 40;
 const LINKS_MAX: usize = 16;
 
 /// The traceback that a line belongs to.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     /// Where it starts: the first line of its first traceback, or the log line that announces it.
     pub(super) start: usize,

@@ -65,17 +65,42 @@ fn rows(log: &Path, folder: &Path) -> anyhow::Result<Vec<Row>> {
     let ours = ["diagnose", "--format", "json"];
     let mut rows = vec![
         row("diagnose", &[&me, ours[0], ours[1], ours[2], &log]),
-        row("diagnose, 1 thread", &[&me, ours[0], ours[1], ours[2], "--threads", "1", &log]),
+        row(
+            "diagnose, 1 thread",
+            &[&me, ours[0], ours[1], ours[2], "--threads", "1", &log],
+        ),
     ];
     let patterns = folder.join("patterns.txt");
     std::fs::write(&patterns, expressions().join("\n")).context("patterns cannot be written")?;
     let literals = folder.join("literals.txt");
     std::fs::write(&literals, anchors().join("\n")).context("literals cannot be written")?;
     let (patterns, literals) = (patterns.to_string_lossy(), literals.to_string_lossy());
-    if Command::new("rg").arg("--version").stdout(Stdio::null()).status().is_ok() {
-        let same = ["rg", "--no-config", "--text", "--count", "-f", &patterns, &log];
+    if Command::new("rg")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok()
+    {
+        let same = [
+            "rg",
+            "--no-config",
+            "--text",
+            "--count",
+            "-f",
+            &patterns,
+            &log,
+        ];
         rows.push(row("rg, same patterns", &same));
-        let fixed = ["rg", "--no-config", "--text", "--count", "-F", "-f", &literals, &log];
+        let fixed = [
+            "rg",
+            "--no-config",
+            "--text",
+            "--count",
+            "-F",
+            "-f",
+            &literals,
+            &log,
+        ];
         rows.push(row("rg, their literals only", &fixed));
     }
     Ok(rows)
@@ -85,7 +110,10 @@ fn rows(log: &Path, folder: &Path) -> anyhow::Result<Vec<Row>> {
 /// reads several lines is replaced by its literals.
 fn expressions() -> Vec<String> {
     let mut expressions = Vec::new();
-    for signature in patterns::all().iter().flat_map(|pattern| pattern.signatures) {
+    for signature in patterns::all()
+        .iter()
+        .flat_map(|pattern| pattern.signatures)
+    {
         if signature.window {
             expressions.extend(signature.anchors.iter().map(|anchor| escaped(anchor)));
         } else {
@@ -109,8 +137,11 @@ fn anchors() -> Vec<&'static str> {
 }
 
 fn escaped(literal: &str) -> String {
-    let special = |c: char| c.is_ascii_punctuation();
-    literal.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
+    let special = |c: char| r"\.+*?()|[]{}^$".contains(c);
+    literal
+        .chars()
+        .flat_map(|c| special(c).then_some('\\').into_iter().chain([c]))
+        .collect()
 }
 
 fn without_names(regex: &str) -> String {
@@ -149,7 +180,8 @@ fn memory_peak_kib(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
     let status = status.unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
+        .unwrap_or(0)
 }
 
 fn write_table(out: &mut impl Write, rows: &[Row], args: &Args) -> io::Result<()> {
@@ -160,7 +192,11 @@ fn write_table(out: &mut impl Write, rows: &[Row], args: &Args) -> io::Result<()
         args.size_mib,
         args.rounds.max(1)
     )?;
-    writeln!(out, "{:<24} {:>9} {:>9} {:>10} {:>7}", "", "seconds", "MiB/s", "peak MiB", "ratio")?;
+    writeln!(
+        out,
+        "{:<24} {:>9} {:>9} {:>10} {:>7}",
+        "", "seconds", "MiB/s", "peak MiB", "ratio"
+    )?;
     for row in rows {
         let seconds = row.best.as_secs_f64();
         writeln!(
@@ -174,10 +210,16 @@ fn write_table(out: &mut impl Write, rows: &[Row], args: &Args) -> io::Result<()
         )?;
     }
     if rows.len() == 2 {
-        writeln!(out, "\nripgrep (rg) is not installed: nothing to compare with")?;
+        writeln!(
+            out,
+            "\nripgrep (rg) is not installed: nothing to compare with"
+        )?;
     }
     if cfg!(debug_assertions) {
-        writeln!(out, "\nnot optimised: use cargo run --release --package xtask -- bench diagnose")?;
+        writeln!(
+            out,
+            "\nnot optimised: use cargo run --release --package xtask -- bench diagnose"
+        )?;
     }
     Ok(())
 }
@@ -214,16 +256,33 @@ fn generate(path: &Path, bytes: u64) -> io::Result<()> {
 
 fn healthy(random: &mut Random, number: u64) -> String {
     let (second, milli) = (number % 60, random.below(1000));
-    let at = format!("2025-11-09 18:{:02}:{second:02},{milli:03}", number / 60 % 60);
+    let at = format!(
+        "2025-11-09 18:{:02}:{second:02},{milli:03}",
+        number / 60 % 60
+    );
     let value = random.below(100_000);
     match random.below(7) {
-        0 => format!("INFO:     127.0.0.1:{value} - \"GET /api/playbooks/{value} HTTP/1.1\" 200 OK\n"),
-        1 => format!("{at} INFO sqlalchemy.engine.Engine SELECT playbooks.id, playbooks.name FROM playbooks WHERE playbooks.id = {value}\n"),
-        2 => format!("{{\"level\": \"info\", \"time\": \"{at}\", \"event\": \"metrics.snapshot\", \"cpu_percent\": {milli}, \"trace\": \"{value:x}\"}}\n"),
-        3 => format!("{at} DEBUG backend.mesh: delivered event {value} to 14 subscribers in {milli} ms\n"),
-        4 => format!("{at} WARNING backend.health: check took {milli} ms (limit 500 ms), attempt {value}\n"),
-        5 => format!("[OK] heartbeat {value}: database is healthy, module cache has {milli} entries\n"),
-        _ => format!("{at} INFO backend.ingest: table events has {value} rows, no error, is not a replay\n"),
+        0 => format!(
+            "INFO:     127.0.0.1:{value} - \"GET /api/playbooks/{value} HTTP/1.1\" 200 OK\n"
+        ),
+        1 => format!(
+            "{at} INFO sqlalchemy.engine.Engine SELECT playbooks.id, playbooks.name FROM playbooks WHERE playbooks.id = {value}\n"
+        ),
+        2 => format!(
+            "{{\"level\": \"info\", \"time\": \"{at}\", \"event\": \"metrics.snapshot\", \"cpu_percent\": {milli}, \"trace\": \"{value:x}\"}}\n"
+        ),
+        3 => format!(
+            "{at} DEBUG backend.mesh: delivered event {value} to 14 subscribers in {milli} ms\n"
+        ),
+        4 => format!(
+            "{at} WARNING backend.health: check took {milli} ms (limit 500 ms), attempt {value}\n"
+        ),
+        5 => format!(
+            "[OK] heartbeat {value}: database is healthy, module cache has {milli} entries\n"
+        ),
+        _ => format!(
+            "{at} INFO backend.ingest: table events has {value} rows, no error, is not a replay\n"
+        ),
     }
 }
 
