@@ -192,7 +192,7 @@ fn check(pattern: &PatternFile, folder: &str, place: &Place<'_>) -> Result<(), S
         }
     }
     for sample in &pattern.samples {
-        for name in sample.captures.keys().filter(|name| !names.contains(name)) {
+        if let Some(name) = sample.captures.keys().find(|name| !names.contains(name)) {
             let message = format!("no signature captures `{name}`");
             return Err(place.problem(sample.text.span().start, message));
         }

@@ -151,8 +151,14 @@ fn diagnose(args: &Args) -> anyhow::Result<u8> {
     let mut unreadable = false;
     let mut results = Vec::new();
     for file in &args.files {
-        let result = if file.as_os_str() == "-" {
-            patterns::diagnose_reader(Path::new("standard input"), io::stdin(), &options)
+        let is_stdin = file.as_os_str() == "-";
+        let file = if is_stdin {
+            Path::new("standard input")
+        } else {
+            file
+        };
+        let result = if is_stdin {
+            patterns::diagnose_reader(file, io::stdin(), &options)
         } else {
             patterns::diagnose_path(file, &options)
         };

@@ -3,54 +3,17 @@
 //! shorter or with another beginning) start the reading anew.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::diagnose::{DiagnoseError, Options, PlaceReader, Stretch, scan_stream};
 use super::diagnosis::Incident;
+use super::follow_state::{FINGERPRINT_BYTES, FollowerState, fingerprint, identity, load, save};
 use super::source::SourceError;
 use super::tally::Tally;
 
-/// Version of the state file's shape.
-const FORMAT_VERSION: u32 = 1;
-/// Bytes at the beginning of a log that tell it from another one in the same place.
-const FINGERPRINT_BYTES: u64 = 1024;
 /// A line that is still being written is waited for up to this length.
 const PENDING_BYTES_MAX: u64 = 1024 * 1024;
-/// A state file larger than this is not ours.
-const STATE_BYTES_MAX: u64 = 64 * 1024;
-
-/// How far a log was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FollowerState {
-    format_version: u32,
-    device: u64,
-    inode: u64,
-    fingerprint: String,
-    fingerprint_bytes: u64,
-    /// Bytes read.
-    pub offset: u64,
-    /// Lines read.
-    pub lines: u64,
-}
-
-impl FollowerState {
-    fn fresh(metadata: &Metadata) -> FollowerState {
-        let (device, inode) = identity(metadata);
-        FollowerState {
-            format_version: FORMAT_VERSION,
-            device,
-            inode,
-            fingerprint: String::new(),
-            fingerprint_bytes: 0,
-            offset: 0,
-            lines: 0,
-        }
-    }
-}
 
 /// Why the reading started anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,77 +247,10 @@ fn complete_end(file: &File, offset: u64, length: u64) -> io::Result<u64> {
     }
 }
 
-/// The digest of the first bytes, and how many there were.
-fn fingerprint(file: &File, bytes: u64) -> io::Result<(String, u64)> {
-    let mut head = Vec::new();
-    PlaceReader::new(file, 0)
-        .take(bytes)
-        .read_to_end(&mut head)?;
-    let digest = Sha256::digest(&head);
-    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hex, head.len() as u64))
-}
-
-#[cfg(unix)]
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-/// Without inodes the beginning of the file tells it from another.
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
-}
-
-fn load(path: &Path) -> Result<Option<FollowerState>, DiagnoseError> {
-    let unusable = |source| DiagnoseError::State {
-        path: path.to_owned(),
-        source,
-    };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(error)),
-    };
-    let mut text = String::new();
-    file.take(STATE_BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(unusable)?;
-    let state: FollowerState =
-        serde_json::from_str(&text).map_err(|error| unusable(error.into()))?;
-    if state.format_version != FORMAT_VERSION {
-        let message = format!(
-            "format version {} is not {FORMAT_VERSION}",
-            state.format_version
-        );
-        return Err(unusable(io::Error::new(
-            io::ErrorKind::InvalidData,
-            message,
-        )));
-    }
-    Ok(Some(state))
-}
-
-fn save(path: &Path, state: &FollowerState) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&mut file, state)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, OpenOptions};
+    use std::io::Write;
 
     use super::*;
 

@@ -8,20 +8,14 @@
 use std::ops::Range;
 use std::sync::{LazyLock, OnceLock};
 
-use aho_corasick::packed;
-use aho_corasick::{AhoCorasick, MatchKind};
 use regex::bytes::{CaptureLocations, Regex};
 
+use super::anchors::Anchors;
+use super::line::{LINE_AFTER_BYTES, LINE_BEFORE_BYTES, LINE_START_BYTES, Line, window_before};
 use super::pattern::{Pattern, Signature};
-use super::{catalogue, ownership, prefix, tally::Sighting, tally::Tally, traceback};
+use super::tally::{Sighting, Tally};
+use super::{catalogue, ownership, traceback};
 
-/// How much of its line is read before an anchor. What messages begin with is far shorter; a line
-/// of megabytes full of anchors must not be read anew for each.
-const LINE_BEFORE_BYTES: usize = 512;
-/// How much of its line is read from an anchor on.
-const LINE_AFTER_BYTES: usize = 1024;
-/// How far before an anchor its line's beginning is looked for.
-const LINE_START_BYTES: usize = 16 * 1024;
 /// How far before an anchor anything is looked at.
 const HISTORY_BYTES: usize = 64 * 1024;
 /// What a region must hold before its own part, unless it begins with the input. One byte more than
@@ -29,8 +23,6 @@ const HISTORY_BYTES: usize = 64 * 1024;
 pub(super) const CONTEXT_BYTES: usize = HISTORY_BYTES + 1;
 /// How far behind the beginning of an anchor anything is looked at.
 pub(super) const LOOKAHEAD_BYTES: usize = LINE_AFTER_BYTES + 64;
-/// How much of the lines before a message a signature with `window` reads.
-const WINDOW_BYTES: usize = 4 * 1024;
 
 /// A line that defines how an incident looks is no incident: catalogues and rule files in a log.
 /// It is told by the value that is still open where the anchor begins.
@@ -124,43 +116,6 @@ fn compile(regex: &str) -> Regex {
         reason = "the build compiles every expression of the catalogue"
     )]
     Regex::new(regex).expect("the build compiled this expression")
-}
-
-enum Anchors {
-    Packed(packed::Searcher),
-    /// For processors without the vector instructions.
-    Automaton(AhoCorasick),
-}
-
-impl Anchors {
-    fn new(literals: &[&str]) -> Anchors {
-        let searcher = packed::Config::new()
-            .match_kind(packed::MatchKind::LeftmostFirst)
-            .builder()
-            .extend(literals)
-            .build();
-        match searcher {
-            Some(searcher) => Anchors::Packed(searcher),
-            None => {
-                #[expect(clippy::expect_used, reason = "the build limits number and length")]
-                let automaton = AhoCorasick::builder()
-                    .match_kind(MatchKind::LeftmostFirst)
-                    .build(literals)
-                    .expect("few short literals fit an automaton");
-                Anchors::Automaton(automaton)
-            }
-        }
-    }
-
-    fn find_in(&self, text: &[u8], span: Range<usize>) -> Option<(usize, usize)> {
-        let found = match self {
-            Anchors::Packed(searcher) => searcher.find_in(text, span.into()),
-            Anchors::Automaton(automaton) => {
-                automaton.find(aho_corasick::Input::new(text).span(span))
-            }
-        }?;
-        Some((found.pattern().as_usize(), found.start()))
-    }
 }
 
 /// A piece of the input. Anchors that start in `own` are reported; the rest is context.
@@ -356,63 +311,6 @@ fn shown_by_frames(found: &Found<'_>, frames: &[u8]) -> bool {
         memchr::memchr(b'.', module).is_some()
             && traceback::frame_files(frames).any(|file| ownership::frame_shows(file, module))
     })
-}
-
-/// The part of a line that is read: all of it, but for very long ones.
-struct Line {
-    start: usize,
-    end: usize,
-    /// Whether `start` is where the line really begins.
-    from_beginning: bool,
-}
-
-impl Line {
-    fn around(bytes: &[u8], anchor: usize) -> Line {
-        let floor = anchor.saturating_sub(LINE_BEFORE_BYTES);
-        let before = memchr::memrchr(b'\n', &bytes[floor..anchor]);
-        let ceiling = bytes.len().min(anchor + LINE_AFTER_BYTES);
-        let after = memchr::memchr(b'\n', &bytes[anchor..ceiling]);
-        let mut end = after.map_or(ceiling, |newline| anchor + newline);
-        if end > anchor && bytes[end - 1] == b'\r' {
-            end -= 1;
-        }
-        Line {
-            start: before.map_or(floor, |newline| floor + newline + 1),
-            end,
-            from_beginning: before.is_some() || floor == 0,
-        }
-    }
-
-    /// Where the line begins, when that is near enough to be known.
-    fn whole_start(&self, bytes: &[u8]) -> Option<usize> {
-        if self.from_beginning {
-            return Some(self.start);
-        }
-        let floor = self.start.saturating_sub(LINE_START_BYTES);
-        let before = memchr::memrchr(b'\n', &bytes[floor..self.start]);
-        match before {
-            Some(newline) => Some(floor + newline + 1),
-            None if floor == 0 => Some(0),
-            None => None,
-        }
-    }
-}
-
-/// The lines before and the line itself, without what loggers put before each.
-fn window_before(bytes: &[u8], line: &Line, window: &mut Vec<u8>) {
-    window.clear();
-    if line.from_beginning {
-        let floor = line.start.saturating_sub(WINDOW_BYTES);
-        let skip = match memchr::memchr(b'\n', &bytes[floor..line.start]) {
-            Some(newline) if floor > 0 => floor + newline + 1,
-            _ => floor,
-        };
-        for before in bytes[skip..line.start].split_inclusive(|byte| *byte == b'\n') {
-            window.extend_from_slice(prefix::strip(before));
-            window.push(b'\n');
-        }
-    }
-    window.extend_from_slice(prefix::strip(&bytes[line.start..line.end]));
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
