@@ -9,6 +9,7 @@ pub mod engine;
 pub mod harness;
 pub mod host;
 pub mod model;
+pub mod patterns;
 pub mod plan;
 pub mod playbooks;
 pub mod python;

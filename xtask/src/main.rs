@@ -4,6 +4,7 @@ mod application;
 mod bench;
 mod boot;
 mod ci;
+mod diagnose;
 mod output;
 mod python;
 
@@ -29,6 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Boot(boot::Args),
+    Diagnose(diagnose::Args),
     CheckSource(python::Args),
     Ci(ci::Args),
     Bench(bench::Args),
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
+        Command::Diagnose(args) => diagnose::run(args),
         Command::CheckSource(args) => python::run(args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
