@@ -39,14 +39,13 @@ fn probe(connection: &mut Connection) -> Result<(), DbError> {
     let SqlValue::Integer(version) = connection.scalar("PRAGMA user_version")? else {
         return Err(DbError::other("the database has no user_version"));
     };
-    let mut transaction = connection.begin_immediate()?;
     let other = if version == 0 { 1 } else { 0 };
+    let mut transaction = connection.begin_immediate()?;
     transaction
         .connection()
         .execute(&format!("PRAGMA user_version = {other}"))?;
     transaction.rollback()?;
-    let after = connection.scalar("PRAGMA user_version")?;
-    if after != SqlValue::Integer(version) {
+    if connection.scalar("PRAGMA user_version")? != SqlValue::Integer(version) {
         return Err(DbError::other("the write probe was not rolled back"));
     }
     Ok(())

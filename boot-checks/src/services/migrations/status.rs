@@ -21,6 +21,9 @@ const FOREIGN_RECORDS: [(&str, &str); 12] = [
     ("refinery_schema_history", "refinery"),
 ];
 
+/// Where sqlx keeps its record.
+const OWN_RECORD: &str = "_sqlx_migrations";
+
 /// Who keeps the record of applied migrations in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MigrationRecord {
@@ -172,13 +175,11 @@ pub fn foreign_tool(connection: &mut Connection) -> Result<Option<&'static str>,
 
 /// sqlx's record counts before another's: whoever wrote it last applied these very migrations.
 fn record(connection: &mut Connection) -> Result<MigrationRecord, DbError> {
-    let rows = connection.query("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
-    let has = |table: &str| {
-        rows.iter().any(|row| {
-            matches!(row.as_slice(), [SqlValue::Text(name)] if name.eq_ignore_ascii_case(table))
-        })
-    };
-    if has("_sqlx_migrations") {
+    let mut tables = vec![OWN_RECORD];
+    tables.extend(FOREIGN_RECORDS.iter().map(|(table, _)| *table));
+    let there = Structure::names(connection, &tables)?;
+    let has = |table: &str| there.iter().any(|name| name.eq_ignore_ascii_case(table));
+    if has(OWN_RECORD) {
         return Ok(MigrationRecord::Sqlx);
     }
     let foreign = FOREIGN_RECORDS.into_iter().find(|(table, _)| has(table));
