@@ -1,5 +1,10 @@
 //! The command line of `cargo xtask boot`, on the real binary and real folders.
 #![cfg(unix)]
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a suite speaks to its terminal"
+)]
 
 mod support;
 

@@ -208,7 +208,7 @@ impl Fixture {
             if is_file {
                 !OWN_ARTEFACTS.iter().any(|own| name.starts_with(own))
             } else {
-                !name.is_empty() && !OWN_ARTEFACTS.iter().any(|own| leads_to_own(&own))
+                !name.is_empty() && !OWN_ARTEFACTS.iter().any(|own| leads_to_own(own))
             }
         });
         tree

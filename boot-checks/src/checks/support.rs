@@ -1,7 +1,7 @@
 //! How what the services say becomes a finding. The same error is the same finding in every check.
 
 use crate::context::Context;
-use crate::model::{CheckError, CheckResult, Finding, Findings};
+use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
 use crate::services::db::{DbError, Structure};
 
 /// The finding that a database error amounts to.
@@ -98,6 +98,18 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
         .unwrap_or(path)
         .display()
         .to_string()
+}
+
+/// What `apply_pending_migrations` does.
+pub(super) const APPLIES: &str = "applies the migrations";
+
+/// Says that a boot that may act would heal this. One that may has tried already, and what came of
+/// it stands beside the finding.
+pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str) -> Finding {
+    match cx.mode {
+        Mode::Observe => finding.action(format!("a boot without --observe {what}")),
+        Mode::Heal => finding,
+    }
 }
 
 /// The check could not look, for this reason.

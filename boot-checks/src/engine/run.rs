@@ -14,6 +14,7 @@ use crate::host::{self, Host};
 use crate::model::{BootReport, Ending, Event, Mode, Start, Verdict};
 use crate::plan;
 use crate::playbooks;
+use crate::services::command;
 use crate::training as records;
 
 /// What a boot is asked to do.
@@ -200,6 +201,7 @@ fn boot_locked(
     let for_signals = Arc::clone(&recorder);
     let evidence_at_signal = evidence.clone();
     let interrupted = move |signal| {
+        command::stop_running();
         let report = for_signals.finish(Ending::Interrupted { signal });
         on_signal(BootOutcome {
             report,

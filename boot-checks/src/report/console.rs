@@ -255,7 +255,9 @@ fn banner(page: &mut Page, start: &Start) {
         "{name} BOOT PIPELINE - {} STAGES",
         StageId::ALL.len()
     ));
-    page.field(0, "Root:", 7, &start.root);
+    if !start.root.is_empty() {
+        page.field(0, "Root:", 7, &start.root);
+    }
     page.field(0, "Run:", 7, &start.run_id);
     if start.mode == Mode::Observe {
         page.field(0, "Mode:", 7, "observe: looks only, changes nothing");

@@ -2,7 +2,7 @@
 //! what was never there.
 
 use crate::checks::Check;
-use crate::checks::support::ask_structure;
+use crate::checks::support::{APPLIES, ask_structure, healed_without_observe};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 
@@ -31,9 +31,9 @@ impl Check for RequiredTables {
                 .iter()
                 .filter(|name| structure.table(name).is_none())
                 .map(|name| {
-                    Finding::new("table_missing", format!("table {name} is missing"))
-                        .cause("the database is older than the code, or is another one")
-                        .action("boot without --observe to apply the migrations")
+                    let finding = Finding::new("table_missing", format!("table {name} is missing"))
+                        .cause("the database is older than the code, or is another one");
+                    healed_without_observe(cx, finding, APPLIES)
                 })
                 .collect();
             let mismatches = missing.len();
