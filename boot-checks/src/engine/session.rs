@@ -20,6 +20,7 @@ pub struct Session {
     recorder: Arc<Recorder>,
     selection: Selection,
     fail_fast: bool,
+    stages: &'static [plan::Stage],
     state: Mutex<State>,
 }
 
@@ -46,6 +47,7 @@ impl Session {
             recorder,
             selection,
             fail_fast,
+            stages: &plan::STAGES,
             state: Mutex::default(),
         }
     }
@@ -53,8 +55,9 @@ impl Session {
     /// How this step ended; runs what has to be run first.
     pub fn outcome(&self, id: StepId) -> StepReport {
         let mut state = self.lock();
-        while state.stages_run < id.stage.number() {
-            let stage = &plan::STAGES[state.stages_run];
+        while state.stages_run < id.stage.number()
+            && let Some(stage) = self.stages.get(state.stages_run)
+        {
             self.run_stage(stage, &mut state);
             state.stages_run += 1;
         }
@@ -225,3 +228,7 @@ fn finished(
         duration: std::time::Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;
