@@ -98,6 +98,11 @@ pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str)
     }
 }
 
+/// `1 column`, `2 columns`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The check could not look, for this reason.
 pub(super) fn cannot_look(error: impl std::fmt::Display) -> CheckError {
     CheckError::new(error.to_string())

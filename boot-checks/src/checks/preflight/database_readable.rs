@@ -5,7 +5,7 @@
 //! each required table: what a boot can read without its cost growing with the database.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, database_name};
+use crate::checks::support::{ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{Connection, DbError, Header, MainFile, quoted};
@@ -101,5 +101,8 @@ fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Fi
         "rollback journal"
     };
     let tables = rows.len();
-    Ok(Findings::healthy(format!("{tables} tables, {mode}")))
+    Ok(Findings::healthy(format!(
+        "{}, {mode}",
+        counted(tables, "table")
+    )))
 }
