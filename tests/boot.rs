@@ -21,6 +21,9 @@ fn main() -> ExitCode {
     let suite = Suite::from_args();
     if !suite.needs_session() {
         suite.run_without_session();
+        if suite.selects_nothing() {
+            say("boot: the filter names no step, so nothing was checked");
+        }
         return ExitCode::SUCCESS;
     }
     let root = tempfile::tempdir().expect("a temporary folder");
@@ -49,14 +52,16 @@ fn prepare(root: &Path) {
         host(root),
         &BootOptions::default(),
         Vec::new(),
-        &|line| {
-            // Where not even this can be written, the exit code speaks.
-            let _ = writeln!(std::io::stderr(), "{line}");
-        },
+        &say,
         |_| std::process::exit(Verdict::Blocked.exit_code().into()),
     );
     let report = boot_checks::report::text(&first.report);
     assert_eq!(first.verdict(), Verdict::MayStart, "{report}");
+}
+
+/// Where not even this can be written, the exit code speaks.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 fn run(suite: &Suite, root: &Path) -> u8 {

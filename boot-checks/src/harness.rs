@@ -93,13 +93,15 @@ impl Suite {
         }
     }
 
+    /// Whether the filters leave no step.
+    pub fn selects_nothing(&self) -> bool {
+        names(&self.selection()).is_empty()
+    }
+
     /// Whether a session is needed. Otherwise the trials are only listed, or none is asked for.
     pub fn needs_session(&self) -> bool {
         let only_ignored = self.arguments.ignored && !self.arguments.include_ignored;
-        !self.arguments.list
-            && !self.arguments.bench
-            && !only_ignored
-            && !names(&self.selection()).is_empty()
+        !self.arguments.list && !self.arguments.bench && !only_ignored && !self.selects_nothing()
     }
 
     /// Prints the list, or that there is nothing to run. Looks at nothing.

@@ -26,7 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Boot(boot::Args),
+    Boot(Box<boot::Args>),
     Ci(ci::Args),
 }
 
