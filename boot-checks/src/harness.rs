@@ -115,10 +115,16 @@ impl Suite {
     pub fn run(&self, session: &Arc<Session>, recorder: &Recorder) -> u8 {
         let conclusion = libtest_mimic::run(&self.arguments, trials_of(&self.selection(), session));
         finish(session);
-        match recorder.finish(session.ending()).verdict() {
-            Verdict::MayStart if conclusion.has_failed() => Verdict::Blocked.exit_code(),
-            verdict => verdict.exit_code(),
-        }
+        let verdict = recorder.finish(session.ending()).verdict();
+        exit_code(verdict, conclusion.has_failed())
+    }
+}
+
+/// The verdict's, never the harness's alone: one that shows only green may have been shown too little.
+fn exit_code(verdict: Verdict, harness_failed: bool) -> u8 {
+    match verdict {
+        Verdict::MayStart if harness_failed => Verdict::Blocked.exit_code(),
+        verdict => verdict.exit_code(),
     }
 }
 
@@ -219,6 +225,60 @@ mod tests {
             assert_eq!(code, u8::from(!only_healthy), "{arguments:?}");
         }
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_exit_code_is_green_only_where_verdict_and_harness_are() {
+        for (verdict, harness_failed, code) in [
+            (Verdict::MayStart, false, 0),
+            (Verdict::MayStart, true, 1),
+            (Verdict::Blocked, false, 1),
+            (Verdict::NothingChecked, false, 4),
+            (Verdict::WarningsUnderStrict, false, 5),
+        ] {
+            assert_eq!(exit_code(verdict, harness_failed), code, "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_seen_to_be_well_is_shown_as_passed() {
+        use crate::model::{CheckError, Finding, OnFailure};
+        let by = plan::step_ids().next().unwrap();
+        let problems = vec![Finding::new("x", "something is wrong")];
+        let shown = |outcome: StepOutcome| {
+            let report = StepReport {
+                id: by,
+                on_failure: OnFailure::Abort,
+                outcome,
+                observed: String::new(),
+                notes: Vec::new(),
+                facts: std::collections::BTreeMap::new(),
+                duration: Duration::ZERO,
+            };
+            match translate(&report) {
+                Ok(Completion::Completed) => "passed".to_owned(),
+                Ok(_) => "ignored".to_owned(),
+                Err(failed) => failed.message().unwrap_or_default().to_owned(),
+            }
+        };
+        assert_eq!(shown(StepOutcome::Passed), "passed");
+        let not_run = shown(StepOutcome::NotRun { blocked_by: by });
+        assert_eq!(not_run, format!("{by} was not run: blocked by {by}"));
+        let error = CheckError::new("no such folder");
+        assert_eq!(
+            shown(StepOutcome::Errored { error }),
+            "could not look: no such folder"
+        );
+        let failed = StepOutcome::Failed {
+            problems: problems.clone(),
+            repairs: Vec::new(),
+        };
+        assert_eq!(shown(failed), "something is wrong");
+        let warned = shown(StepOutcome::Warned {
+            problems,
+            repairs: Vec::new(),
+        });
+        assert_eq!(warned, "ignored");
     }
 
     #[test]
