@@ -5,7 +5,7 @@
 //! each required table: what a boot can read without its cost growing with the database.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, counted, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{Connection, DbError, Header, MainFile, quoted};
@@ -78,7 +78,7 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     )
     .evidence("bytes", bytes)
     .cause("the file does not begin with SQLite's header")
-    .action("check that DATABASE_URL names the right file")
+    .action(WRONG_FILE)
     .pattern("database_corrupt")
 }
 
