@@ -681,6 +681,7 @@ fn a_lock_is_waited_for_and_its_holder_is_named() {
         1,
         &[
             "[WAIT]",
+            "waiting up to 700ms",
             &format!("var/grace.db is locked by {pid}"),
             "--lock-timeout waits longer",
             "removing it would lose rows",
@@ -780,6 +781,42 @@ fn a_boot_that_is_killed_leaves_nothing_half_written() {
     fixture.boot(&[]).says(0, &["8/8"]);
 }
 
+/// The delays are no synchronisation: they spread the kills over all that a first boot does.
+#[test]
+fn a_first_boot_that_is_killed_anywhere_is_made_up_for_by_the_next() {
+    let whole = Instant::now();
+    Fixture::healthy();
+    let whole = whole.elapsed();
+    for tenth in 1..=10 {
+        let fixture = Fixture::empty();
+        let mut boot = fixture.child().stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * tenth / 10);
+        signal(&boot, rustix::process::Signal::KILL);
+        boot.wait().unwrap();
+        if fixture.database().exists() {
+            assert!(
+                fixture.tables().contains(&"playbooks".to_owned()),
+                "{tenth}: complete"
+            );
+        }
+        if fixture.path(".env").exists() {
+            assert!(
+                fixture.read(".env").contains("DATABASE_URL="),
+                "{tenth}: whole"
+            );
+        }
+        for name in fixture
+            .records()
+            .iter()
+            .filter(|name| !name.starts_with('.'))
+        {
+            let record = fixture.read(&format!("grace_training/startup_failures/{name}"));
+            serde_json::from_str::<serde_json::Value>(&record).unwrap();
+        }
+        fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+    }
+}
+
 #[test]
 fn a_second_boot_waits_for_the_first() {
     let fixture = Fixture::healthy();
@@ -787,6 +824,11 @@ fn a_second_boot_waits_for_the_first() {
     let pid = format!("pid {}", first.id());
     let answer = fixture.boot(&["--lock-timeout", "0s"]);
     answer.says(7, &["another boot", &pid, "since", "7 (lock-held)"]);
+    let report = fixture.report();
+    assert!(
+        report.contains("Success: YES"),
+        "the report is the running boot's to write"
+    );
 
     let mut second = fixture.child();
     let mut second = second

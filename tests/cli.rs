@@ -354,6 +354,26 @@ fn strict_makes_warnings_block() {
 }
 
 #[test]
+fn fail_fast_stops_at_what_blocks_and_at_nothing_less() {
+    let taken = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let fixture = Fixture::healthy();
+    let mut command = fixture.command();
+    command.env("BOOT_PORT", &port).arg("--fail-fast");
+    support::answer(&mut command).says(0, &["is in use", "Passed: 8/8"]);
+
+    fixture.write("var/grace.db", [7; 4096]);
+    let (code, json) = fixture.boot_json(&["--fail-fast"]);
+    assert_eq!(code, 1);
+    assert_eq!(
+        step(&json, "preflight::database_readable")["status"],
+        "fail"
+    );
+    assert_eq!(step(&json, "preflight::port_free")["status"], "skip");
+    assert_eq!(step(&json, "codec::ascii")["status"], "not-run");
+}
+
+#[test]
 fn observing_changes_nothing_but_the_evidence() {
     type Break = fn(&Fixture);
     let cases: [(&str, Break, i32); 8] = [

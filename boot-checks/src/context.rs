@@ -276,8 +276,11 @@ impl Context {
             .lock_deadline
             .get_or_init(|| Instant::now() + self.lock_budget);
         let holder = self.holder();
-        if first {
-            (self.on_wait)(&format!("the database is locked by {holder}"));
+        if first && !self.lock_budget.is_zero() {
+            let budget = self.lock_budget;
+            (self.on_wait)(&format!(
+                "the database is locked by {holder}; waiting up to {budget:?}"
+            ));
         }
         *self
             .lock_holder

@@ -61,7 +61,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Stop at the first problem
+    /// Stop at the first problem that blocks
     #[arg(long)]
     fail_fast: bool,
 

@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Boot(boot::Args),
+    Boot(Box<boot::Args>),
     Diagnose(diagnose::Args),
     CheckSource(python::Args),
     Ci(ci::Args),

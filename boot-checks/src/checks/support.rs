@@ -27,7 +27,7 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
             "not_a_database",
             format!("{name} is not an SQLite database"),
         )
-        .action("check that DATABASE_URL names the right file")
+        .action(WRONG_FILE)
         .pattern("database_corrupt"),
         DbError::CannotOpen { .. } => {
             Finding::new("database_cannot_open", format!("{name} cannot be opened"))
@@ -100,6 +100,10 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
         .to_string()
 }
 
+/// What to do about a file that is no database.
+pub(super) const WRONG_FILE: &str = "check that DATABASE_URL names the right file; if it does, keep the file and \
+                                     restore a backup beside it";
+
 /// What `apply_pending_migrations` does.
 pub(super) const APPLIES: &str = "applies the migrations";
 
@@ -110,6 +114,11 @@ pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str)
         Mode::Observe => finding.action(format!("a boot without --observe {what}")),
         Mode::Heal => finding,
     }
+}
+
+/// `1 column`, `2 columns`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The check could not look, for this reason.

@@ -24,7 +24,7 @@ pub struct BootOptions {
     pub mode: Mode,
     /// Whether warnings block.
     pub strict: bool,
-    /// Whether it stops at the first problem.
+    /// Whether it stops at the first problem that blocks.
     pub fail_fast: bool,
     /// Which steps.
     pub selection: Selection,

@@ -145,8 +145,10 @@ impl<W: Write> Console<W> {
         for repair in repairs.iter().filter(|repair| !repair.is_verified()) {
             self.repair(repair);
         }
+        // Below the text of the line, or in the column of a problem's details.
+        let (indent, width) = if tag == Tag::Ok { (7, 7) } else { (9, 8) };
         for note in &step.notes {
-            self.page.field(7, "note:", 7, note);
+            self.page.field(indent, "note:", width, note);
         }
     }
 

@@ -5,7 +5,7 @@
 //! each required table: what a boot can read without its cost growing with the database.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{Connection, DbError, Header, MainFile, Structure, quoted};
@@ -80,7 +80,7 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     )
     .evidence("bytes", bytes)
     .cause("the file does not begin with SQLite's header")
-    .action("check that DATABASE_URL names the right file")
+    .action(WRONG_FILE)
     .pattern("database_corrupt")
 }
 
@@ -109,5 +109,6 @@ fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Fi
     } else {
         "rollback journal"
     };
-    Ok(Findings::healthy(format!("{tables} tables, {mode}")))
+    let tables = counted(usize::try_from(tables).unwrap_or_default(), "table");
+    Ok(Findings::healthy(format!("{tables}, {mode}")))
 }

@@ -1,7 +1,7 @@
 //! Are the columns there that the application reads? `apply_pending_migrations` adds them.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask_structure, healed_without_observe};
+use crate::checks::support::{APPLIES, ask_structure, counted, healed_without_observe};
 use crate::config::{RequiredColumn, RequiredTable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -47,7 +47,7 @@ pub(super) fn columns(
                 .collect();
         }
         let mismatches = problems.len();
-        Findings::from_problems(problems, format!("{count} columns"))
+        Findings::from_problems(problems, counted(count, "column"))
             .fact("schema_mismatches", mismatches)
     })
 }

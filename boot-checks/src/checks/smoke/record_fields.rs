@@ -1,7 +1,7 @@
 //! Do the critical records have the fields that the application's code names?
 
 use crate::checks::Check;
-use crate::checks::support::ask;
+use crate::checks::support::{ask, counted};
 use crate::config::RequiredRecords;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -36,10 +36,7 @@ impl Check for RecordFields {
                     }
                 }
             }
-            Ok(Findings::from_problems(
-                problems,
-                format!("{fields} fields"),
-            ))
+            Ok(Findings::from_problems(problems, counted(fields, "field")))
         })
     }
 }
