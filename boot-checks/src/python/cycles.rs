@@ -3,7 +3,8 @@
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::world::{End, ModId, World};
+use super::target::End;
+use super::world::{ModId, World};
 
 /// Groups of modules that import each other at their top level, each sorted by name.
 pub(super) fn cycles(world: &World) -> Vec<Vec<ModId>> {

@@ -2,6 +2,7 @@
 //! which classes it has and which calls stand alone on a line.
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 use super::place::Place;
 
@@ -38,6 +39,41 @@ pub(super) struct Facts {
     pub(super) unjudged: Vec<(&'static str, Place, String)>,
 }
 
+impl Facts {
+    /// Notes that the module has a name from this offset on.
+    pub(super) fn bind(&mut self, name: &str, offset: u32, value: Value) {
+        self.bindings
+            .entry(name.to_owned())
+            .or_default()
+            .push(Binding { offset, value });
+    }
+
+    /// The folders that join `sys.path`, as far as they are known.
+    pub(super) fn added_folders(&self) -> Vec<PathBuf> {
+        let mut folders = Vec::new();
+        added_folders(&self.ops, &mut folders);
+        folders
+    }
+}
+
+fn added_folders(ops: &[Op], folders: &mut Vec<PathBuf>) {
+    for op in ops {
+        match op {
+            Op::Path(Some(folder)) => folders.push(folder.clone()),
+            Op::Try(parts) => {
+                let handlers = parts.handlers.iter().map(|(_, ops)| ops);
+                for part in [&parts.body, &parts.orelse, &parts.finalbody]
+                    .into_iter()
+                    .chain(handlers)
+                {
+                    added_folders(part, folders);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What `__all__` says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum Exports {
@@ -60,7 +96,7 @@ pub(super) enum Op {
     /// Something that may raise; noted only inside of `try`.
     MayRaise,
     /// A folder joins `sys.path`; `None`: which one is not known.
-    Path(Option<std::path::PathBuf>),
+    Path(Option<PathBuf>),
     /// The module ends here with an exception.
     Raise,
 }

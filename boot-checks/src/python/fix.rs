@@ -12,8 +12,8 @@ use super::facts::Value;
 use super::project::{Loaded, Project};
 use super::report::{Problem, ProblemKind};
 use super::source::decode;
+use super::target::End;
 use super::verdicts::judge;
-use super::world::End;
 
 /// Longest chain of re-exports that is followed.
 const MAX_HOPS: usize = 16;
@@ -255,11 +255,16 @@ fn into_functions(
             replacement: format!("{line}{end}{indent}"),
         });
     }
-    if stmt.names.len() > 1 {
-        edits.push(remove_alias(stmt, alias));
-        return Some(edits);
-    }
-    // The whole line goes, where nothing else stands on it.
+    edits.push(if stmt.names.len() > 1 {
+        remove_alias(stmt, alias)
+    } else {
+        remove_line(text, stmt)?
+    });
+    Some(edits)
+}
+
+/// Takes out a whole line; `None` where something else stands on it.
+fn remove_line(text: &str, stmt: &StmtImportFrom) -> Option<TextEdit> {
     let stop = stmt.range.end().to_usize();
     let rest = text.get(stop..)?;
     let after = if rest.starts_with("\r\n") {
@@ -267,15 +272,12 @@ fn into_functions(
     } else {
         usize::from(rest.starts_with(['\n', '\r']))
     };
-    if after == 0 && !rest.is_empty() {
-        return None;
-    }
-    edits.push(TextEdit {
+    let stands_alone = after > 0 || rest.is_empty();
+    stands_alone.then(|| TextEdit {
         start: stmt.range.start().to_usize(),
         end: stop + after,
         replacement: String::new(),
-    });
-    Some(edits)
+    })
 }
 
 fn range(range: TextRange) -> std::ops::Range<usize> {

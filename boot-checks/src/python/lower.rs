@@ -5,11 +5,11 @@ use std::path::Path;
 use ruff_python_ast::{self as ast, Expr, Stmt};
 use ruff_text_size::{Ranged, TextRange};
 
-use super::facts::{Binding, Catches, Class, Exports, Facts, Import, Op, Try, Value};
-use super::names::{catches, dotted, is_harmless, is_path, leaves, summary};
+use super::expressions::{catches, dotted, is_harmless, is_path, leaves, summary};
+use super::facts::{Catches, Exports, Facts, Import, Op, Try, Value};
 use super::paths::PathScope;
 use super::place::Lines;
-use super::scan;
+use super::{definitions, locals, scan};
 
 /// What one file says.
 pub(super) fn lower(
@@ -84,23 +84,12 @@ impl Lower<'_> {
             Stmt::ImportFrom(stmt) => self.import_from(stmt, cx, ops),
             Stmt::If(stmt) => self.branch(stmt, cx, ops),
             Stmt::Try(stmt) => self.attempt(stmt, cx, ops),
-            Stmt::With(stmt) => {
-                for item in &stmt.items {
-                    if let Some(target) = &item.optional_vars {
-                        self.bind_target(target, cx, Value::Other);
-                    }
-                }
-                self.block(&stmt.body, cx.guarded("in a `with` block"), ops);
-            }
+            Stmt::With(stmt) => self.with(stmt, cx, ops),
             Stmt::For(stmt) => {
                 self.bind_target(&stmt.target, cx, Value::Other);
-                self.block(&stmt.body, cx.guarded("in a loop"), ops);
-                self.block(&stmt.orelse, cx.guarded("in a loop"), ops);
+                self.repeat(&stmt.body, &stmt.orelse, cx, ops);
             }
-            Stmt::While(stmt) => {
-                self.block(&stmt.body, cx.guarded("in a loop"), ops);
-                self.block(&stmt.orelse, cx.guarded("in a loop"), ops);
-            }
+            Stmt::While(stmt) => self.repeat(&stmt.body, &stmt.orelse, cx, ops),
             Stmt::Match(stmt) => {
                 for case in &stmt.cases {
                     self.bind_pattern(&case.pattern, cx);
@@ -108,13 +97,7 @@ impl Lower<'_> {
                 }
             }
             Stmt::ClassDef(stmt) => self.class(stmt, cx, ops),
-            Stmt::FunctionDef(stmt) => {
-                let name = stmt.name.as_str();
-                if name == "__getattr__" && !cx.in_class {
-                    self.facts.dynamic = Some("the module has `__getattr__`");
-                }
-                self.bind(name, stmt.range, cx, scan::function_value(stmt));
-            }
+            Stmt::FunctionDef(stmt) => self.function(stmt, cx),
             Stmt::Assign(stmt) => self.assign(stmt, cx),
             Stmt::AugAssign(stmt) => {
                 if is_path(&stmt.target, &["__all__"]) {
@@ -122,18 +105,43 @@ impl Lower<'_> {
                 }
                 self.bind_target(&stmt.target, cx, Value::Other);
             }
-            Stmt::AnnAssign(stmt) => {
-                if let Some(value) = &stmt.value {
-                    if let Some(name) = stmt.target.as_name_expr() {
-                        self.paths.assign(name.id.as_str(), value);
-                        self.note_all(name.id.as_str(), value, cx);
-                    }
-                    self.bind_target(&stmt.target, cx, summary(value));
-                }
-            }
+            Stmt::AnnAssign(stmt) => self.annotated(stmt, cx),
             Stmt::TypeAlias(stmt) => self.bind_target(&stmt.name, cx, Value::Other),
             _ => {}
         }
+    }
+
+    fn with(&mut self, stmt: &ast::StmtWith, cx: Context, ops: &mut Vec<Op>) {
+        for target in stmt
+            .items
+            .iter()
+            .filter_map(|item| item.optional_vars.as_ref())
+        {
+            self.bind_target(target, cx, Value::Other);
+        }
+        self.block(&stmt.body, cx.guarded("in a `with` block"), ops);
+    }
+
+    fn repeat(&mut self, body: &[Stmt], orelse: &[Stmt], cx: Context, ops: &mut Vec<Op>) {
+        self.block(body, cx.guarded("in a loop"), ops);
+        self.block(orelse, cx.guarded("in a loop"), ops);
+    }
+
+    fn function(&mut self, stmt: &ast::StmtFunctionDef, cx: Context) {
+        let name = stmt.name.as_str();
+        if name == "__getattr__" && !cx.in_class {
+            self.facts.dynamic = Some("the module has `__getattr__`");
+        }
+        self.bind(name, stmt.range, cx, definitions::function_value(stmt));
+    }
+
+    fn annotated(&mut self, stmt: &ast::StmtAnnAssign, cx: Context) {
+        let Some(value) = &stmt.value else { return };
+        if let Some(name) = stmt.target.as_name_expr() {
+            self.paths.assign(name.id.as_str(), value);
+            self.note_all(name.id.as_str(), value, cx);
+        }
+        self.bind_target(&stmt.target, cx, summary(value));
     }
 
     fn assign(&mut self, stmt: &ast::StmtAssign, cx: Context) {
@@ -317,26 +325,9 @@ impl Lower<'_> {
     }
 
     fn class(&mut self, stmt: &ast::StmtClassDef, cx: Context, ops: &mut Vec<Op>) {
-        let mut class = Class {
-            name: stmt.name.as_str().to_owned(),
-            line: self.lines.place(stmt.name.range.start().to_u32()).line,
-            altered: stmt
-                .decorator_list
-                .iter()
-                .any(|one| !scan::is_plain_class_decorator(&one.expression)),
-            ..Class::default()
-        };
-        if let Some(arguments) = &stmt.arguments {
-            class.bases = arguments.args.iter().map(base_path).collect();
-            class.altered |= arguments.keywords.iter().any(|keyword| {
-                keyword
-                    .arg
-                    .as_ref()
-                    .is_none_or(|name| name.as_str() == "metaclass")
-            });
-        }
-        scan::class_body(&stmt.body, &mut class.body);
         if !cx.in_class {
+            let line = self.lines.place(stmt.name.range.start().to_u32()).line;
+            let class = definitions::class(stmt, line);
             let index = self.facts.classes.len();
             self.facts.classes.push(class);
             self.bind(stmt.name.as_str(), stmt.range, cx, Value::Class(index));
@@ -353,15 +344,8 @@ impl Lower<'_> {
 
     fn bind(&mut self, name: &str, range: TextRange, cx: Context, value: Value) {
         if !cx.in_class {
-            let binding = Binding {
-                offset: range.start().to_u32() + 1,
-                value,
-            };
-            self.facts
-                .bindings
-                .entry(name.to_owned())
-                .or_default()
-                .push(binding);
+            let offset = range.start().to_u32() + 1;
+            self.facts.bind(name, offset, value);
         }
     }
 
@@ -382,16 +366,8 @@ impl Lower<'_> {
     }
 
     fn bind_pattern(&mut self, pattern: &ast::Pattern, cx: Context) {
-        for name in scan::captures(pattern) {
+        for name in locals::captures(pattern) {
             self.bind(&name, pattern.range(), cx, Value::Other);
         }
     }
-}
-
-/// `Base`, `module.Base` or `Base[T]`.
-fn base_path(base: &Expr) -> Option<Vec<String>> {
-    dotted(
-        base.as_subscript_expr()
-            .map_or(base, |subscript| &subscript.value),
-    )
 }

@@ -3,14 +3,18 @@
 //! The rule of this module: a false alarm is worse than a miss. Whatever cannot be known without running the
 //! application (guards, hooks, computed names and paths, compiled code) is left unjudged and counted.
 
+mod calls;
 mod coroutines;
 mod cycles;
+mod definitions;
 mod edit;
 mod environment;
+mod expressions;
 mod facts;
 mod finder;
 mod fix;
 mod load;
+mod locals;
 mod lower;
 mod names;
 mod paths;
@@ -18,10 +22,13 @@ mod place;
 mod project;
 mod record;
 mod report;
+mod resolver;
 mod scan;
+mod scope;
 mod simulate;
 mod source;
 mod suggest;
+mod target;
 mod verdicts;
 mod world;
 

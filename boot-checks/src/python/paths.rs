@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ruff_python_ast::{Expr, Operator, Stmt};
 
-use super::names::dotted;
+use super::expressions::dotted;
 
 /// Longest chain of calls that is followed in one expression.
 const MAX_DEPTH: usize = 32;

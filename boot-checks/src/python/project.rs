@@ -72,14 +72,13 @@ impl Project {
             .collect();
         let mut world = World::new(&root, &tops, environment, scripts);
         world.add_files(read_all(&root, minor, &files, edited)?);
-        let first: Vec<Entry> = Vec::new();
         names.sort();
         names.iter().for_each(|name| {
             world.module(0, name);
         });
         self.entries(&mut world);
         world.resolve_all(|wanted| read_all(&root, minor, &wanted, edited))?;
-        let mut entries = first;
+        let mut entries = Vec::new();
         for (written, entry) in self.entry_points.iter().zip(self.entries(&mut world)) {
             entries
                 .push(entry.ok_or_else(|| SourceError::EntryPoint(written.clone(), root.clone()))?);

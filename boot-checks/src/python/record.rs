@@ -1,8 +1,8 @@
 use serde::Serialize;
 
-use super::coroutines::{Entity, Resolver};
 use super::project::Project;
 use super::report::SourceError;
+use super::resolver::{Entity, Resolver};
 use super::world::World;
 
 /// Bases from outside that add no attribute of a record: each as `module.name`.

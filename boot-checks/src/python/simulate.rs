@@ -5,7 +5,8 @@
 
 use super::facts::{Catches, Op, Try};
 use super::place::Place;
-use super::world::{End, ModId, Target, World};
+use super::target::{End, Target};
+use super::world::{ModId, World};
 
 /// Deepest chain of imports that is followed; CPython's own limit on recursion is reached before.
 const MAX_DEPTH: usize = 300;

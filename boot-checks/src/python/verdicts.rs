@@ -12,7 +12,8 @@ use super::project::{Entry, Loaded, Project};
 use super::report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
 use super::simulate::{Cause, Failure, Simulation};
 use super::suggest;
-use super::world::{End, ModId, World};
+use super::target::End;
+use super::world::{ModId, World};
 
 /// Finds what would crash the start of an application.
 ///
@@ -56,15 +57,21 @@ pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
             report.failing_modules.insert(name, index);
         }
     }
-    let failing = report
+    report.harmless_cycles = harmless_cycles(world, &report.problems);
+    report
         .problems
-        .iter()
-        .filter_map(|problem| match &problem.kind {
-            ProblemKind::ImportCycle { cycle, .. } => Some(cycle.clone()),
-            _ => None,
-        });
-    let failing: Vec<Vec<String>> = failing.collect();
-    report.harmless_cycles = cycles(world)
+        .extend(coroutines::problems(world, &loaded.members));
+    Ok(report)
+}
+
+/// Cycles that no problem names.
+fn harmless_cycles(world: &World, problems: &[Problem]) -> Vec<Vec<String>> {
+    let is_failing = |group: &Vec<String>| {
+        problems.iter().any(|problem| {
+            matches!(&problem.kind, ProblemKind::ImportCycle { cycle, .. } if cycle == group)
+        })
+    };
+    cycles(world)
         .into_iter()
         .map(|group| {
             group
@@ -72,12 +79,8 @@ pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
                 .map(|module| world.modules[module].name.clone())
                 .collect::<Vec<_>>()
         })
-        .filter(|group| !failing.contains(group))
-        .collect();
-    report
-        .problems
-        .extend(coroutines::problems(world, &loaded.members));
-    Ok(report)
+        .filter(|group| !is_failing(group))
+        .collect()
 }
 
 /// Every entry point, then every module of the packages, each in a fresh interpreter. The result is in that order.
@@ -167,75 +170,88 @@ fn links(world: &World, failure: &Failure) -> Vec<Link> {
 }
 
 fn problem(world: &World, failure: &Failure) -> Problem {
-    let module = &world.modules[failure.module];
-    let name = |id: &ModId| world.modules[*id].name.clone();
-    let mut suggestion = None;
-    let kind = match &failure.cause {
-        Cause::Missing(wanted) => {
-            suggestion = suggest::module(world, wanted, failure.module);
-            ProblemKind::MissingInternalModule {
-                wanted: wanted.clone(),
-            }
-        }
-        Cause::NotInstalled(wanted) => {
-            // A module of that name in the application was meant, or stood where Python would look.
-            let inside = world
-                .modules
-                .iter()
-                .any(|module| module.name.rsplit('.').next() == Some(wanted));
-            if inside {
-                suggestion = suggest::module(world, wanted, failure.module);
-                ProblemKind::MissingInternalModule {
-                    wanted: wanted.clone(),
-                }
-            } else {
-                suggestion = Some(format!(
-                    "install the package that provides '{wanted}' and name it in the requirements"
-                ));
-                ProblemKind::MissingDependency {
-                    wanted: wanted.clone(),
-                }
-            }
-        }
-        Cause::BeyondTop(wanted) => ProblemKind::RelativeBeyondTop {
-            wanted: wanted.clone(),
-        },
-        Cause::Name(from, wanted) => {
-            suggestion = suggest::name(world, *from, wanted);
-            ProblemKind::ImportNameMissing {
-                from: name(from),
-                name: wanted.clone(),
-            }
-        }
-        Cause::Cycle(from, wanted) => {
-            let group = cycles(world)
-                .into_iter()
-                .find(|group| group.contains(&failure.module));
-            let cycle = group
-                .into_iter()
-                .flatten()
-                .map(|module| name(&module))
-                .collect();
-            ProblemKind::ImportCycle {
-                from: name(from),
-                name: wanted.clone(),
-                cycle,
-            }
-        }
-        Cause::Syntax(message) => ProblemKind::SyntaxError {
-            message: message.clone(),
-        },
-    };
+    let (kind, suggestion) = kind(world, failure);
     Problem {
         kind,
         file: relative(world, failure.module),
         place: failure.place,
-        module: module.name.clone(),
+        module: world.modules[failure.module].name.clone(),
         chain: links(world, failure),
         reached_by_entry_point: false,
         fails: Vec::new(),
         suggestion,
     }
+}
+
+/// What is wrong, and what to write instead.
+fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
+    let importer = failure.module;
+    match &failure.cause {
+        Cause::Missing(wanted) => missing(world, wanted, importer),
+        Cause::NotInstalled(wanted) => not_installed(world, wanted, importer),
+        Cause::BeyondTop(wanted) => (
+            ProblemKind::RelativeBeyondTop {
+                wanted: wanted.clone(),
+            },
+            None,
+        ),
+        Cause::Name(from, wanted) => (
+            ProblemKind::ImportNameMissing {
+                from: world.modules[*from].name.clone(),
+                name: wanted.clone(),
+            },
+            suggest::name(world, *from, wanted),
+        ),
+        Cause::Cycle(from, wanted) => (
+            ProblemKind::ImportCycle {
+                from: world.modules[*from].name.clone(),
+                name: wanted.clone(),
+                cycle: cycle_of(world, importer),
+            },
+            None,
+        ),
+        Cause::Syntax(message) => (
+            ProblemKind::SyntaxError {
+                message: message.clone(),
+            },
+            None,
+        ),
+    }
+}
+
+fn missing(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
+    let kind = ProblemKind::MissingInternalModule {
+        wanted: wanted.to_owned(),
+    };
+    (kind, suggest::module(world, wanted, importer))
+}
+
+fn not_installed(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
+    // A module of that name in the application was meant, or stood where Python would look.
+    let inside = world
+        .modules
+        .iter()
+        .any(|module| module.name.rsplit('.').next() == Some(wanted));
+    if inside {
+        return missing(world, wanted, importer);
+    }
+    let kind = ProblemKind::MissingDependency {
+        wanted: wanted.to_owned(),
+    };
+    let suggestion =
+        format!("install the package that provides '{wanted}' and name it in the requirements");
+    (kind, Some(suggestion))
+}
+
+fn cycle_of(world: &World, member: ModId) -> Vec<String> {
+    let group = cycles(world)
+        .into_iter()
+        .find(|group| group.contains(&member));
+    group
+        .into_iter()
+        .flatten()
+        .map(|module| world.modules[module].name.clone())
+        .collect()
 }
 
 /// The file of a module, relative to the root where it lies in it.

@@ -1,13 +1,14 @@
-//! All files of the application and what their imports lead to.
+//! All files of the application, and the modules that they are.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::environment::{Environment, Installed};
-use super::facts::{Exports, Facts, Import, Op, Try, Value};
+use super::environment::Environment;
+use super::facts::{Facts, Value};
 use super::finder::{Finder, Found};
 use super::load::File;
-use super::report::SourceError;
+use super::names::Names;
+use super::target::Target;
 
 /// Index of a module.
 pub(super) type ModId = usize;
@@ -24,32 +25,6 @@ pub(super) struct Module {
     pub(super) root: usize,
     /// The folder of a package.
     pub(super) folder: PathBuf,
-}
-
-/// What an import leads to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Target {
-    /// Modules in the order of their import: outer packages first.
-    pub(super) loads: Vec<ModId>,
-    pub(super) end: End,
-}
-
-/// How the path of an import ends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum End {
-    /// The module is the last of `loads`.
-    #[default]
-    Found,
-    /// This module of the application is not there.
-    Missing(String),
-    /// This top-level module is found nowhere, and the environment is known.
-    NotInstalled(String),
-    /// A relative import above the top.
-    BeyondTop(String),
-    /// It is not judged, for this reason.
-    Unjudged(&'static str),
-    /// Another top-level module: the standard library or an installed package.
-    External,
 }
 
 /// All files and modules.
@@ -71,13 +46,6 @@ pub(super) struct World {
     pub(super) has_import_hook: bool,
     pub(super) foreign_attributes: HashSet<String>,
     wanted: Vec<PathBuf>,
-}
-
-/// The names of a module, each with the first place that binds it.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    pub(super) first: HashMap<String, u32>,
-    pub(super) dynamic: Option<&'static str>,
 }
 
 impl World {
@@ -127,9 +95,7 @@ impl World {
                     .extend(facts.fake_modules.iter().flatten().cloned());
                 self.foreign_attributes
                     .extend(facts.foreign_attributes.iter().cloned());
-                let mut folders = Vec::new();
-                path_ops(&facts.ops, &mut folders);
-                for folder in folders {
+                for folder in facts.added_folders() {
                     if !self.roots.contains(&folder) {
                         self.roots.push(folder);
                     }
@@ -187,159 +153,9 @@ impl World {
         index
     }
 
-    /// Resolves the imports of all modules, also of those that come up on the way, reading files as they are needed.
-    pub(super) fn resolve_all(
-        &mut self,
-        mut read: impl FnMut(Vec<PathBuf>) -> Result<Vec<File>, SourceError>,
-    ) -> Result<(), SourceError> {
-        loop {
-            let mut at = 0;
-            while at < self.modules.len() {
-                self.resolve_module(at);
-                at += 1;
-            }
-            if self.wanted.is_empty() {
-                break;
-            }
-            let wanted = std::mem::take(&mut self.wanted);
-            let files = read(wanted)?;
-            self.add_files(files);
-            self.targets.clear();
-            self.alternatives.clear();
-        }
-        let names = (0..self.modules.len())
-            .map(|module| self.collect_names(module))
-            .collect();
-        self.names = names;
-        Ok(())
-    }
-
-    fn resolve_module(&mut self, id: ModId) {
-        let Some(facts) = self.facts(id) else { return };
-        let imports: Vec<Import> = facts.imports.clone();
-        for (index, import) in imports.iter().enumerate() {
-            let target = self.resolve(id, import);
-            for name in import.names.iter().flatten() {
-                // Submodules become modules of their own.
-                if let (End::Found, Some(last)) = (&target.end, target.loads.last()) {
-                    let full = format!("{}.{name}", self.modules[*last].name);
-                    let root = self.modules[*last].root;
-                    self.module(root, &full);
-                }
-            }
-            if matches!(target.end, End::NotInstalled(_) | End::Unjudged(_)) && import.level == 0 {
-                let others = self.resolve_elsewhere(import);
-                if !others.is_empty() {
-                    self.alternatives.insert((id, index), others);
-                }
-            }
-            self.targets.insert((id, index), target);
-        }
-    }
-
-    fn resolve_elsewhere(&mut self, import: &Import) -> Vec<(usize, Target)> {
-        let first = import
-            .module
-            .split('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        let found: Vec<usize> = (1..self.roots.len())
-            .filter(|root| self.finder.find(&self.roots[*root], &first).is_some())
-            .collect();
-        found
-            .into_iter()
-            .map(|root| (root, self.walk(root, &import.module)))
-            .collect()
-    }
-
-    /// What an import statement of a module leads to.
-    fn resolve(&mut self, from: ModId, import: &Import) -> Target {
-        if import.level == 0 {
-            let root = self.modules[from].root;
-            return self.resolve_absolute(root, &import.module);
-        }
-        let module = &self.modules[from];
-        let root = module.root;
-        let mut base: Vec<String> = module.name.split('.').map(str::to_owned).collect();
-        let drop = import.level as usize - usize::from(module.is_package);
-        let written = format!("{}{}", ".".repeat(import.level as usize), import.module);
-        if drop >= base.len() {
-            return Target {
-                loads: Vec::new(),
-                end: End::BeyondTop(written),
-            };
-        }
-        base.truncate(base.len() - drop);
-        if !import.module.is_empty() {
-            base.push(import.module.clone());
-        }
-        self.walk(root, &base.join("."))
-    }
-
-    fn resolve_absolute(&mut self, _from_root: usize, name: &str) -> Target {
-        let first = name.split('.').next().unwrap_or_default().to_owned();
-        let unjudged = |reason| Target {
-            loads: Vec::new(),
-            end: End::Unjudged(reason),
-        };
-        let here = self.finder.find(&self.roots[0].clone(), &first);
-        let named = self.packages.contains(&first);
-        match here {
-            Some(_) if !named && self.environment.standard(&first).is_some() => {
-                return unjudged("a file of the application has the name of a standard module");
-            }
-            Some(Found::Namespace) if self.environment.has_regular(&self.finder, &first) => {
-                return Target {
-                    loads: Vec::new(),
-                    end: End::External,
-                };
-            }
-            Some(Found::Namespace) if !named && !self.environment.is_named() => {
-                return unjudged("a folder without `__init__.py`, and no environment is named");
-            }
-            Some(_) => return self.walk(0, name),
-            None => {}
-        }
-        let end = match self.environment.installed(&self.finder, &first) {
-            Installed::Yes => End::External,
-            Installed::Unknown => End::Unjudged("no environment is named"),
-            Installed::No => End::NotInstalled(first),
-        };
-        Target {
-            loads: Vec::new(),
-            end,
-        }
-    }
-
-    fn walk(&mut self, root: usize, name: &str) -> Target {
-        let mut loads = Vec::new();
-        let mut at = String::new();
-        for part in name.split('.') {
-            if !at.is_empty() {
-                at.push('.');
-            }
-            at.push_str(part);
-            match self.module(root, &at) {
-                Some(id) => loads.push(id),
-                None => {
-                    let end = match loads.last() {
-                        Some(last) if self.modules[*last].is_compiled => {
-                            End::Unjudged("compiled code")
-                        }
-                        Some(last) if self.facts(*last).is_some_and(|facts| facts.dynamic_path) => {
-                            End::Unjudged("the package sets its own `__path__`")
-                        }
-                        _ => End::Missing(at),
-                    };
-                    return Target { loads, end };
-                }
-            }
-        }
-        Target {
-            loads,
-            end: End::Found,
-        }
+    /// Files that modules were looked for in and that have not been read.
+    pub(super) fn take_wanted(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// A submodule that is already known.
@@ -358,83 +174,6 @@ impl World {
     /// A module by its dotted name below the application's root.
     pub(super) fn by_name(&self, name: &str) -> Option<ModId> {
         self.by_name.get(&(0, name.to_owned())).copied()
-    }
-
-    fn collect_names(&self, module: ModId) -> Option<Names> {
-        let mut names = Names::default();
-        let mut seen = HashSet::new();
-        self.add_names(module, None, &mut names, &mut seen);
-        self.facts(module).map(|_| names)
-    }
-
-    /// Adds what a module binds, as of `at` for a star import.
-    fn add_names(
-        &self,
-        module: ModId,
-        at: Option<u32>,
-        names: &mut Names,
-        seen: &mut HashSet<ModId>,
-    ) {
-        let Some(facts) = self.facts(module) else {
-            if self.modules[module].is_compiled {
-                names.dynamic = Some("compiled code");
-            }
-            return;
-        };
-        if !seen.insert(module) {
-            return;
-        }
-        names.dynamic = names.dynamic.or(facts.dynamic);
-        let mut own = Names::default();
-        for (name, bindings) in &facts.bindings {
-            let first = bindings
-                .iter()
-                .map(|binding| binding.offset)
-                .min()
-                .unwrap_or(0);
-            own.first.insert(name.clone(), first);
-        }
-        for (import, offset) in &facts.stars {
-            match self.targets.get(&(module, *import)) {
-                Some(Target {
-                    loads,
-                    end: End::Found,
-                }) => {
-                    if let Some(last) = loads.last() {
-                        self.add_names(*last, Some(*offset), &mut own, seen);
-                    }
-                }
-                _ => {
-                    own.dynamic = Some("a star import from a module that is not the application's")
-                }
-            }
-        }
-        seen.remove(&module);
-        names.dynamic = names.dynamic.or(own.dynamic);
-        let listed = match &facts.exports {
-            Exports::Names(listed) => Some(listed),
-            _ => None,
-        };
-        if at.is_some() && facts.exports == Exports::Computed {
-            names.dynamic = Some("a star import from a module with a computed `__all__`");
-        }
-        for (name, first) in own.first {
-            let visible = at.is_none()
-                || listed.map_or(!name.starts_with('_'), |listed| listed.contains(&name));
-            if visible {
-                let first = at.unwrap_or(first);
-                names
-                    .first
-                    .entry(name)
-                    .and_modify(|old| *old = (*old).min(first))
-                    .or_insert(first);
-            }
-        }
-        if let (Some(at), Some(listed)) = (at, listed) {
-            for name in listed {
-                names.first.entry(name.clone()).or_insert(at);
-            }
-        }
     }
 
     /// Whether a name of a module is set in a way that is not seen in its file.
@@ -462,28 +201,5 @@ impl World {
                     .iter()
                     .any(|binding| !matches!(binding.value, Value::From { .. } | Value::Module(_)))
             })
-    }
-}
-
-fn path_ops(ops: &[Op], folders: &mut Vec<PathBuf>) {
-    for op in ops {
-        match op {
-            Op::Path(Some(folder)) => folders.push(folder.clone()),
-            Op::Try(parts) => {
-                let Try {
-                    body,
-                    handlers,
-                    orelse,
-                    finalbody,
-                } = parts.as_ref();
-                for part in [body, orelse, finalbody]
-                    .into_iter()
-                    .chain(handlers.iter().map(|(_, ops)| ops))
-                {
-                    path_ops(part, folders);
-                }
-            }
-            _ => {}
-        }
     }
 }
