@@ -8,7 +8,7 @@ use crate::checks::Check;
 use crate::config::{self, Inputs};
 use crate::engine::{Journal, Redactor};
 use crate::host::{Clock, Host};
-use crate::model::{BootReport, Mode, StepStatus, Verdict};
+use crate::model::{BootReport, Mode, StageId, StepStatus, Verdict};
 use crate::plan::Stage;
 
 struct Panics;
@@ -41,6 +41,7 @@ const fn step(name: &'static str, on_failure: OnFailure, check: &'static dyn Che
         on_failure,
         check,
         playbook: None,
+        needs: &[],
     }
 }
 
