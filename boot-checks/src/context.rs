@@ -44,6 +44,7 @@ pub struct Context {
     on_wait: Box<dyn Fn(&str) + Send + Sync>,
     migrations: OnceLock<Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>>>,
     connection: Mutex<Option<Look>>,
+    broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
 }
 
@@ -89,6 +90,7 @@ impl Context {
             on_wait: Box::new(on_wait),
             migrations: OnceLock::new(),
             connection: Mutex::new(None),
+            broken: Mutex::new(None),
             environment: Mutex::new(None),
         }
     }
@@ -185,6 +187,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.lock_broken().take();
         self.environment
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -221,9 +224,15 @@ impl Context {
         &self,
         mut question: impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
+        if let Some(error) = self.lock_broken().as_ref() {
+            return Err(error.clone());
+        }
         loop {
             match self.look_once(&mut question) {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
+                Err(error) if error.is_lasting() => {
+                    return Err(self.lock_broken().insert(error).clone());
+                }
                 other => return other,
             }
         }
@@ -341,6 +350,11 @@ impl Context {
         let copy = copy_for_looking(&files)?;
         let path = copy.path().join(path.file_name().unwrap_or_default());
         Look::open(&path, Access::ReadWrite, Some(copy))
+    }
+
+    /// What made the database give up on every question; asked anew after [`Context::refresh`].
+    fn lock_broken(&self) -> MutexGuard<'_, Option<DbError>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A check that panicked has not harmed the slot: it holds a whole connection or none.

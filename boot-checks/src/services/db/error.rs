@@ -40,7 +40,7 @@ pub enum DbError {
     /// 13: the disk is full.
     #[error("disk is full (SQLite code 13)")]
     Full,
-    /// 10: the system could not read or write.
+    /// 10, 15: the system could not read or write; 15 is a log whose index cannot be kept.
     #[error("disk I/O error (SQLite code {code})")]
     Io {
         /// Extended code.
@@ -62,6 +62,19 @@ impl DbError {
         matches!(self, DbError::Locked { .. })
     }
 
+    /// Whether every further question would end the same way, and perhaps only after SQLite's own
+    /// long retries.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            DbError::Corrupt { .. }
+            | DbError::NotADatabase
+            | DbError::CannotOpen { .. }
+            | DbError::Full
+            | DbError::Io { .. } => true,
+            DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
+        }
+    }
+
     /// An error of our own making.
     pub fn other(message: impl Into<String>) -> DbError {
         DbError::Other {
@@ -74,7 +87,7 @@ impl DbError {
         match code & 0xff {
             5 | 6 => DbError::Locked { code },
             8 => DbError::ReadOnly { code },
-            10 => DbError::Io { code },
+            10 | 15 => DbError::Io { code },
             11 => DbError::Corrupt { code, message },
             13 => DbError::Full,
             14 => DbError::CannotOpen { code, message },
@@ -142,6 +155,7 @@ mod tests {
         }
         assert!(matches!(class(776), DbError::ReadOnly { .. }));
         assert!(matches!(class(4618), DbError::Io { .. }));
+        assert!(matches!(class(15), DbError::Io { .. }));
         assert!(matches!(class(1), DbError::Other { .. }));
     }
 }
