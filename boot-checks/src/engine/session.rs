@@ -187,7 +187,8 @@ pub(super) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// In the first stage each step about the database needs the one before; elsewhere they stand alone.
+/// In the first stage each step about the database needs the one before, and whatever is healed by
+/// writing needs room on the disk; elsewhere they stand alone.
 fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
     let is_about_database = |name: &str| {
         matches!(
@@ -195,16 +196,17 @@ fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
             "database_exists" | "database_readable" | "required_tables" | "schema_version"
         )
     };
-    if id.stage != StageId::Preflight || !is_about_database(step.name) {
+    let needs_database = is_about_database(step.name);
+    if id.stage != StageId::Preflight || !(needs_database || step.name == "writable_folders") {
         return None;
     }
     state
         .steps
         .values()
         .find(|report| {
-            let about_database =
-                is_about_database(report.id.name) || report.id.name == "disk_space";
-            report.id.stage == id.stage && about_database && report.blocks()
+            let is_needed = report.id.name == "disk_space"
+                || (needs_database && is_about_database(report.id.name));
+            report.id.stage == id.stage && is_needed && report.blocks()
         })
         .map(|report| report.id)
 }
