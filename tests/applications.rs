@@ -352,6 +352,22 @@ fn the_registry_of_another_application_is_the_gates_own() {
 }
 
 #[test]
+fn a_database_in_memory_is_nothing_to_look_at() {
+    let fixture = Fixture::empty();
+    let mut command = fixture.command();
+    command.env("DATABASE_URL", "sqlite://:memory:");
+    let answer = support::answer(&mut command);
+    answer.says(
+        0,
+        &[
+            "[SKIP] Database exists - the database is in memory",
+            "registered 6 playbooks",
+        ],
+    );
+    assert!(!answer.stdout.contains("[WARN]"), "{}", answer.stdout);
+}
+
+#[test]
 fn a_missing_database_that_nothing_describes_is_not_made_up() {
     let fixture = shop("");
     let answer = fixture.boot(&[]);

@@ -107,6 +107,52 @@ fn a_red_boot_replaces_the_green_report() {
     );
 }
 
+/// A limit on the size of files stands for a full disk: every write of contents fails, names can
+/// still be made and removed.
+#[test]
+fn a_report_that_cannot_be_written_takes_the_old_one_with_it() {
+    let fixture = Fixture::healthy();
+    assert!(fixture.report().contains("Success: YES"));
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec {} boot --root {}",
+        support::binary().display(),
+        fixture.root().display()
+    );
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", &script]).env_clear();
+    command.envs(fixture.environment()).timeout(PATIENCE);
+    let answer = answer(&mut command);
+    answer.says(answer.code, &["the report could not be written"]);
+    assert_ne!(answer.code, 0, "{}", answer.all());
+    assert!(!fixture.path("logs/last_boot_report.txt").exists());
+    fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+#[test]
+fn a_full_disk_is_not_written_to() {
+    let fixture = Fixture::empty();
+    let at = fixture.root().display().to_string();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs", &at])
+        .stderr(Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: a small file system cannot be mounted here");
+        return;
+    }
+    let answer = fixture.boot(&[]);
+    let unmounted = Command::new("umount").arg(&at).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    answer.says(
+        1,
+        &[
+            "has too little room",
+            "free space on that file system, then boot again",
+            "[NOT RUN] Folders are writable - blocked by preflight::disk_space",
+        ],
+    );
+}
+
 #[test]
 fn boots_in_one_second_keep_their_own_records() {
     const BOOTS: usize = 6;

@@ -126,12 +126,14 @@ impl Context {
     /// store does.
     pub fn registry_is_in_database(&self) -> bool {
         let wanted = ["name", "risk_level", "autonomy_tier"];
-        self.config.tables.iter().any(|table| {
-            table.name == "playbooks"
-                && wanted
-                    .iter()
-                    .all(|name| table.columns.iter().any(|column| column.name == *name))
-        })
+        let is_file = self.database_path().is_some();
+        is_file
+            && self.config.tables.iter().any(|table| {
+                table.name == "playbooks"
+                    && wanted
+                        .iter()
+                        .all(|name| table.columns.iter().any(|column| column.name == *name))
+            })
     }
 
     /// The file of the registry, where the database does not hold it.

@@ -111,8 +111,8 @@ pub static STAGES: [Stage; 8] = [
 #[rustfmt::skip]
 const PREFLIGHT: &[Step] = &[
     abort("disk_space", &preflight::DiskSpace),
-    healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"),
-    healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"),
+    needing(healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"), &["disk_space"]),
+    needing(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["disk_space"]),
     needing(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), &["database_exists"]),
     needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
     needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
