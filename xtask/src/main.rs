@@ -3,10 +3,10 @@
 mod application;
 mod bench;
 mod boot;
+mod check_source;
 mod ci;
 mod diagnose;
 mod output;
-mod python;
 
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     Boot(Box<boot::Args>),
     Diagnose(diagnose::Args),
-    CheckSource(python::Args),
+    CheckSource(check_source::Args),
     Ci(ci::Args),
     Bench(bench::Args),
 }
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
         Command::Diagnose(args) => diagnose::run(args),
-        Command::CheckSource(args) => python::run(args),
+        Command::CheckSource(args) => check_source::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
     };

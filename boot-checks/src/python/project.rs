@@ -4,6 +4,7 @@ use super::environment::Environment;
 use super::load::read_all;
 use super::paths::normalise;
 use super::report::SourceError;
+use super::suggest;
 use super::world::{ModId, World};
 
 /// Deepest nesting of folders in a package.
@@ -52,19 +53,7 @@ impl Project {
         for entry in self.entry_points.iter().filter(|entry| is_script(entry)) {
             scripts.extend(root.join(entry).parent().map(normalise));
         }
-        let (mut files, mut names) = (Vec::new(), Vec::new());
-        for package in &self.packages {
-            let before = files.len();
-            let path = root.join(package.replace('.', "/"));
-            walk(&path, package, 0, &mut files, &mut names);
-            if path.with_extension("py").is_file() {
-                files.push(path.with_extension("py"));
-                names.push(package.clone());
-            }
-            if files.len() == before {
-                return Err(SourceError::Package(package.clone(), root));
-            }
-        }
+        let (files, mut names) = self.files(&root)?;
         let tops: Vec<String> = self
             .packages
             .iter()
@@ -80,8 +69,7 @@ impl Project {
         world.resolve_all(|wanted| read_all(&root, minor, &wanted, edited))?;
         let mut entries = Vec::new();
         for (written, entry) in self.entry_points.iter().zip(self.entries(&mut world)) {
-            entries
-                .push(entry.ok_or_else(|| SourceError::EntryPoint(written.clone(), root.clone()))?);
+            entries.push(entry.ok_or_else(|| no_entry(&world, written))?);
         }
         let members = names
             .iter()
@@ -92,6 +80,28 @@ impl Project {
             entries,
             members,
         })
+    }
+
+    /// All files of the packages, and the modules that they are.
+    fn files(&self, root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
+        let (mut files, mut names) = (Vec::new(), Vec::new());
+        for package in &self.packages {
+            // Anything else would name a place outside of the root, or modules that Python cannot.
+            if !package.split('.').all(is_identifier) {
+                return Err(no_package(root, package));
+            }
+            let before = files.len();
+            let path = root.join(package.replace('.', "/"));
+            walk(&path, package, 0, &mut files, &mut names);
+            if path.with_extension("py").is_file() {
+                files.push(path.with_extension("py"));
+                names.push(package.clone());
+            }
+            if files.len() == before {
+                return Err(no_package(root, package));
+            }
+        }
+        Ok((files, names))
     }
 
     fn entries(&self, world: &mut World) -> Vec<Option<Entry>> {
@@ -113,6 +123,30 @@ impl Project {
             })
         };
         self.entry_points.iter().map(find).collect()
+    }
+}
+
+fn no_package(root: &Path, package: &str) -> SourceError {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .map(|name| name.strip_suffix(".py").unwrap_or(&name).to_owned())
+        .filter(|name| is_identifier(name))
+        .collect();
+    SourceError::Package {
+        package: package.to_owned(),
+        root: root.to_owned(),
+        nearest: suggest::nearest(package, names.iter().map(String::as_str)).map(str::to_owned),
+    }
+}
+
+fn no_entry(world: &World, entry: &str) -> SourceError {
+    let wanted = entry.split(':').next().unwrap_or_default();
+    let names = world.modules.iter().map(|module| module.name.as_str());
+    SourceError::EntryPoint {
+        entry: entry.to_owned(),
+        root: world.root.clone(),
+        nearest: suggest::nearest(wanted, names).map(str::to_owned),
     }
 }
 

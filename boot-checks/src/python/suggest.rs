@@ -54,6 +54,19 @@ pub(super) fn name(world: &World, from: ModId, wanted: &str) -> Option<String> {
     (strsim::jaro_winkler(alike, wanted) >= MIN_LIKENESS).then(|| format!("'{home}' has '{alike}'"))
 }
 
+/// The most alike of some names, where one is alike enough.
+pub(super) fn nearest<'n>(
+    wanted: &str,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Option<&'n str> {
+    names
+        .into_iter()
+        .map(|name| (likeness(name, wanted), name))
+        .filter(|(alike, _)| *alike >= MIN_LIKENESS)
+        .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
+        .map(|(_, name)| name)
+}
+
 fn likeness(a: &str, b: &str) -> f64 {
     strsim::jaro_winkler(a, b)
 }

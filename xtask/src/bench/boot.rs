@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use boot_checks::services::db::{Access, Connection};
-use xshell::{Shell, cmd};
 
-use super::process::{Pairs, head, pairs};
+use super::process::{Pairs, head, pairs, release};
 use crate::output;
 
 /// A healthy boot against a floor: whole processes, release build
@@ -81,18 +80,7 @@ struct Programs {
 }
 
 fn build() -> anyhow::Result<Programs> {
-    let shell = Shell::new()?;
-    let workspace = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    shell.change_dir(workspace);
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    cmd!(
-        shell,
-        "{cargo} build --release --package xtask --bin xtask --example floor"
-    )
-    .run()?;
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| workspace.join("target"), PathBuf::from)
-        .join("release");
+    let target = release(&["--bin", "xtask", "--example", "floor"])?;
     Ok(Programs {
         gate: target.join("xtask"),
         floor: target.join("examples/floor"),

@@ -1,85 +1,95 @@
-//! The source checks against `ruff check --no-cache --select F,E9`: whole processes, on the same tree, in turn.
+//! The source checks beside ruff's: whole processes, on the same tree, in turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use boot_checks::model::Verdict;
 
-/// The source checks against `ruff check --select F,E9` on the same tree
+use super::process::{head, pairs_ending, release};
+use crate::output;
+
+/// How many times as long as ruff the checks may take: an operator waits for them before every start.
+const GOAL: f64 = 1.0;
+
+/// Endings that are an answer, of both programs: nothing found, something found.
+const ANSWERS: [i32; 2] = [0, 1];
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask bench python --root /srv/grace --package backend
+  cargo xtask bench python --package backend --ruff .venv/bin/ruff --runs 50
+
+Exit codes: 0 measured, 2 usage, or the tree or ruff is not there, 70 a run broke off";
+
+/// The source checks beside `ruff check --select F,E9` on the same tree: whole processes, release build
 #[derive(clap::Args)]
-pub(crate) struct Args {
-    /// The application's root.
-    tree: PathBuf,
-    /// The package below it.
-    #[arg(long)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The folder that holds the package
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    root: PathBuf,
+
+    /// The package that both read, by its dotted name
+    #[arg(long, value_name = "NAME")]
     package: String,
-    /// The ruff to compare with.
-    #[arg(long, default_value = "ruff")]
+
+    /// The ruff to compare with
+    #[arg(long, value_name = "PROGRAM", default_value = "ruff")]
     ruff: PathBuf,
-    /// Runs of each; the medians are compared.
-    #[arg(long, default_value_t = 15)]
-    runs: usize,
+
+    /// Pairs of runs that count
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
 }
 
-/// Prints both medians and their ratio; without ruff only our own. Run it as a release build.
-#[allow(clippy::print_stdout)] // its output is what the command is for
-pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
-    let own = std::env::current_exe().context("the path of this program")?;
-    let package = args.tree.join(args.package.replace('.', "/"));
-    let has_ruff = Command::new(&args.ruff)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .status()
-        .is_ok();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..args.runs.max(1) {
-        let mut check = Command::new(&own);
-        check
-            .arg("check-source")
-            .arg("--root")
-            .arg(&args.tree)
-            .args(["--package", &args.package, "--format", "json"]);
-        ours.push(time(&mut check)?);
-        if has_ruff {
-            let mut ruff = Command::new(&args.ruff);
-            ruff.args([
-                "check",
-                "--no-cache",
-                "--isolated",
-                "--select",
-                "F,E9",
-                "--output-format",
-                "json",
-            ])
-            .arg(&package);
-            theirs.push(time(&mut ruff)?);
-        }
+pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
+    if let Err(error) = quietly(Command::new(&args.ruff).arg("--version")) {
+        output::complain(&format!(
+            "error: cannot run {}: {error}",
+            args.ruff.display()
+        ));
+        output::complain("  next: install ruff, or name the program with --ruff");
+        return Ok(Verdict::Usage.exit_code());
     }
-    let own = median(&mut ours);
-    println!("check-source  {:8.1} ms", own.as_secs_f64() * 1e3);
-    if has_ruff {
-        let ruff = median(&mut theirs);
-        println!("ruff F,E9     {:8.1} ms", ruff.as_secs_f64() * 1e3);
-        println!(
-            "ratio         {:8.2}",
-            own.as_secs_f64() / ruff.as_secs_f64()
-        );
+    let gate = release(&["--bin", "xtask"])?.join("xtask");
+    // Once with its complaints on show: what cannot be checked cannot be measured.
+    let status = check(&gate, args).stdout(Stdio::null()).status()?;
+    if !status.code().is_some_and(|code| ANSWERS.contains(&code)) {
+        return Ok(Verdict::Usage.exit_code());
     }
+    let pairs = pairs_ending(
+        &ANSWERS,
+        args.runs.into(),
+        || check(&gate, args),
+        || ruff(args),
+    )?;
+    let row = pairs.row("check-source / ruff check --select F,E9", GOAL);
+    output::data(&format!("{}\n{row}\n", head()))?;
     Ok(0)
 }
 
-fn time(command: &mut Command) -> anyhow::Result<Duration> {
-    let start = Instant::now();
+fn check(gate: &Path, args: &Args) -> Command {
+    let mut command = Command::new(gate);
+    command
+        .args(["check-source", "--format", "json", "--package"])
+        .arg(&args.package)
+        .arg("--root")
+        .arg(&args.root);
+    command
+}
+
+fn ruff(args: &Args) -> Command {
+    let mut command = Command::new(&args.ruff);
+    command
+        .args(["check", "--no-cache", "--isolated", "--select", "F,E9"])
+        .args(["--output-format", "json"])
+        .arg(args.root.join(args.package.replace('.', "/")));
+    command
+}
+
+fn quietly(command: &mut Command) -> std::io::Result<()> {
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
-        .context("starting a run")?;
-    Ok(start.elapsed())
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+        .map(|_| ())
 }
