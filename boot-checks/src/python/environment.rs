@@ -1,12 +1,25 @@
 //! What is installed beside the application: the standard library and the packages of one environment.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::finder::{Finder, Found};
 use super::report::SourceError;
 
 /// The modules of the standard library, with the versions that have them.
 const STANDARD_LIBRARY: &str = include_str!("stdlib.txt");
+
+/// By name: first and last minor version. Asked for every import, so it is read once.
+static STANDARD: LazyLock<HashMap<&str, (u8, u8)>> = LazyLock::new(|| {
+    let entry = |line: &'static str| {
+        let mut parts = line.split(' ');
+        let name = parts.next()?;
+        let mut minor = || parts.next()?.parse::<u8>().ok();
+        Some((name, (minor()?, minor()?)))
+    };
+    STANDARD_LIBRARY.lines().filter_map(entry).collect()
+});
 
 /// Longest `.pth` file that is read.
 const MAX_PTH_BYTES: u64 = 1 << 20;
@@ -97,14 +110,7 @@ impl Environment {
         if name.starts_with("_test") || name == "__main__" {
             return Some(Installed::Unknown);
         }
-        let line = STANDARD_LIBRARY
-            .lines()
-            .find(|line| line.split(' ').next() == Some(name))?;
-        let mut parts = line
-            .split(' ')
-            .skip(1)
-            .filter_map(|part| part.parse::<u8>().ok());
-        let (first, last) = (parts.next()?, parts.next()?);
+        let (first, last) = *STANDARD.get(name)?;
         match self.minor {
             // setuptools brings `distutils` back.
             _ if name == "distutils" => Some(Installed::Unknown),
