@@ -40,6 +40,7 @@ pub struct Context {
     pub metrics: OnceLock<MetricsCollector>,
     lock_budget: Duration,
     lock_deadline: OnceLock<Instant>,
+    broken: OnceLock<DbError>,
     lock_holder: Mutex<Option<String>>,
     on_wait: Box<dyn Fn(&str) + Send + Sync>,
     migrations: OnceLock<Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>>>,
@@ -73,6 +74,7 @@ impl Context {
             metrics: OnceLock::new(),
             lock_budget,
             lock_deadline: OnceLock::new(),
+            broken: OnceLock::new(),
             lock_holder: Mutex::new(None),
             on_wait: Box::new(on_wait),
             migrations: OnceLock::new(),
@@ -202,9 +204,15 @@ impl Context {
         &self,
         mut question: impl FnMut(&mut Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
+        if let Some(error) = self.broken.get() {
+            return Err(error.clone());
+        }
         loop {
             match self.look_once(&mut question) {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
+                Err(error) if error.is_slow_and_final() => {
+                    return Err(self.broken.get_or_init(|| error).clone());
+                }
                 other => return other,
             }
         }

@@ -17,3 +17,4 @@ mod instants;
 mod leftovers;
 mod sandbox;
 mod shim;
+mod undo;

@@ -3,7 +3,9 @@
 mod application;
 mod boot;
 mod ci;
+mod duration;
 mod output;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -26,8 +28,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Boot(boot::Args),
+    Boot(Box<boot::Args>),
     Ci(ci::Args),
+    Undo(undo::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Undo(args) => undo::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::complain(&format!("error: {error:#}"));

@@ -1,19 +1,27 @@
 //! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
 //! which anything is written.
 
+mod backups;
 mod door;
 mod healing;
 mod journal;
 mod recorder;
 mod redact;
+mod restore;
 mod run;
 mod selection;
 mod session;
+mod touched;
+mod undo;
 
-pub use door::Door;
-pub use journal::{Journal, JournalEntry};
+pub use backups::Backups;
+pub use door::{Door, DoorError, Failure};
+pub use journal::{Journal, JournalEntry, Phase};
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
+pub use restore::RestoreError;
 pub use run::{BootOptions, BootOutcome, boot, refuse, refuse_without_root};
 pub use selection::{Selection, SelectionError};
 pub use session::Session;
+pub use touched::{Kind, Touched};
+pub use undo::{UndoError, Undone, undo};

@@ -40,7 +40,8 @@ pub enum DbError {
     /// 13: the disk is full.
     #[error("disk is full (SQLite code 13)")]
     Full,
-    /// 10: the system could not read or write.
+    /// 10: the system could not read or write. 15: the index of the write-ahead log could not be made,
+    /// of which SQLite convinces itself for ten seconds.
     #[error("disk I/O error (SQLite code {code})")]
     Io {
         /// Extended code.
@@ -62,6 +63,11 @@ impl DbError {
         matches!(self, DbError::Locked { .. })
     }
 
+    /// Whether asking again would only take SQLite's ten seconds again.
+    pub fn is_slow_and_final(&self) -> bool {
+        matches!(self, DbError::Io { code: 15 })
+    }
+
     /// An error of our own making.
     pub fn other(message: impl Into<String>) -> DbError {
         DbError::Other {
@@ -74,7 +80,7 @@ impl DbError {
         match code & 0xff {
             5 | 6 => DbError::Locked { code },
             8 => DbError::ReadOnly { code },
-            10 => DbError::Io { code },
+            10 | 15 => DbError::Io { code },
             11 => DbError::Corrupt { code, message },
             13 => DbError::Full,
             14 => DbError::CannotOpen { code, message },
