@@ -13,6 +13,8 @@ mod selection;
 mod session;
 mod touched;
 mod undo;
+#[cfg(test)]
+mod undo_tests;
 
 pub use backups::Backups;
 pub use door::{Door, DoorError, Failure};

@@ -179,7 +179,7 @@ impl Restore<'_> {
             announce(&target).map_err(io)?;
             match &staged {
                 Some(staged) => fs::rename(staged, path),
-                None => fs::rename(path, self.set_aside(path)),
+                None => self.set_aside(path),
             }
             .map_err(io)?;
             files::sync_folder(path.parent().unwrap_or(path)).map_err(io)
@@ -193,10 +193,26 @@ impl Restore<'_> {
         moved
     }
 
-    /// Where a database goes that the run had made.
-    fn set_aside(&self, path: &Path) -> PathBuf {
+    /// Moves a database away that the run had made: among the copies, or beside where it was when
+    /// they are on another file system.
+    fn set_aside(&self, path: &Path) -> io::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.backups.folder().join(format!("undone-{name}"))
+        let folder = self.backups.folder();
+        fs::create_dir_all(&folder)?;
+        let free = (1..).map(|number| format!("undone-{number}-{name}"));
+        let away = free
+            .map(|name| folder.join(name))
+            .find(|path| !path.exists())
+            .unwrap_or(folder);
+        match files::rename_without_replacing(path, &away) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let run = self.backups.folder();
+                let run = run.file_name().unwrap_or_default().to_string_lossy();
+                let beside = path.with_file_name(format!(".{name}.undone-{run}"));
+                files::rename_without_replacing(path, &beside)
+            }
+            other => other,
+        }
     }
 }
 
