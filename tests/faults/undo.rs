@@ -9,6 +9,9 @@ use crate::instants::{points, skipped};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::shim::{self, Fault};
 
+/// Permissions and bytes by name.
+type Snapshot = BTreeMap<String, (u32, Vec<u8>)>;
+
 fn undo_command(root: &Path, run_id: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
@@ -24,7 +27,7 @@ fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
 }
 
 /// Bytes and permissions of everything but the gate's own evidence, which an undo does not unwrite.
-fn snapshot(sandbox: &Sandbox) -> BTreeMap<String, (u32, Vec<u8>)> {
+fn snapshot(sandbox: &Sandbox) -> Snapshot {
     use std::os::unix::fs::PermissionsExt;
     const EVIDENCE: [&str; 9] = [
         "var/boot/backups",
@@ -61,11 +64,11 @@ fn snapshot(sandbox: &Sandbox) -> BTreeMap<String, (u32, Vec<u8>)> {
 }
 
 fn run_id(sandbox: &Sandbox) -> String {
-    let ids = sandbox.names().into_iter().filter_map(|name| {
+    let mut ids = sandbox.names().into_iter().filter_map(|name| {
         let record = name.strip_prefix("grace_training/startup_failures/boot_")?;
         Some(record.strip_suffix(".json")?.to_owned())
     });
-    ids.last().unwrap()
+    ids.next_back().unwrap()
 }
 
 /// The run of a boot that was killed before it could leave a record.
@@ -75,7 +78,7 @@ fn run_id_in_journal(sandbox: &Sandbox) -> Option<String> {
     Some(line["run_id"].as_str()?.to_owned())
 }
 
-fn assert_as_before(sandbox: &Sandbox, start: Start, before: &BTreeMap<String, (u32, Vec<u8>)>) {
+fn assert_as_before(sandbox: &Sandbox, start: Start, before: &Snapshot) {
     let now = snapshot(sandbox);
     if let Start::Legacy(Journal::HotWal) | Start::Pending(Journal::HotWal) = start {
         // The log is folded into the main file by the first look already; the rows are compared.
@@ -93,7 +96,7 @@ fn assert_as_before(sandbox: &Sandbox, start: Start, before: &BTreeMap<String, (
     assert!(now == *before, "contents or permissions differ");
 }
 
-fn booted(start: Start) -> (Sandbox, BTreeMap<String, (u32, Vec<u8>)>, String) {
+fn booted(start: Start) -> (Sandbox, Snapshot, String) {
     let sandbox = Sandbox::prepared(start);
     let before = snapshot(&sandbox);
     let healed = boot(sandbox.root());

@@ -5,6 +5,7 @@ mod boot;
 mod ci;
 mod duration;
 mod output;
+mod playbooks;
 mod undo;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ struct Cli {
 enum Command {
     Boot(Box<boot::Args>),
     Ci(ci::Args),
+    Playbooks(playbooks::Args),
     Undo(undo::Args),
 }
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Boot(args) => boot::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Playbooks(args) => playbooks::run(&args),
         Command::Undo(args) => undo::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
