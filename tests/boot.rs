@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use boot_checks::config::{self, BootConfig, Inputs};
 use boot_checks::context::Context;
-use boot_checks::engine::{self, BootOptions, Door, Journal, Recorder, Redactor, Session};
+use boot_checks::engine::{self, BootOptions, Door, Recorder, Redactor, Session};
 use boot_checks::harness::Suite;
 use boot_checks::host::{Clock, Host};
 use boot_checks::model::{Mode, Start, Verdict};
@@ -75,7 +75,7 @@ fn run(suite: &Suite, root: &Path) -> u8 {
         strict: false,
         plan: plan::planned(|id| suite.selection().reason_to_skip(id)),
     };
-    let journal = Journal::new(&root.join("var/boot"), &start.run_id);
+    let door = Door::new(root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, Redactor::new([]), Vec::new()));
     let patience = BootOptions::default().lock_timeout;
     let cx = Context::new(
@@ -88,7 +88,7 @@ fn run(suite: &Suite, root: &Path) -> u8 {
     );
     let session = Session::new(
         Arc::new(cx),
-        Door::new(journal),
+        door,
         Arc::clone(&recorder),
         suite.selection(),
         false,

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::config::{self, Inputs};
     use crate::context::Context;
-    use crate::engine::{Door, Journal, Redactor};
+    use crate::engine::{Door, Redactor};
     use crate::host::{Clock, Host};
     use crate::model::{Mode, Start};
     use crate::playbooks;
@@ -205,7 +205,7 @@ mod tests {
         );
         let session = Arc::new(Session::new(
             Arc::new(cx),
-            Door::new(Journal::new(&root.join("var/boot"), "run")),
+            Door::new(root, "run"),
             Arc::clone(&recorder),
             suite.selection(),
             false,

@@ -78,7 +78,12 @@ pub(crate) fn count_changes(root: &Path, library: &Path) -> usize {
     text.trim().parse().unwrap()
 }
 
-fn with_library<'a>(command: &'a mut Command, root: &Path, library: &Path) -> &'a mut Command {
+/// Loads the library that counts the process's changes below this root.
+pub(crate) fn with_library<'a>(
+    command: &'a mut Command,
+    root: &Path,
+    library: &Path,
+) -> &'a mut Command {
     command
         .env("LD_PRELOAD", library)
         .env("FAULTS_ROOT", format!("{}/", root.display()))

@@ -101,7 +101,10 @@ static int is_due_fd(int fd, int needs_room, int *torn) {
     if (!real)                                                                                     \
         real = (type (*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name)
 
-static int opens_for_change(int flags) { return flags & (O_CREAT | O_TRUNC); }
+/* Opening a file that is there needs no room, whatever the flags say. */
+static int is_due_open(const char *path, int flags) {
+    return flags & (O_CREAT | O_TRUNC) && is_due(path, access(path, F_OK) != 0, NULL);
+}
 
 static mode_t mode_of(int flags, va_list list) {
     return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;
@@ -114,7 +117,7 @@ static mode_t mode_of(int flags, va_list list) {
         va_start(list, flags);                                                                     \
         mode_t mode = mode_of(flags, list);                                                        \
         va_end(list);                                                                              \
-        return opens_for_change(flags) && is_due(path, 1, NULL) ? -1 : real(path, flags, mode);    \
+        return is_due_open(path, flags) ? -1 : real(path, flags, mode);    \
     }
 OPEN(open)
 OPEN(open64)
@@ -126,8 +129,7 @@ OPEN(open64)
         va_start(list, flags);                                                                     \
         mode_t mode = mode_of(flags, list);                                                        \
         va_end(list);                                                                              \
-        return opens_for_change(flags) && is_due(path, 1, NULL) ? -1                               \
-                                                                : real(folder, path, flags, mode); \
+        return is_due_open(path, flags) ? -1 : real(folder, path, flags, mode); \
     }
 OPENAT(openat)
 OPENAT(openat64)

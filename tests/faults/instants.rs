@@ -12,8 +12,9 @@ use crate::shim::{self, EIO, ENOSPC, Fault};
 /// How long a plain boot may take after a dead one: it must not wait for what nobody holds.
 const PLAIN_BOOT_MAX: Duration = Duration::from_secs(5);
 
-/// On a disk that stays broken SQLite itself retries for ten seconds, once.
-const FAULTY_BOOT_MAX: Duration = Duration::from_secs(20);
+/// How long a boot may take whose disk fails for good: SQLite itself tries for ten seconds to make the
+/// index of a write-ahead log.
+const FAULTY_BOOT_MAX: Duration = Duration::from_secs(45);
 
 /// Points of each start and kind of fault where `FAULTS=all` is not asked for.
 const SAMPLE: usize = 24;
@@ -31,6 +32,21 @@ pub(crate) fn skipped(why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
+/// The instants of a boot of this application at which a fault is tried.
+pub(crate) fn points(template: &Sandbox, library: &Path) -> Vec<usize> {
+    sample(count_changes(template.copy().root(), library))
+}
+
+fn sample(changes: usize) -> Vec<usize> {
+    let step = if everything() {
+        1
+    } else {
+        (changes / SAMPLE).max(1)
+    };
+    // From the first: that one is before anything was changed.
+    (1..=changes).step_by(step).collect()
+}
+
 /// Tries the fault at each point and gives what went wrong. `tamper` is called between the fault and
 /// the plain boot.
 pub(crate) fn sweep(start: Start, fault: Fault, tamper: impl Fn(&Sandbox) + Sync) -> Vec<String> {
@@ -41,13 +57,7 @@ pub(crate) fn sweep(start: Start, fault: Fault, tamper: impl Fn(&Sandbox) + Sync
     let began = Instant::now();
     let template = Sandbox::prepared(start);
     let changes = count_changes(template.copy().root(), library);
-    let step = if everything() {
-        1
-    } else {
-        (changes / SAMPLE).max(1)
-    };
-    // From the first: that one is before anything was changed.
-    let points: Vec<usize> = (1..=changes).step_by(step).collect();
+    let points = sample(changes);
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

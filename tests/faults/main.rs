@@ -8,6 +8,11 @@
 //!
 //! A test that needs a tool which is not there prints `SKIPPED` and why; with `FAULTS=all` it fails.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figures, for whoever runs the tests"
+)]
 
 mod boots;
 mod concurrency;
@@ -17,3 +22,4 @@ mod instants;
 mod leftovers;
 mod sandbox;
 mod shim;
+mod undo;

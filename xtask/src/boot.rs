@@ -18,6 +18,7 @@ use boot_checks::plan;
 use boot_checks::report::{self, Console, Format, Style};
 
 use crate::application::ApplicationArgs;
+use crate::duration;
 use crate::output::{self, Color};
 
 /// Run the eight stages and say whether the application may start
@@ -66,7 +67,7 @@ pub(crate) struct Args {
     fail_fast: bool,
 
     /// How long to wait for another boot or for a lock on the database, such as 30s or 500ms
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
     lock_timeout: Duration,
 
     /// Make a new database where an earlier one has vanished
@@ -353,20 +354,4 @@ fn stage(text: &str) -> Result<StageId, String> {
 
 fn printed_format(text: &str) -> Result<Format, String> {
     Format::from_str(text).map_err(|error| error.to_string())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "expected a number, such as 30s".to_owned())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" | "" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
-        _ => Err("the units are ms, s and m".to_owned()),
-    }
 }

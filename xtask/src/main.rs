@@ -6,7 +6,10 @@ mod boot;
 mod check_source;
 mod ci;
 mod diagnose;
+mod duration;
 mod output;
+mod playbooks;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -34,6 +37,8 @@ enum Command {
     CheckSource(check_source::Args),
     Ci(ci::Args),
     Bench(bench::Args),
+    Playbooks(playbooks::Args),
+    Undo(undo::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
         Command::CheckSource(args) => check_source::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Playbooks(args) => playbooks::run(&args),
+        Command::Undo(args) => undo::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         output::complain(&format!("error: {error:#}"));

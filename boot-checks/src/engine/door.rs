@@ -2,43 +2,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Journal, JournalEntry};
+use super::restore::Restore;
+use super::touched::{ABSENT, KeptOpen};
+use super::{Backups, Journal, JournalEntry, Kind, Phase, Touched};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::host::files;
-use crate::model::{Change, Repair, SqlStatement, StepId};
+use crate::model::{Change, Repair, SqlStatement, SqlValue, StepId};
 use crate::services::command::{self, CommandError};
-use crate::services::db::{Access, Connection, DbError, create_complete};
+use crate::services::db::{Access, Connection, DbError, OnLock, create_complete};
 use crate::services::migrations::{MigrationSet, adopt, apply_pending};
 
 /// The one door: nothing but this writes to the application's files or its database. Each change is
-/// atomic in itself, is in the journal before it begins, and leaves what is needed to take it back.
+/// atomic in itself, is in the journal with all that undoing it needs before it begins, and a copy
+/// of what it replaces is on the disk by then.
 #[derive(Debug)]
 pub struct Door {
+    root: PathBuf,
     journal: Journal,
-}
-
-/// How to take one change back.
-#[derive(Debug)]
-pub enum Undo {
-    /// Remove this empty folder.
-    RemoveFolder(PathBuf),
-    /// Remove this file, if it still holds exactly this.
-    RemoveFile(PathBuf, Vec<u8>),
-    /// Put the former contents back, if the file still holds exactly the latter.
-    Rewrite {
-        /// The file.
-        path: PathBuf,
-        /// What it held.
-        before: Vec<u8>,
-        /// What it holds since.
-        after: Vec<u8>,
-    },
-    /// A committed transaction or another tool's work: it stays.
-    Stays,
+    backups: Backups,
 }
 
 /// Why a change was not made.
@@ -93,13 +78,28 @@ pub struct Failure {
     pub taken_back: bool,
 }
 
+/// Where the gate's own state stands, below the application's root.
+pub(super) const STATE_FOLDER: &str = "var/boot";
+
 /// One try's patience with a lock; the boot's budget decides how many there are.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
 
+/// The repair that a change belongs to, for the journal.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    step: StepId,
+    repair: &'a Repair,
+}
+
 impl Door {
-    /// A door that writes this journal.
-    pub fn new(journal: Journal) -> Door {
-        Door { journal }
+    /// The door of one run to the application below `root`.
+    pub fn new(root: &Path, run_id: &str) -> Door {
+        let state_folder = root.join(STATE_FOLDER);
+        Door {
+            root: root.to_owned(),
+            journal: Journal::new(&state_folder, run_id),
+            backups: Backups::new(&state_folder, run_id),
+        }
     }
 
     /// Names exactly these changes by this playbook.
@@ -118,139 +118,314 @@ impl Door {
             .collect()
     }
 
-    /// Makes the changes of a repair, in order. Where one fails, those before it are taken back.
+    /// Makes the changes of a repair, in order, and says what they touched. Where one fails, those
+    /// before it are taken back.
     ///
     /// # Errors
     ///
     /// Why the first change that failed did.
-    pub fn apply(&self, cx: &Context, step: StepId, repair: &Repair) -> Result<Vec<Undo>, Failure> {
-        let untouched = |error| Failure {
-            error,
-            taken_back: true,
-        };
-        self.note(step, repair, "begun").map_err(|source| {
-            untouched(DoorError::File {
-                path: cx.state_folder(),
-                source,
-            })
-        })?;
+    pub fn apply(
+        &self,
+        cx: &Context,
+        step: StepId,
+        repair: &Repair,
+    ) -> Result<Vec<Touched>, Failure> {
+        let part = Part { step, repair };
         let mut done = Vec::new();
         for change in &repair.changes {
-            match make(cx, change) {
-                Ok(undo) => done.extend(undo),
-                Err(error) => {
-                    let tool_ran = matches!(
-                        error,
-                        DoorError::ToolFailed { .. }
-                            | DoorError::Command(CommandError::TimedOut { .. })
-                    );
-                    let taken_back = undo_all(done) && !tool_ran;
-                    // The failure itself is reported; a journal that cannot be written says less.
-                    let _ = self.note(step, repair, "failed");
-                    return Err(Failure { error, taken_back });
-                }
+            if let Err(error) = self.make(cx, part, change, &mut done) {
+                let taken_back = self.restore(&mut done);
+                let phase = if taken_back {
+                    Phase::TakenBack
+                } else {
+                    Phase::Failed
+                };
+                // The failure itself is reported; a journal that cannot be written says less.
+                let _ = self.note(part, phase, &done);
+                return Err(Failure { error, taken_back });
             }
         }
-        let _ = self.note(step, repair, "applied");
         Ok(done)
     }
 
     /// Notes that the check passes.
     pub fn verified(&self, step: StepId, repair: &Repair) {
         // The proof stands in the report and the record too.
-        let _ = self.note(step, repair, "verified");
+        let _ = self.note(Part { step, repair }, Phase::Verified, &[]);
     }
 
     /// Takes the changes of a repair back; false when some of it stays.
-    pub fn take_back(&self, _cx: &Context, step: StepId, repair: &Repair, undo: Vec<Undo>) -> bool {
-        let taken_back = undo_all(undo);
-        let _ = self.note(
-            step,
-            repair,
-            if taken_back { "taken-back" } else { "failed" },
-        );
+    pub fn take_back(&self, step: StepId, repair: &Repair, mut touched: Vec<Touched>) -> bool {
+        let taken_back = self.restore(&mut touched);
+        let phase = if taken_back {
+            Phase::TakenBack
+        } else {
+            Phase::Failed
+        };
+        let _ = self.note(Part { step, repair }, phase, &touched);
         taken_back
     }
 
-    fn note(&self, step: StepId, repair: &Repair, phase: &str) -> io::Result<()> {
+    fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
         self.journal.write(&JournalEntry {
-            run_id: self.journal.run_id(),
-            step: step.to_string(),
-            playbook: repair.playbook,
-            fingerprint: &repair.fingerprint,
+            run_id: self.journal.run_id().to_owned(),
+            step: part.step.to_string(),
+            playbook: part.repair.playbook.to_owned(),
+            fingerprint: part.repair.fingerprint.clone(),
             phase,
-            changes: json!(repair.changes),
+            changes: match phase {
+                Phase::Begun => json!(part.repair.changes),
+                _ => Value::Null,
+            },
+            touched: touched.to_vec(),
         })
     }
-}
 
-fn undo_all(done: Vec<Undo>) -> bool {
-    let mut all = true;
-    for undo in done.into_iter().rev() {
-        all &= undo_one(undo);
-    }
-    all
-}
-
-fn undo_one(undo: Undo) -> bool {
-    match undo {
-        Undo::Stays => false,
-        Undo::RemoveFolder(path) => std::fs::remove_dir(path).is_ok(),
-        Undo::RemoveFile(path, contents) => {
-            holds(&path, &contents) && std::fs::remove_file(path).is_ok()
+    /// Puts back what is no longer as it was, the last first; whether all of it is.
+    fn restore(&self, done: &mut [Touched]) -> bool {
+        let restore = Restore {
+            root: &self.root,
+            backups: &self.backups,
+        };
+        let mut all = true;
+        for touched in done.iter_mut().rev() {
+            let mut target = touched.before.clone();
+            let mut announce = |state: &str| {
+                state.clone_into(&mut target);
+                Ok(())
+            };
+            match restore.run(touched, &mut announce) {
+                Ok(true) => touched.after = Some(target),
+                Ok(false) | Err(_) => all = false,
+            }
         }
-        Undo::Rewrite {
-            path,
+        all
+    }
+
+    /// Makes one change; `done` grows by what it touched, also where it failed half-way.
+    fn make(
+        &self,
+        cx: &Context,
+        part: Part<'_>,
+        change: &Change,
+        done: &mut Vec<Touched>,
+    ) -> Result<(), DoorError> {
+        let set = || migrations(cx);
+        match change {
+            Change::CreateFolder { .. }
+            | Change::CreateFile { .. }
+            | Change::AppendToFile { .. }
+            | Change::ReplaceOwnFile { .. }
+            | Change::CreateDatabase { .. }
+            | Change::RunMigrator { .. } => self.make_here(cx, part, change, done),
+            Change::ApplyMigrations { .. } => {
+                self.in_database(cx, part, done, |connection, on_lock| {
+                    apply_pending(connection, set()?.as_ref(), on_lock)
+                })
+            }
+            Change::AdoptSchema {
+                statements,
+                expected_fingerprint,
+                ..
+            } => self.in_database(cx, part, done, |connection, on_lock| {
+                let set = set()?;
+                adopt(connection, &set, statements, expected_fingerprint, on_lock)
+            }),
+            Change::WriteRows { statements } => {
+                self.in_database(cx, part, done, |connection, on_lock| {
+                    write_rows(connection, statements, on_lock)
+                })
+            }
+        }
+    }
+
+    /// A change that is not a transaction in the application's database.
+    fn make_here(
+        &self,
+        cx: &Context,
+        part: Part<'_>,
+        change: &Change,
+        done: &mut Vec<Touched>,
+    ) -> Result<(), DoorError> {
+        let mut touched = Vec::new();
+        for (path, kind) in touches(cx, change) {
+            touched.push(self.save(&path, kind).map_err(file_error(&path))?);
+        }
+        self.note(part, Phase::Begun, &touched)
+            .map_err(file_error(&self.root.join(STATE_FOLDER)))?;
+        let made = perform(cx, change);
+        for one in &mut touched {
+            let path = self.root.join(&one.path);
+            one.after = one.kind.state(&path, &mut KeptOpen::default()).ok();
+        }
+        done.extend(touched.iter().cloned());
+        made?;
+        // Without this line an undo is refused; the change itself is whole.
+        let _ = self.note(part, Phase::Applied, &touched);
+        Ok(())
+    }
+
+    /// What is there now, with a copy where a file is.
+    fn save(&self, path: &Path, kind: Kind) -> io::Result<Touched> {
+        let before = kind.state(path, &mut KeptOpen::default())?;
+        let saved = match kind {
+            Kind::File if before != ABSENT => Some(self.backups.save_file(path)?),
+            _ => None,
+        };
+        Ok(self.touched(path, kind, before, saved))
+    }
+
+    fn touched(&self, path: &Path, kind: Kind, before: String, saved: Option<String>) -> Touched {
+        let path = path.strip_prefix(&self.root).unwrap_or(path);
+        Touched {
+            path: path.to_owned(),
+            kind,
             before,
-            after,
-        } => holds(&path, &after) && files::rewrite_atomic(&path, &before).is_ok(),
+            after: None,
+            saved,
+        }
+    }
+
+    /// A change that is one transaction in the application's database.
+    ///
+    /// Safety: the copy is taken, and in the journal, under the write lock and before the first
+    /// write ([`Backups::save_database`]). What the change left is named after COMMIT, and only where
+    /// `data_version` says that nobody else has committed since the lock was taken; otherwise it
+    /// stays unnamed and an undo is refused, since it would take the other's rows along.
+    fn in_database(
+        &self,
+        cx: &Context,
+        part: Part<'_>,
+        done: &mut Vec<Touched>,
+        mut change: impl FnMut(&mut Connection, &mut OnLock<'_>) -> Result<(), DbError>,
+    ) -> Result<(), DoorError> {
+        let path = cx
+            .database_path()
+            .ok_or_else(|| DbError::other("the database is in memory"))?;
+        loop {
+            let mut kept = KeptOpen::default();
+            let mut begun = None;
+            let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
+            let changed = change(&mut connection, &mut |connection| {
+                let version = connection.scalar(DATA_VERSION)?;
+                let touched = self
+                    .save_locked(path, &mut kept)
+                    .and_then(|touched| {
+                        self.note(part, Phase::Begun, std::slice::from_ref(&touched))?;
+                        Ok(touched)
+                    })
+                    .map_err(|error| DbError::other(format!("cannot make a backup: {error}")))?;
+                begun = Some((touched, version));
+                Ok(())
+            });
+            if let Some((touched, version)) = &mut begun {
+                touched.after = settled(&mut connection, path, &mut kept, version);
+            }
+            connection.close();
+            drop(kept);
+            match (changed, begun) {
+                (Ok(()), begun) => {
+                    let touched: Vec<Touched> =
+                        begun.map(|(touched, _)| touched).into_iter().collect();
+                    let _ = self.note(part, Phase::Applied, &touched);
+                    done.extend(touched);
+                    return Ok(());
+                }
+                // A transaction that met a lock has done nothing.
+                (Err(error), None) if error.is_locked() => wait(cx, error)?,
+                (Err(error), begun) => {
+                    done.extend(begun.map(|(touched, _)| touched));
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn save_locked(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<Touched> {
+        let before = Kind::Database.state(path, kept)?;
+        let saved = self.backups.save_database(path, kept)?;
+        Ok(self.touched(path, Kind::Database, before, Some(saved)))
     }
 }
 
-fn holds(path: &Path, contents: &[u8]) -> bool {
-    std::fs::read(path).is_ok_and(|there| there == contents)
+const DATA_VERSION: &str = "PRAGMA data_version";
+
+/// Names what is there, with the log folded in where nobody needs it; none where somebody else has
+/// committed since `version`.
+fn settled(
+    connection: &mut Connection,
+    path: &Path,
+    kept: &mut KeptOpen,
+    version: &SqlValue,
+) -> Option<String> {
+    connection
+        .query("PRAGMA wal_checkpoint(TRUNCATE)", &[])
+        .ok()?;
+    let state = Kind::Database.state(path, kept).ok()?;
+    let now = connection.scalar(DATA_VERSION).ok()?;
+    (now == *version).then_some(state)
 }
 
-fn make(cx: &Context, change: &Change) -> Result<Vec<Undo>, DoorError> {
+fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
+    cx.wait_for_lock(error).map_err(|source| DoorError::Locked {
+        holder: cx
+            .last_lock_holder()
+            .unwrap_or_else(|| "another process".to_owned()),
+        source,
+    })
+}
+
+/// What a change touches. Exhaustive, so that a new kind of change cannot be made without saying what
+/// has to be put back.
+fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
+    let folders = |path: Option<&Path>| -> Vec<(PathBuf, Kind)> {
+        let missing = path.into_iter().flat_map(Path::ancestors);
+        let mut missing: Vec<_> = missing
+            .take_while(|folder| !folder.exists())
+            .map(|folder| (folder.to_owned(), Kind::Folder))
+            .collect();
+        missing.reverse();
+        missing
+    };
+    let database = |kind| cx.database_path().map(|path| (path.to_owned(), kind));
     match change {
-        Change::CreateFolder { path } => create_folder(path),
+        Change::CreateFolder { path } => folders(Some(path)),
+        Change::CreateFile { path, .. } | Change::AppendToFile { path, .. } => {
+            vec![(path.clone(), Kind::File)]
+        }
+        Change::ReplaceOwnFile { path, .. } => {
+            let mut touched = folders(path.parent());
+            touched.push((path.clone(), Kind::File));
+            touched
+        }
+        Change::CreateDatabase { path } => vec![(path.clone(), Kind::Database)],
+        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
+            database(Kind::Database).into_iter().collect()
+        }
+        Change::RunMigrator { .. } => database(Kind::ByTool).into_iter().collect(),
+    }
+}
+
+fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
+    match change {
+        Change::CreateFolder { path } => std::fs::create_dir_all(path).map_err(file_error(path)),
         Change::CreateFile {
             path,
             contents,
             mode,
-        } => {
-            files::create_atomic(path, contents, *mode).map_err(file_error(path))?;
-            Ok(vec![Undo::RemoveFile(path.clone(), contents.clone())])
-        }
+        } => files::create_atomic(path, contents, *mode).map_err(file_error(path)),
         Change::AppendToFile {
             path,
             expected,
             addition,
         } => append(path, expected, addition),
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
-        Change::CreateDatabase { path } => {
-            create_complete(path, migrations(cx)?.as_ref())?;
-            Ok(vec![Undo::Stays])
-        }
-        Change::ApplyMigrations { .. } => with_database(cx, |connection| {
-            apply_pending(connection, migrations(cx)?.as_ref())
-        }),
-        Change::AdoptSchema {
-            statements,
-            expected_fingerprint,
-            ..
-        } => with_database(cx, |connection| {
-            adopt(
-                connection,
-                migrations(cx)?.as_ref(),
-                statements,
-                expected_fingerprint,
-            )
-        }),
-        Change::WriteRows { statements } => {
-            with_database(cx, |connection| write_rows(connection, statements))
-        }
+        Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
         Change::RunMigrator { argv } => run_migrator(cx, argv),
+        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
+            let reason = "a transaction is no change of a file".to_owned();
+            Err(DoorError::NotPossible(reason))
+        }
     }
 }
 
@@ -261,52 +436,23 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {
     }
 }
 
-fn create_folder(path: &Path) -> Result<Vec<Undo>, DoorError> {
-    let mut made: Vec<PathBuf> = path
-        .ancestors()
-        .take_while(|folder| !folder.exists())
-        .map(Path::to_owned)
-        .collect();
-    made.reverse();
-    std::fs::create_dir_all(path).map_err(file_error(path))?;
-    Ok(made.into_iter().map(Undo::RemoveFolder).collect())
-}
-
-fn append(path: &Path, expected: &[u8], addition: &[u8]) -> Result<Vec<Undo>, DoorError> {
+fn append(path: &Path, expected: &[u8], addition: &[u8]) -> Result<(), DoorError> {
     let before = std::fs::read(path).map_err(file_error(path))?;
     if before != expected {
         return Err(DoorError::Changed(path.to_owned()));
     }
-    let after = [expected, addition].concat();
-    files::rewrite_atomic(path, &after).map_err(file_error(path))?;
-    Ok(vec![Undo::Rewrite {
-        path: path.to_owned(),
-        before,
-        after,
-    }])
+    files::rewrite_atomic(path, &[expected, addition].concat()).map_err(file_error(path))
 }
 
-fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<Vec<Undo>, DoorError> {
+fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<(), DoorError> {
     if !path.starts_with(cx.state_folder()) {
         let reason = format!("{} is no file of the gate's own", path.display());
         return Err(DoorError::NotPossible(reason));
     }
-    let mut undo = match path.parent() {
-        Some(folder) => create_folder(folder)?,
-        None => Vec::new(),
-    };
-    let before = std::fs::read(path).ok();
-    files::write_atomic(path, contents, files::Durability::Synced, None)
-        .map_err(file_error(path))?;
-    undo.push(match before {
-        Some(before) => Undo::Rewrite {
-            path: path.to_owned(),
-            before,
-            after: contents.to_owned(),
-        },
-        None => Undo::RemoveFile(path.to_owned(), contents.to_owned()),
-    });
-    Ok(undo)
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(file_error(folder))?;
+    }
+    files::write_atomic(path, contents, files::Durability::Synced, None).map_err(file_error(path))
 }
 
 fn migrations(cx: &Context) -> Result<std::sync::Arc<MigrationSet>, DbError> {
@@ -316,41 +462,20 @@ fn migrations(cx: &Context) -> Result<std::sync::Arc<MigrationSet>, DbError> {
     set.ok_or_else(|| DbError::other("this application has no migrations that the gate applies"))
 }
 
-fn with_database(
-    cx: &Context,
-    mut change: impl FnMut(&mut Connection) -> Result<(), DbError>,
-) -> Result<Vec<Undo>, DoorError> {
-    let path = cx
-        .database_path()
-        .ok_or_else(|| DbError::other("the database is in memory"))?;
-    loop {
-        let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
-        let changed = change(&mut connection);
-        connection.close();
-        match changed {
-            Ok(()) => return Ok(vec![Undo::Stays]),
-            // Every change is one transaction, so one that met a lock has done nothing.
-            Err(error) if error.is_locked() => cx.wait_for_lock(error).map_err(|source| {
-                let holder = cx.last_lock_holder();
-                DoorError::Locked {
-                    holder: holder.unwrap_or_else(|| "another process".to_owned()),
-                    source,
-                }
-            })?,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn write_rows(connection: &mut Connection, statements: &[SqlStatement]) -> Result<(), DbError> {
+fn write_rows(
+    connection: &mut Connection,
+    statements: &[SqlStatement],
+    on_lock: &mut OnLock<'_>,
+) -> Result<(), DbError> {
     let mut transaction = connection.begin_immediate()?;
+    on_lock(transaction.connection())?;
     for statement in statements {
         transaction.run(statement)?;
     }
     transaction.commit()
 }
 
-fn run_migrator(cx: &Context, argv: &[String]) -> Result<Vec<Undo>, DoorError> {
+fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorError> {
     let Migrations::External { timeout, .. } = &cx.config.migrations else {
         return Err(DoorError::NotPossible(
             "boot.toml names no migration command".to_owned(),
@@ -367,5 +492,5 @@ fn run_migrator(cx: &Context, argv: &[String]) -> Result<Vec<Undo>, DoorError> {
             tail: done.tail,
         });
     }
-    Ok(vec![Undo::Stays])
+    Ok(())
 }

@@ -148,7 +148,7 @@ fn apply_and_verify(
         Err(error) => vec![Finding::new("verification_failed", error.to_string())],
     };
     cx.refresh();
-    let taken_back = door.take_back(cx, id, repair, undo);
+    let taken_back = door.take_back(id, repair, undo);
     repair.result = RepairResult::NotVerified {
         problems: problems.clone(),
         taken_back,

@@ -1,9 +1,11 @@
-use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::Touched;
 
 /// The journal: one line for each thing that was about to be done or was done, flushed to the disk
 /// before the next thing begins. It holds names, lengths and fingerprints, never contents.
@@ -13,21 +15,45 @@ pub struct Journal {
     run_id: String,
 }
 
+/// How far a change has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// About to be made.
+    Begun,
+    /// Made.
+    Applied,
+    /// The check passes.
+    Verified,
+    /// Could not be made.
+    Failed,
+    /// Everything is as it was.
+    TakenBack,
+    /// About to be taken back by a person, in a later run of the gate.
+    Undoing,
+    /// Taken back by a person.
+    Undone,
+}
+
 /// One line.
-#[derive(Debug, Serialize)]
-pub struct JournalEntry<'a> {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JournalEntry {
     /// The run.
-    pub run_id: &'a str,
+    pub run_id: String,
     /// The step that was healed.
     pub step: String,
     /// The playbook.
-    pub playbook: &'a str,
+    pub playbook: String,
     /// Names exactly the plan.
-    pub fingerprint: &'a str,
-    /// `begun`, `applied`, `verified`, `failed` or `taken-back`.
-    pub phase: &'a str,
+    pub fingerprint: String,
+    /// How far it has come.
+    pub phase: Phase,
     /// The changes, without contents.
+    #[serde(default)]
     pub changes: Value,
+    /// What they touch.
+    #[serde(default)]
+    pub touched: Vec<Touched>,
 }
 
 /// Where the journal begins anew. A heal writes a few lines, so this is thousands of heals.
@@ -52,7 +78,7 @@ impl Journal {
     /// # Errors
     ///
     /// The system's reason. What was about to be done must not be done then.
-    pub fn write(&self, entry: &JournalEntry<'_>) -> io::Result<()> {
+    pub fn write(&self, entry: &JournalEntry) -> io::Result<()> {
         self.begin_anew_when_long()?;
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
@@ -61,10 +87,36 @@ impl Journal {
         }
         let mut file = OpenOptions::new()
             .create(true)
+            .read(true)
             .append(true)
             .open(&self.path)?;
+        // What a kill or a full disk left of a line must not spoil this one.
+        if ends_within_a_line(&mut file)? {
+            line.insert(0, b'\n');
+        }
         file.write_all(&line)?;
         file.sync_data()
+    }
+
+    /// The lines of the run, oldest first. What is no line of a journal is passed over: a kill may
+    /// have left half of one, and what it was about was not begun then.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason; no journal is no line.
+    pub fn read(&self) -> io::Result<Vec<JournalEntry>> {
+        let mut entries = Vec::new();
+        for path in [self.path.with_extension("jsonl.1"), self.path.clone()] {
+            let file = match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                file => file?,
+            };
+            for line in BufReader::new(file).split(b'\n') {
+                let entry = serde_json::from_slice::<JournalEntry>(&line?);
+                entries.extend(entry.ok().filter(|entry| entry.run_id == self.run_id));
+            }
+        }
+        Ok(entries)
     }
 
     /// The one before is kept, so that the newest runs are always there.
@@ -75,5 +127,43 @@ impl Journal {
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_spoils_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(folder.path(), "run");
+        let entry = JournalEntry {
+            run_id: "run".to_owned(),
+            step: "a::b".to_owned(),
+            playbook: "p".to_owned(),
+            fingerprint: String::new(),
+            phase: Phase::Begun,
+            changes: Value::Null,
+            touched: Vec::new(),
+        };
+        journal.write(&entry).unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], &whole[..20]].concat()).unwrap();
+        journal.write(&entry).unwrap();
+        assert_eq!(journal.read().unwrap().len(), 2);
+        let other = Journal::new(folder.path(), "other");
+        assert!(other.read().unwrap().is_empty());
     }
 }

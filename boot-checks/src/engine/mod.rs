@@ -2,19 +2,29 @@
 //! which anything is written.
 
 mod artefacts;
+mod backups;
 mod door;
 mod healing;
 mod journal;
 mod recorder;
 mod redact;
+mod restore;
 mod run;
 mod selection;
 mod session;
+mod touched;
+mod undo;
+#[cfg(test)]
+mod undo_tests;
 
-pub use door::Door;
-pub use journal::{Journal, JournalEntry};
+pub use backups::Backups;
+pub use door::{Door, DoorError, Failure};
+pub use journal::{Journal, JournalEntry, Phase};
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
+pub use restore::RestoreError;
 pub use run::{BootOptions, BootOutcome, boot, refuse, refuse_without_root};
 pub use selection::{Selection, SelectionError};
 pub use session::Session;
+pub use touched::{Kind, Touched};
+pub use undo::{UndoError, Undone, undo};

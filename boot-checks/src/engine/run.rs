@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::artefacts::Artefacts;
 use super::session::words;
-use super::{Door, Journal, Recorder, Redactor, Selection, Session, Sink};
+use super::{Door, Recorder, Redactor, Selection, Session, Sink};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -88,12 +88,7 @@ pub fn boot(
     let redactor = Redactor::new(config.environment.secrets().map(str::to_owned));
     let root = config.root.clone();
     let lock_file = root.join("var/boot/lock");
-    let holder = format!(
-        "pid {} on {} since {}",
-        std::process::id(),
-        host::hostname(),
-        host.clock.timestamp()
-    );
+    let holder = host::self_description(&host);
     let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
     let lock = GateLock::acquire(&lock_file, &holder, options.lock_timeout, waiting);
     let lock = match lock {
@@ -195,7 +190,7 @@ fn boot_locked(
     let mut start = start(&config.application, &config.root, &host, options);
     let (artefacts, evidence) = Artefacts::reserve(&host, &config.root, &mut start);
     sinks.push(Box::new(artefacts));
-    let journal = Journal::new(&config.root.join("var/boot"), &start.run_id);
+    let door = Door::new(&config.root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, redactor, sinks));
 
     let for_signals = Arc::clone(&recorder);
@@ -218,7 +213,6 @@ fn boot_locked(
     }
 
     let cx = Arc::new(context(config, host, options, &recorder));
-    let door = Door::new(journal);
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
         Arc::clone(&cx),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::checks::Check;
 use crate::config::{self, Inputs};
-use crate::engine::{Journal, Redactor};
+use crate::engine::Redactor;
 use crate::host::{Clock, Host};
 use crate::model::{BootReport, Mode, StageId, StepStatus, Verdict};
 use crate::plan::Stage;
@@ -100,7 +100,7 @@ fn session(root: &Path) -> Session {
     let recorder = Recorder::begin(start, Redactor::new([]), Vec::new());
     let config = config::load(&inputs).unwrap();
     let cx = Context::new(config, host, Mode::Heal, Vec::new(), Duration::ZERO, |_| {});
-    let door = Door::new(Journal::new(&root.join("var/boot"), "run"));
+    let door = Door::new(root, "run");
     let selection = Selection::default();
     Session::new(Arc::new(cx), door, Arc::new(recorder), selection, false)
 }

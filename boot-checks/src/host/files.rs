@@ -183,7 +183,7 @@ fn temporary_name(name: &OsStr, count: u32) -> OsString {
 ///
 /// Safety: only names that carry the id of a process that is gone, or this process's id with a count
 /// that it has not reached yet (in a container every boot has the same id).
-fn remove_leftovers(path: &Path) {
+pub(crate) fn remove_leftovers(path: &Path) {
     let (Some(name), folder) = (path.file_name(), folder_of(path)) else {
         return;
     };
@@ -261,13 +261,13 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
 
 /// A rename is certain after a power cut only when its folder was flushed.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// A folder cannot be flushed here; the file system's journal orders renames.
 #[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_folder: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -88,3 +88,13 @@ impl Host {
         self.output_broken.load(Ordering::Relaxed)
     }
 }
+
+/// This process, as whoever waits for it should be told: its id, its machine, and since when.
+pub fn self_description(host: &Host) -> String {
+    format!(
+        "pid {} on {} since {}",
+        std::process::id(),
+        hostname(),
+        host.clock.timestamp()
+    )
+}

@@ -40,7 +40,8 @@ pub enum DbError {
     /// 13: the disk is full.
     #[error("disk is full (SQLite code 13)")]
     Full,
-    /// 10, 15: the system could not read or write; 15 is a log whose index cannot be kept.
+    /// 10: the system could not read or write. 15: the index of the write-ahead log could not be made,
+    /// of which SQLite convinces itself for ten seconds.
     #[error("disk I/O error (SQLite code {code})")]
     Io {
         /// Extended code.

@@ -16,6 +16,9 @@ pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 
+/// Called once a transaction has the write lock and has written nothing yet.
+pub type OnLock<'a> = dyn FnMut(&mut Connection) -> Result<(), DbError> + 'a;
+
 /// SQLite's lock bytes: PENDING, RESERVED and the SHARED range
 /// (<https://www.sqlite.org/src/file/src/os.h>, `PENDING_BYTE`).
 pub const LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {

@@ -1,7 +1,7 @@
 use sqlx::migrate::{Migrate, Migration};
 
 use super::{MigrationRecord, MigrationSet, MigrationStatus};
-use crate::services::db::{Connection, DbError, Structure, block_on, compare};
+use crate::services::db::{Connection, DbError, OnLock, Structure, block_on, compare};
 
 const RECORD_TABLE: &str = "_sqlx_migrations";
 
@@ -15,8 +15,12 @@ const RECORD_TABLE: &str = "_sqlx_migrations";
 /// # Errors
 ///
 /// SQLite's reason, or that the outcome would not be the expected one. Nothing is changed then.
-pub fn apply_pending(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
-    in_one_transaction(connection, set, |connection| {
+pub fn apply_pending(
+    connection: &mut Connection,
+    set: &MigrationSet,
+    on_lock: &mut OnLock<'_>,
+) -> Result<(), DbError> {
+    in_one_transaction(connection, set, on_lock, |connection| {
         let status = MigrationStatus::look(connection, set)?;
         if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
             return Err(DbError::other(
@@ -44,8 +48,9 @@ pub fn adopt(
     set: &MigrationSet,
     statements: &[String],
     expected_fingerprint: &str,
+    on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
-    in_one_transaction(connection, set, |connection| {
+    in_one_transaction(connection, set, on_lock, |connection| {
         let status = MigrationStatus::look(connection, set)?;
         if status.record != MigrationRecord::None || status.fingerprint != expected_fingerprint {
             return Err(DbError::other(
@@ -66,10 +71,12 @@ pub fn adopt(
 fn in_one_transaction(
     connection: &mut Connection,
     set: &MigrationSet,
+    on_lock: &mut OnLock<'_>,
     change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
     connection.execute("PRAGMA foreign_keys = OFF")?;
     let mut transaction = connection.begin_immediate()?;
+    on_lock(transaction.connection())?;
     let broken_before = broken_foreign_keys(transaction.connection())?;
     change(transaction.connection())?;
     verify(transaction.connection(), set, broken_before)?;
@@ -166,7 +173,7 @@ mod tests {
                  INSERT INTO p SELECT i FROM n; INSERT INTO c SELECT id FROM p;",
             )
             .unwrap();
-        apply_pending(&mut connection, &both).unwrap();
+        apply_pending(&mut connection, &both, &mut |_| Ok(())).unwrap();
         assert_eq!(count(&mut connection, "c"), SqlValue::Integer(1000));
         assert!(
             MigrationStatus::look(&mut connection, &both)
@@ -186,7 +193,7 @@ mod tests {
         first.apply_all(&mut connection).unwrap();
         connection.execute("CREATE TABLE r (y)").unwrap();
         let before = Structure::read(&mut connection, &[]).unwrap();
-        let error = apply_pending(&mut connection, &both).unwrap_err();
+        let error = apply_pending(&mut connection, &both, &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "migration 2: table r already exists");
         assert_eq!(Structure::read(&mut connection, &[]).unwrap(), before);
         assert_eq!(count(&mut connection, RECORD_TABLE), SqlValue::Integer(1));
@@ -200,7 +207,10 @@ mod tests {
         connection
             .execute("CREATE TABLE p (id INTEGER PRIMARY KEY, y)")
             .unwrap();
-        let error = adopt(&mut connection, &set, &[], &status.fingerprint).unwrap_err();
+        let error = adopt(&mut connection, &set, &[], &status.fingerprint, &mut |_| {
+            Ok(())
+        })
+        .unwrap_err();
         assert!(error.to_string().contains("changed since"), "{error}");
     }
 
@@ -214,7 +224,7 @@ mod tests {
         connection
             .execute("INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);")
             .unwrap();
-        assert!(apply_pending(&mut connection, &both).is_err());
+        assert!(apply_pending(&mut connection, &both, &mut |_| Ok(())).is_err());
         assert_eq!(count(&mut connection, "p"), SqlValue::Integer(1));
     }
 }

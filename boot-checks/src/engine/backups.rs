@@ -1,0 +1,115 @@
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::touched::{DATABASE_FILES, KeptOpen};
+use crate::host;
+use crate::services::db::side_file;
+
+/// Copies of what a run was about to change, in a folder of its own: `var/boot/backups/<run-id>/`.
+#[derive(Debug)]
+pub struct Backups {
+    all: PathBuf,
+    run_id: String,
+}
+
+/// Runs whose copies are kept. A run that changes nothing has none, so these are the last heals.
+pub(super) const RUNS_MAX: usize = 8;
+
+/// What must be left for the application when a copy has been made.
+const ROOM_LEFT_BYTES: u64 = 4 << 20;
+
+impl Backups {
+    /// Those of one run, below the gate's own folder.
+    pub fn new(state_folder: &Path, run_id: &str) -> Backups {
+        Backups {
+            all: state_folder.join("backups"),
+            run_id: run_id.to_owned(),
+        }
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> PathBuf {
+        self.all.join(&self.run_id)
+    }
+
+    /// Copies a file, flushed to the disk, and gives the copy's name.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason, such as no room. Nothing may be changed then.
+    pub(super) fn save_file(&self, path: &Path) -> io::Result<String> {
+        self.save(path, &[""], &mut KeptOpen::default())
+    }
+
+    /// Copies a database with its side files, flushed to the disk, and gives the main copy's name.
+    ///
+    /// Safety: to be called while this process holds SQLite's write lock and has written nothing.
+    /// Then nobody appends to the log or changes the main file but by a checkpoint, which only moves
+    /// pages that are also in the log that is copied; so the copy is one committed state. The
+    /// descriptors are kept, see [`KeptOpen`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Backups::save_file`].
+    pub(super) fn save_database(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+        self.save(path, &DATABASE_FILES, kept)
+    }
+
+    fn save(&self, path: &Path, suffixes: &[&str], kept: &mut KeptOpen) -> io::Result<String> {
+        let folder = self.make_folder()?;
+        self.refuse_without_room(path, suffixes)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = fs::read_dir(&folder)?.count();
+        let copy_name = format!("{number}-{name}");
+        for suffix in suffixes {
+            let Some(source) = kept.open(&side_file(path, suffix))? else {
+                continue;
+            };
+            let copy = side_file(&folder.join(&copy_name), suffix);
+            // Never over what is there: an original set aside is not replaced.
+            let mut target = File::options().write(true).create_new(true).open(copy)?;
+            host::restrict_to_owner(&target)?;
+            io::copy(source, &mut target)?;
+            target.sync_all()?;
+        }
+        host::files::sync_folder(&folder)?;
+        Ok(copy_name)
+    }
+
+    fn make_folder(&self) -> io::Result<PathBuf> {
+        let folder = self.folder();
+        if !folder.is_dir() {
+            self.prune();
+            fs::create_dir_all(&folder)?;
+            host::files::sync_folder(&self.all)?;
+        }
+        Ok(folder)
+    }
+
+    fn refuse_without_room(&self, path: &Path, suffixes: &[&str]) -> io::Result<()> {
+        let bytes: u64 = suffixes
+            .iter()
+            .filter_map(|suffix| fs::metadata(side_file(path, suffix)).ok())
+            .map(|metadata| metadata.len())
+            .sum();
+        let free = host::free_bytes(&self.all)?;
+        if free < bytes.saturating_add(ROOM_LEFT_BYTES) {
+            let words = format!("a backup needs {bytes} bytes and {free} are free");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, words));
+        }
+        Ok(())
+    }
+
+    /// Removes the oldest runs' copies, so that there is a place for one more. Run ids begin with the
+    /// time, so that their names are in its order.
+    fn prune(&self) {
+        let mut runs = host::files::names_in(&self.all, usize::MAX).unwrap_or_default();
+        runs.sort_unstable();
+        let excess = (runs.len() + 1).saturating_sub(RUNS_MAX);
+        for run in runs.into_iter().take(excess) {
+            // What stays is tried again by the next run; a heal must not fail for it.
+            let _ = fs::remove_dir_all(self.all.join(run));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Backups;
+use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
+use crate::host::{self, files};
+use crate::services::db::{Access, Connection, DbError, FileSet, side_file};
+
+/// Why something was not put back. Nothing of it was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// It is no longer what the run left.
+    #[error("{} changed since", .0.display())]
+    Changed(PathBuf),
+    /// What the run left is not known: it was killed, or somebody wrote at the same time.
+    #[error("what the run left of {} is not certain", .0.display())]
+    Uncertain(PathBuf),
+    /// The application's own tool did it, in transactions of its own.
+    #[error("{} was changed by the application's own tool, which has to take it back", .0.display())]
+    ByTool(PathBuf),
+    /// The copy is not what was saved.
+    #[error("the copy of {} is missing or damaged", .0.display())]
+    Copy(PathBuf),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody uses the database, or SQLite cannot read it.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: DbError,
+    },
+}
+
+/// How long a restore waits for whoever uses the database.
+pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
+
+/// Puts one thing back. `announce` is told the state that will be there, before it is.
+pub(super) struct Restore<'a> {
+    /// The application's root.
+    pub(super) root: &'a Path,
+    /// The copies of the run.
+    pub(super) backups: &'a Backups,
+}
+
+type Announce<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
+
+impl Restore<'_> {
+    /// Whether it could be put back now; changes nothing.
+    pub(super) fn check(&self, touched: &Touched) -> Result<(), RestoreError> {
+        let path = self.root.join(&touched.path);
+        let now = state(touched.kind, &path, &mut KeptOpen::default())?;
+        if now == touched.before {
+            return Ok(());
+        }
+        match (&touched.after, touched.kind) {
+            (_, Kind::Folder) => Ok(()),
+            (_, Kind::ByTool) => Err(RestoreError::ByTool(path)),
+            (None, _) => Err(RestoreError::Uncertain(path)),
+            (Some(after), _) if *after != now => Err(RestoreError::Changed(path)),
+            (Some(_), kind) => self.check_copy(touched, kind),
+        }
+    }
+
+    fn check_copy(&self, touched: &Touched, kind: Kind) -> Result<(), RestoreError> {
+        let Some(copy) = self.copy(touched) else {
+            return Ok(());
+        };
+        let saved = state(kind, &copy, &mut KeptOpen::default())?;
+        // The copy is private, whatever the original is: only the digests are compared.
+        let digests = |state: &str| {
+            state
+                .split_whitespace()
+                .skip(2)
+                .map(str::to_owned)
+                .collect()
+        };
+        let (saved, before): (Vec<_>, Vec<_>) = (digests(&saved), digests(&touched.before));
+        if saved == before {
+            Ok(())
+        } else {
+            Err(RestoreError::Copy(self.root.join(&touched.path)))
+        }
+    }
+
+    /// Puts it back; false where a folder stays because something is in it by now.
+    pub(super) fn run(
+        &self,
+        touched: &Touched,
+        announce: Announce<'_>,
+    ) -> Result<bool, RestoreError> {
+        self.check(touched)?;
+        let path = self.root.join(&touched.path);
+        if touched.kind == Kind::File {
+            files::remove_leftovers(&path);
+        }
+        let now = state(touched.kind, &path, &mut KeptOpen::default())?;
+        if now == touched.before {
+            return Ok(true);
+        }
+        let io = |source| RestoreError::Io {
+            path: path.clone(),
+            source,
+        };
+        match touched.kind {
+            Kind::Folder => Ok(fs::remove_dir(&path).is_ok()),
+            Kind::File => {
+                announce(&touched.before).map_err(io)?;
+                self.file(&path, touched).map_err(io)?;
+                Ok(true)
+            }
+            Kind::Database => self.database(&path, touched, announce).map(|()| true),
+            Kind::ByTool => Err(RestoreError::ByTool(path)),
+        }
+    }
+
+    fn copy(&self, touched: &Touched) -> Option<PathBuf> {
+        let name = touched.saved.as_ref()?;
+        Some(self.backups.folder().join(name))
+    }
+
+    fn file(&self, path: &Path, touched: &Touched) -> io::Result<()> {
+        match self.copy(touched) {
+            Some(copy) => files::rewrite_atomic(path, &fs::read(copy)?),
+            None => {
+                fs::remove_file(path)?;
+                files::sync_folder(path.parent().unwrap_or(path))
+            }
+        }
+    }
+
+    /// Puts a database back by one rename.
+    ///
+    /// Safety: SQLite's exclusive lock is held from the comparison to the rename, so that no other
+    /// connection reads or writes in between; a connection that is merely open elsewhere sees by
+    /// itself that its file was moved and refuses to write. The log of what is there is emptied
+    /// first, because a log beside another main file would be taken for that file's. The copy's own
+    /// log is folded into it before, so that one rename puts the whole of it in place: a kill leaves
+    /// what the run left or what was there before, never a mixture.
+    fn database(
+        &self,
+        path: &Path,
+        touched: &Touched,
+        announce: Announce<'_>,
+    ) -> Result<(), RestoreError> {
+        let io = |source| RestoreError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let db = |source| RestoreError::Database {
+            path: path.to_owned(),
+            source,
+        };
+        let staged = match self.copy(touched) {
+            Some(copy) => Some(stage(&copy, path)?),
+            None => None,
+        };
+        let mut kept = KeptOpen::default();
+        let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
+        let moved = (|| {
+            lock_alone(&mut connection).map_err(db)?;
+            if Some(state(Kind::Database, path, &mut kept)?) != touched.after {
+                return Err(RestoreError::Changed(path.to_owned()));
+            }
+            empty_log(&mut connection, path).map_err(db)?;
+            let target = match &staged {
+                Some(staged) => state(Kind::Database, staged, &mut KeptOpen::default())?,
+                None => ABSENT.to_owned(),
+            };
+            announce(&target).map_err(io)?;
+            match &staged {
+                Some(staged) => fs::rename(staged, path),
+                None => self.set_aside(path),
+            }
+            .map_err(io)?;
+            files::sync_folder(path.parent().unwrap_or(path)).map_err(io)
+        })();
+        connection.close();
+        drop(kept);
+        if let Some(staged) = &staged {
+            // Gone where it was renamed.
+            let _ = fs::remove_file(staged);
+        }
+        moved
+    }
+
+    /// Moves a database away that the run had made: among the copies, or beside where it was when
+    /// they are on another file system.
+    fn set_aside(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let folder = self.backups.folder();
+        fs::create_dir_all(&folder)?;
+        let free = (1..).map(|number| format!("undone-{number}-{name}"));
+        let away = free
+            .map(|name| folder.join(name))
+            .find(|path| !path.exists())
+            .unwrap_or(folder);
+        match files::rename_without_replacing(path, &away) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let run = self.backups.folder();
+                let run = run.file_name().unwrap_or_default().to_string_lossy();
+                let beside = path.with_file_name(format!(".{name}.undone-{run}"));
+                files::rename_without_replacing(path, &beside)
+            }
+            other => other,
+        }
+    }
+}
+
+fn state(kind: Kind, path: &Path, kept: &mut KeptOpen) -> Result<String, RestoreError> {
+    kind.state(path, kept).map_err(|source| RestoreError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Locks everybody else out, readers too, until the connection is closed.
+fn lock_alone(connection: &mut Connection) -> Result<(), DbError> {
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")?;
+    connection.execute("BEGIN EXCLUSIVE")?;
+    connection.execute("COMMIT")
+}
+
+fn empty_log(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
+    connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
+    let bytes = |suffix| fs::metadata(side_file(path, suffix)).map_or(0, |metadata| metadata.len());
+    if bytes("-wal") > 0 || bytes("-journal") > 0 {
+        return Err(DbError::other("its side files are still in use"));
+    }
+    Ok(())
+}
+
+/// A copy beside the database, as one file that holds everything, flushed to the disk.
+fn stage(copy: &Path, path: &Path) -> Result<PathBuf, RestoreError> {
+    let io = |source| RestoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let staged = path.with_file_name(format!(".{name}.restoring"));
+    for suffix in DATABASE_FILES {
+        let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
+        // Ours alone: left by a restore that was killed, and never had the final name.
+        match fs::remove_file(&to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+            _ => {}
+        }
+        if from.exists() {
+            fs::copy(&from, &to).map_err(io)?;
+        }
+    }
+    if FileSet::look(&staged).reading_may_write() {
+        let db = |source| RestoreError::Database {
+            path: path.to_owned(),
+            source,
+        };
+        let mut connection = Connection::open(&staged, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
+        let folded = connection
+            .query("SELECT count(*) FROM sqlite_schema", &[])
+            .map_err(db)
+            .and_then(|_| empty_log(&mut connection, &staged).map_err(db));
+        connection.close();
+        folded?;
+    }
+    let file = fs::File::options().write(true).open(&staged).map_err(io)?;
+    host::copy_owner_and_mode(path, &file).map_err(io)?;
+    file.sync_all().map_err(io)?;
+    Ok(staged)
+}

@@ -1,0 +1,124 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::host;
+use crate::services::db::side_file;
+
+/// What kind of thing a change touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file.
+    File,
+    /// A database with what SQLite keeps beside it.
+    Database,
+    /// A database that the application's own tool changes, in transactions of its own.
+    ByTool,
+}
+
+/// One thing that a change touches: what it was before, and what the change made of it. It stands in
+/// the journal, on the disk, before the change begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Relative to the application's root where it is below it.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: Kind,
+    /// Names exactly what was there.
+    pub before: String,
+    /// Names exactly what the change left; none while it is not done, or where that is not certain.
+    pub after: Option<String>,
+    /// The copy of what was there, relative to the run's folder of backups.
+    pub saved: Option<String>,
+}
+
+/// The state of something that is not there.
+pub(super) const ABSENT: &str = "absent";
+
+/// What SQLite keeps of a database. The shared-memory index is left out: it is a cache, made anew.
+pub(super) const DATABASE_FILES: [&str; 3] = ["", "-wal", "-journal"];
+
+/// Descriptors of a database's files, closed when this is dropped.
+///
+/// Safety: closing any descriptor of a database file drops all locks that this process has on it,
+/// SQLite's own included. So whoever reads the files while a connection holds a lock keeps this until
+/// after the connection is closed.
+#[derive(Debug, Default)]
+pub(super) struct KeptOpen(Vec<File>);
+
+impl KeptOpen {
+    /// Opens a file for reading; none where it is not there.
+    pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<&mut File>> {
+        match File::open(path) {
+            Ok(file) => {
+                self.0.push(file);
+                Ok(self.0.last_mut())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Kind {
+    /// Names exactly what is there: equal names mean equal bytes and permissions.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(super) fn state(self, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+        match self {
+            Kind::Folder => Ok(if path.is_dir() { "folder" } else { ABSENT }.to_owned()),
+            Kind::File => Ok(match digest(path, kept)? {
+                Some(digest) => format!("file {} {digest}", mode(path)?),
+                None => ABSENT.to_owned(),
+            }),
+            Kind::Database | Kind::ByTool => database_state(path, kept),
+        }
+    }
+}
+
+fn database_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+    let mut state = match digest(path, kept)? {
+        Some(digest) => format!("database {} {digest}", mode(path)?),
+        None => return Ok(ABSENT.to_owned()),
+    };
+    for suffix in &DATABASE_FILES[1..] {
+        let file = side_file(path, suffix);
+        // An empty side file says what a missing one says, and SQLite makes and removes it at will.
+        let is_empty = std::fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
+        let found = if is_empty { None } else { digest(&file, kept)? };
+        if let Some(digest) = found {
+            state.push_str(&format!(" {suffix} {digest}"));
+        }
+    }
+    Ok(state)
+}
+
+fn mode(path: &Path) -> io::Result<String> {
+    Ok(host::unix_mode(path)?.map_or_else(|| "-".to_owned(), |mode| format!("{mode:o}")))
+}
+
+fn digest(path: &Path, kept: &mut KeptOpen) -> io::Result<Option<String>> {
+    let Some(file) = kept.open(path)? else {
+        return Ok(None);
+    };
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => break,
+            read => digest.update(&chunk[..read]),
+        }
+    }
+    let bytes = digest.finalize();
+    Ok(Some(
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    ))
+}

@@ -1,0 +1,217 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::door::STATE_FOLDER;
+use super::restore::{LOCK_WAIT, Restore};
+use super::touched::{ABSENT, KeptOpen};
+use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched};
+use crate::host::files::{Durability, write_atomic};
+use crate::host::lock::{GateLock, LockError};
+use crate::services::db::{Access, Connection, FileSet};
+
+/// A run that was taken back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// What is again as it was before the run.
+    pub restored: Vec<PathBuf>,
+    /// Folders that the run had made and that hold something by now; they stay.
+    pub stayed: Vec<PathBuf>,
+}
+
+/// Why a run was not taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// A boot is under way.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The journal cannot be read.
+    #[error("cannot read the journal: {0}")]
+    Journal(#[source] io::Error),
+    /// The journal knows of no change by this run.
+    #[error("the journal knows of no change by a run `{0}`")]
+    NoChange(String),
+    /// Something is no longer as the run left it. Nothing was touched.
+    #[error("nothing was touched: {}", words(.0))]
+    Refused(Vec<RestoreError>),
+    /// Some of it is taken back, and the rest could not be; the same command goes on.
+    #[error("stopped half-way, the same command goes on: {0}")]
+    Stopped(#[source] RestoreError),
+}
+
+fn words(errors: &[RestoreError]) -> String {
+    let words: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    words.join("; ")
+}
+
+/// Takes back what a run changed: byte for byte and with its permissions, and the rows of a database
+/// that keeps a write-ahead log, with the log folded in.
+///
+/// Safety: under the gate's lock, everything is compared with what the run left before anything is
+/// touched, so that nothing that was written since is lost; each thing is put back by one atomic
+/// step. What will be there is in the journal before it is, so that after a kill the same command
+/// knows what is done already.
+///
+/// # Errors
+///
+/// Why nothing was taken back, or not all of it.
+pub fn undo(
+    root: &Path,
+    run_id: &str,
+    holder: &str,
+    lock_budget: Duration,
+    on_wait: impl FnMut(&str),
+) -> Result<Undone, UndoError> {
+    let state_folder = root.join(STATE_FOLDER);
+    let journal = Journal::new(&state_folder, run_id);
+    // Before the lock is taken: its file would be made for a run that never was.
+    let all = history(&journal.read().map_err(UndoError::Journal)?);
+    if all.is_empty() {
+        return Err(UndoError::NoChange(run_id.to_owned()));
+    }
+    let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
+    let all = history(&journal.read().map_err(UndoError::Journal)?);
+    let backups = Backups::new(&state_folder, run_id);
+    let restore = Restore {
+        root,
+        backups: &backups,
+    };
+    for past in &all {
+        roll_back(root, &past.touched);
+    }
+    let left: Vec<&Past> = all.iter().filter(|past| !past.is_done(root)).collect();
+    let refusals: Vec<RestoreError> = left
+        .iter()
+        .filter_map(|past| restore.check(&past.touched).err())
+        .collect();
+    if !refusals.is_empty() {
+        return Err(UndoError::Refused(refusals));
+    }
+    let mut undone = Undone::default();
+    for past in left.into_iter().rev() {
+        let path = past.touched.path.clone();
+        if put_back(&restore, &journal, past).map_err(UndoError::Stopped)? {
+            undone.restored.push(path);
+        } else {
+            undone.stayed.push(path);
+        }
+    }
+    forget_databases(root, &state_folder, &all).map_err(|source| {
+        UndoError::Stopped(RestoreError::Io {
+            path: state_folder.clone(),
+            source,
+        })
+    })?;
+    Ok(undone)
+}
+
+/// Lets SQLite roll back what a killed run had begun, as the next reader would. What it cannot do is
+/// seen by the comparison that follows.
+fn roll_back(root: &Path, touched: &Touched) {
+    let path = root.join(&touched.path);
+    let journal = FileSet::look(&path).journal_bytes;
+    if touched.kind != Kind::Database || journal.is_none_or(|bytes| bytes == 0) {
+        return;
+    }
+    if let Ok(mut connection) = Connection::open(&path, Access::ReadWrite, LOCK_WAIT) {
+        let _ = connection.query("SELECT count(*) FROM sqlite_schema", &[]);
+        connection.close();
+    }
+}
+
+/// What a run made of one thing, from its first change of it to its last.
+#[derive(Debug)]
+struct Past {
+    touched: Touched,
+    /// States that an earlier undo was about to leave.
+    announced: Vec<String>,
+    /// Whether somebody else wrote between two changes of the run.
+    is_mixed: bool,
+}
+
+impl Past {
+    fn is_done(&self, root: &Path) -> bool {
+        let path = root.join(&self.touched.path);
+        let now = self.touched.kind.state(&path, &mut KeptOpen::default());
+        now.is_ok_and(|now| self.announced.contains(&now))
+    }
+}
+
+/// In the order in which the things were first touched.
+fn history(entries: &[JournalEntry]) -> Vec<Past> {
+    let mut all: Vec<Past> = Vec::new();
+    for entry in entries {
+        for touched in &entry.touched {
+            let known = all
+                .iter()
+                .position(|past| past.touched.path == touched.path);
+            match (known, entry.phase) {
+                (None, _) => all.push(Past {
+                    touched: touched.clone(),
+                    announced: Vec::new(),
+                    is_mixed: false,
+                }),
+                (Some(at), Phase::Undoing) => all[at].announced.extend(touched.after.clone()),
+                (Some(at), phase) => go_on(&mut all[at], phase, touched),
+            }
+        }
+    }
+    all
+}
+
+/// The first state and the first copy stay, the last state counts. Where a change found something
+/// else than the one before had left, somebody else has written in between: what is there is then
+/// not the run's alone, whatever its later changes left.
+fn go_on(past: &mut Past, phase: Phase, next: &Touched) {
+    if phase == Phase::Begun {
+        past.is_mixed |= past.touched.after.as_ref() != Some(&next.before);
+    }
+    past.touched.after = match phase {
+        Phase::Begun => None,
+        _ if past.is_mixed => None,
+        _ => next.after.clone(),
+    };
+}
+
+fn put_back(restore: &Restore<'_>, journal: &Journal, past: &Past) -> Result<bool, RestoreError> {
+    let note = |phase, state: &str| {
+        journal.write(&JournalEntry {
+            run_id: journal.run_id().to_owned(),
+            step: String::new(),
+            playbook: "undo".to_owned(),
+            fingerprint: String::new(),
+            phase,
+            changes: Value::Null,
+            touched: vec![Touched {
+                after: Some(state.to_owned()),
+                ..past.touched.clone()
+            }],
+        })
+    };
+    restore.run(&past.touched, &mut |state| note(Phase::Undoing, state))
+}
+
+/// A database that the run had made and that is gone again was never there, as far as the next boot
+/// is concerned.
+fn forget_databases(root: &Path, state_folder: &Path, all: &[Past]) -> io::Result<()> {
+    let gone: Vec<String> = all
+        .iter()
+        .filter(|past| past.touched.kind == Kind::Database && past.touched.before == ABSENT)
+        .map(|past| root.join(&past.touched.path).display().to_string())
+        .collect();
+    let file = state_folder.join("database_seen");
+    let Ok(seen) = std::fs::read_to_string(&file) else {
+        return Ok(());
+    };
+    let kept: String = seen
+        .lines()
+        .filter(|line| !gone.iter().any(|path| path == line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    if kept == seen {
+        return Ok(());
+    }
+    write_atomic(&file, kept.as_bytes(), Durability::Synced, None)
+}

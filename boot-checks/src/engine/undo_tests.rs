@@ -1,0 +1,284 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Door, UndoError, undo};
+use crate::config::{Inputs, load};
+use crate::context::Context;
+use crate::host::{Clock, Host};
+use crate::model::{
+    Change, Decision, Finding, Mode, Repair, RepairResult, SqlStatement, StageId, StepId,
+};
+use crate::playbooks;
+use crate::services::db::{Access, Connection, create_complete};
+use crate::services::migrations::{MigrationSet, MigrationStatus};
+
+const RUN: &str = "20260101_000000";
+
+const STEP: StepId = StepId {
+    stage: StageId::Preflight,
+    name: "database_exists",
+};
+
+/// An application in a folder of its own, with a database or without.
+struct Application {
+    folder: tempfile::TempDir,
+    cx: Context,
+}
+
+impl Application {
+    fn new(boot_toml: &str) -> Application {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("var/boot")).unwrap();
+        std::fs::write(folder.path().join("boot.toml"), boot_toml).unwrap();
+        let host = Host::new(Clock::System, BTreeMap::new(), folder.path().to_owned());
+        let inputs = Inputs {
+            root: Some(folder.path().to_owned()),
+            config: None,
+            database_url: None,
+            variables: BTreeMap::new(),
+            current_dir: folder.path().to_owned(),
+        };
+        let config = load(&inputs).unwrap();
+        let budget = Duration::from_secs(5);
+        let cx = Context::new(
+            config,
+            host,
+            Mode::Heal,
+            playbooks::registered(),
+            budget,
+            |_| {},
+        );
+        Application { folder, cx }
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn database(&self) -> PathBuf {
+        self.cx.database_path().unwrap().to_owned()
+    }
+
+    fn with_database(self) -> Application {
+        create_complete(&self.database(), &MigrationSet::built_in()).unwrap();
+        self
+    }
+
+    fn run_sql(&self, sql: &str) {
+        let path = self.database();
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection.execute(sql).unwrap();
+        connection.close();
+    }
+
+    /// Everything but the journal, the lock and the copies.
+    fn snapshot(&self) -> BTreeMap<PathBuf, (Option<u32>, Vec<u8>)> {
+        let mut all = BTreeMap::new();
+        let mut folders = vec![self.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if ["journal.jsonl", "lock", "backups"].contains(&name.as_str()) {
+                    continue;
+                }
+                let mode = crate::host::unix_mode(&path).unwrap();
+                let bytes = if path.is_dir() {
+                    folders.push(path.clone());
+                    Vec::new()
+                } else {
+                    std::fs::read(&path).unwrap()
+                };
+                all.insert(path, (mode, bytes));
+            }
+        }
+        all
+    }
+
+    fn undo(&self) -> Result<super::Undone, UndoError> {
+        undo(self.root(), RUN, "a test", Duration::ZERO, |_| {})
+    }
+}
+
+fn repair(playbook: &'static str, changes: Vec<Change>) -> Repair {
+    Repair {
+        playbook,
+        summary: String::new(),
+        decision: Decision::Apply,
+        fingerprint: Door::fingerprint(playbook, &changes),
+        changes,
+        result: RepairResult::Proposed,
+    }
+}
+
+/// Each kind of change, and an application on which it can be made.
+fn samples() -> Vec<(Application, Change)> {
+    let mut samples = Vec::new();
+    for kind in 0..KINDS {
+        let plain = Application::new("");
+        let at = |name: &str| plain.root().join(name);
+        let (application, change) = match kind {
+            0 => {
+                let path = at("a/b");
+                (plain, Change::CreateFolder { path })
+            }
+            1 => {
+                let (path, contents, mode) = (at("new"), b"new".to_vec(), 0o640);
+                (
+                    plain,
+                    Change::CreateFile {
+                        path,
+                        contents,
+                        mode,
+                    },
+                )
+            }
+            2 => {
+                let (path, expected, addition) = (at("old"), b"old".to_vec(), b"more".to_vec());
+                std::fs::write(&path, &expected).unwrap();
+                (
+                    plain,
+                    Change::AppendToFile {
+                        path,
+                        expected,
+                        addition,
+                    },
+                )
+            }
+            3 => {
+                let (path, contents) = (at("var/boot/deep/own"), b"own".to_vec());
+                (plain, Change::ReplaceOwnFile { path, contents })
+            }
+            4 => {
+                let path = plain.database();
+                (plain, Change::CreateDatabase { path })
+            }
+            5 => {
+                let plain = plain.with_database();
+                let version = *MigrationSet::built_in().versions().last().unwrap();
+                plain.run_sql(&format!(
+                    "DELETE FROM _sqlx_migrations WHERE version = {version};
+                     ALTER TABLE playbooks DROP COLUMN risk_level;
+                     ALTER TABLE playbooks DROP COLUMN autonomy_tier;"
+                ));
+                (
+                    plain,
+                    Change::ApplyMigrations {
+                        versions: vec![version],
+                    },
+                )
+            }
+            6 => {
+                plain.run_sql("CREATE TABLE notes (x); INSERT INTO notes VALUES (1);");
+                let change = adoption(&plain);
+                (plain, change)
+            }
+            7 => {
+                let statements = vec![SqlStatement {
+                    sql: "INSERT INTO playbooks (name) VALUES (?1)".to_owned(),
+                    parameters: vec!["x".into()],
+                }];
+                (plain.with_database(), Change::WriteRows { statements })
+            }
+            _ => {
+                let argv = ["sh", "-c", "echo made > var/grace.db"]
+                    .map(str::to_owned)
+                    .to_vec();
+                let command = "name = \"grace\"\n[migrations]\ncommand = [\"true\"]\n";
+                (Application::new(command), Change::RunMigrator { argv })
+            }
+        };
+        assert_eq!(number(&change), kind);
+        samples.push((application, change));
+    }
+    samples
+}
+
+fn adoption(application: &Application) -> Change {
+    let set = MigrationSet::built_in();
+    let path = application.database();
+    let mut connection = Connection::open(&path, Access::ReadWrite, Duration::ZERO).unwrap();
+    let status = MigrationStatus::look(&mut connection, &set).unwrap();
+    connection.close();
+    let additions = status.difference.additions.into_iter();
+    Change::AdoptSchema {
+        statements: additions.map(|addition| addition.statement).collect(),
+        versions: set.versions(),
+        expected_fingerprint: status.fingerprint,
+    }
+}
+
+const KINDS: usize = 9;
+
+/// No wildcard: a new kind of change does not compile until it has a sample here.
+fn number(change: &Change) -> usize {
+    match change {
+        Change::CreateFolder { .. } => 0,
+        Change::CreateFile { .. } => 1,
+        Change::AppendToFile { .. } => 2,
+        Change::ReplaceOwnFile { .. } => 3,
+        Change::CreateDatabase { .. } => 4,
+        Change::ApplyMigrations { .. } => 5,
+        Change::AdoptSchema { .. } => 6,
+        Change::WriteRows { .. } => 7,
+        Change::RunMigrator { .. } => 8,
+    }
+}
+
+#[test]
+fn every_kind_of_change_is_taken_back_or_said_to_stay() {
+    for (application, change) in samples() {
+        let by_tool = matches!(change, Change::RunMigrator { .. });
+        let before = application.snapshot();
+        let repair = repair("a_test", vec![change]);
+        let door = Door::new(application.root(), RUN);
+        let done = door.apply(&application.cx, STEP, &repair).unwrap();
+        assert!(application.snapshot() != before, "{:?}", repair.changes);
+        // At once, as when a heal does not verify; then again, and as a person would.
+        assert_eq!(door.take_back(STEP, &repair, done), !by_tool);
+        if by_tool {
+            assert!(matches!(application.undo(), Err(UndoError::Refused(_))));
+            continue;
+        }
+        assert!(application.snapshot() == before, "{:?}", repair.changes);
+        door.apply(&application.cx, STEP, &repair).unwrap();
+        application.undo().unwrap();
+        assert!(application.snapshot() == before, "{:?}", repair.changes);
+    }
+}
+
+#[test]
+fn every_playbook_is_taken_back() {
+    for playbook in playbooks::ALL {
+        let meta = playbook.meta();
+        for has_database in [false, true] {
+            let application = Application::new("");
+            if has_database {
+                application.run_sql("CREATE TABLE notes (x); INSERT INTO notes VALUES (1);");
+                if !meta.id.contains("migrations") {
+                    std::fs::remove_file(application.database()).unwrap();
+                    create_complete(&application.database(), &MigrationSet::built_in()).unwrap();
+                }
+            }
+            let problems: Vec<Finding> = meta
+                .fixes
+                .iter()
+                .map(|code| Finding::new(code, String::new()))
+                .collect();
+            let Ok(plan) = playbook.plan(&application.cx, &problems) else {
+                continue;
+            };
+            application.cx.refresh();
+            let before = application.snapshot();
+            let repair = repair(meta.id, plan.changes);
+            let door = Door::new(application.root(), RUN);
+            // A plan for a problem that is not there need not be possible; then nothing is changed.
+            let applied = door.apply(&application.cx, STEP, &repair);
+            if applied.is_ok() {
+                application.undo().unwrap();
+            }
+            assert!(application.snapshot() == before, "{}", meta.id);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What a run changed can be taken back, byte for byte, or is refused with nothing touched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::boots::{Boot, boot, boot_with, run, with_library};
+use crate::instants::{points, skipped};
+use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
+use crate::shim::{self, Fault};
+
+/// Permissions and bytes by name.
+type Snapshot = BTreeMap<String, (u32, Vec<u8>)>;
+
+fn undo_command(root: &Path, run_id: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .env_clear()
+        .args(["undo", run_id, "--root"])
+        .arg(root)
+        .stdin(Stdio::null());
+    command
+}
+
+fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
+    run(&mut undo_command(sandbox.root(), run_id))
+}
+
+/// Bytes and permissions of everything but the gate's own evidence, which an undo does not unwrite.
+fn snapshot(sandbox: &Sandbox) -> Snapshot {
+    use std::os::unix::fs::PermissionsExt;
+    const EVIDENCE: [&str; 9] = [
+        "var/boot/backups",
+        "var/boot/journal.jsonl",
+        "var/boot/lock",
+        "var/boot/database_seen",
+        // What a killed boot left of it; the next one that writes it tidies up.
+        "var/boot/.database_seen",
+        "grace_training",
+        "logs/",
+        // Made by the run, and kept while the run's own report is in it.
+        "logs",
+        "var/grace.db-shm",
+    ];
+    let mut all = BTreeMap::new();
+    for name in sandbox.names() {
+        if EVIDENCE.iter().any(|own| name.starts_with(own)) || name == "var" || name == "var/boot" {
+            continue;
+        }
+        let path = sandbox.root().join(&name);
+        let metadata = path.metadata().unwrap();
+        // SQLite makes and removes empty side files at will; they say nothing.
+        if name.ends_with("-journal") && metadata.len() == 0 {
+            continue;
+        }
+        let bytes = if metadata.is_file() {
+            std::fs::read(&path).unwrap()
+        } else {
+            Vec::new()
+        };
+        all.insert(name, (metadata.permissions().mode(), bytes));
+    }
+    all
+}
+
+fn run_id(sandbox: &Sandbox) -> String {
+    let mut ids = sandbox.names().into_iter().filter_map(|name| {
+        let record = name.strip_prefix("grace_training/startup_failures/boot_")?;
+        Some(record.strip_suffix(".json")?.to_owned())
+    });
+    ids.next_back().unwrap()
+}
+
+/// The run of a boot that was killed before it could leave a record.
+fn run_id_in_journal(sandbox: &Sandbox) -> Option<String> {
+    let journal = std::fs::read_to_string(sandbox.root().join("var/boot/journal.jsonl")).ok()?;
+    let line: serde_json::Value = serde_json::from_str(journal.lines().next()?).ok()?;
+    Some(line["run_id"].as_str()?.to_owned())
+}
+
+fn assert_as_before(sandbox: &Sandbox, start: Start, before: &Snapshot) {
+    let now = snapshot(sandbox);
+    if let Start::Legacy(Journal::HotWal) | Start::Pending(Journal::HotWal) = start {
+        // The log is folded into the main file by the first look already; the rows are compared.
+        let mut connection = sandbox.open();
+        verify_rows(&mut connection, ROWS).unwrap();
+        let columns =
+            "SELECT count(*) FROM pragma_table_info('playbooks') WHERE name = 'risk_level'";
+        assert_eq!(connection.scalar(columns), Ok(0.into()));
+        connection.close();
+        assert_eq!(now.get(".env"), before.get(".env"));
+        return;
+    }
+    let names = |all: &BTreeMap<String, _>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&now), names(before));
+    assert!(now == *before, "contents or permissions differ");
+}
+
+fn booted(start: Start) -> (Sandbox, Snapshot, String) {
+    let sandbox = Sandbox::prepared(start);
+    let before = snapshot(&sandbox);
+    let healed = boot(sandbox.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let run_id = run_id(&sandbox);
+    (sandbox, before, run_id)
+}
+
+const STARTS: [Start; 5] = [
+    Start::Empty,
+    Start::Legacy(Journal::Delete),
+    Start::Legacy(Journal::HotWal),
+    Start::Pending(Journal::Delete),
+    Start::Pending(Journal::HotWal),
+];
+
+#[test]
+fn a_run_is_taken_back_and_can_be_made_again() {
+    for start in STARTS {
+        let (sandbox, before, run_id) = booted(start);
+        for _ in 0..2 {
+            let undone = undo(&sandbox, &run_id);
+            assert_eq!(undone.code, Some(0), "{start:?}: {}", undone.text());
+            assert_as_before(&sandbox, start, &before);
+        }
+        let again = boot(sandbox.root());
+        assert_eq!(again.code, Some(0), "{start:?}: {}", again.text());
+        sandbox.verify(start).unwrap();
+    }
+}
+
+#[test]
+fn what_was_changed_since_is_never_undone() {
+    use std::os::unix::fs::PermissionsExt;
+    type Later = fn(&Sandbox);
+    let cases: [(&str, Later); 5] = [
+        ("a row", |sandbox| {
+            let mut connection = sandbox.open();
+            connection
+                .execute("INSERT INTO notes (body) VALUES ('later')")
+                .unwrap();
+            connection.close();
+        }),
+        ("a row in a log", |sandbox| {
+            let mut connection = sandbox.open();
+            connection
+                .execute("PRAGMA journal_mode = WAL; INSERT INTO notes (body) VALUES ('later')")
+                .unwrap();
+            connection.close();
+        }),
+        (".env", |sandbox| {
+            let path = sandbox.root().join(".env");
+            let contents = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, contents + "LATER=1\n").unwrap();
+        }),
+        ("permissions", |sandbox| {
+            let path = sandbox.root().join(".env");
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        }),
+        ("the copy", |sandbox| {
+            let backups = sandbox.root().join("var/boot/backups");
+            let run = std::fs::read_dir(backups).unwrap().next().unwrap().unwrap();
+            for copy in std::fs::read_dir(run.path()).unwrap() {
+                std::fs::write(copy.unwrap().path(), "rotten").unwrap();
+            }
+        }),
+    ];
+    for (what, later) in cases {
+        let (sandbox, _, run_id) = booted(Start::Legacy(Journal::Delete));
+        later(&sandbox);
+        let before = snapshot(&sandbox);
+        let refused = undo(&sandbox, &run_id);
+        assert_eq!(refused.code, Some(8), "{what}: {}", refused.text());
+        assert!(
+            snapshot(&sandbox) == before,
+            "{what}: something was touched"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_never_was_is_a_usage_error_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let refused = undo(&sandbox, "20200101_000000");
+    assert_eq!(refused.code, Some(2), "{}", refused.text());
+    assert!(sandbox.names().is_empty());
+}
+
+#[test]
+fn an_undo_that_was_killed_goes_on_where_it_was() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let mut tried = 0;
+    for start in STARTS {
+        let (template, before, run_id) = booted(start);
+        for at in 1.. {
+            let sandbox = template.copy();
+            let mut command = undo_command(sandbox.root(), &run_id);
+            let killed = run(with_library(&mut command, sandbox.root(), library)
+                .env("FAULTS_AT", at.to_string())
+                .env("FAULTS_KIND", "kill"));
+            if killed.code.is_some() {
+                break;
+            }
+            tried += 1;
+            let undone = undo(&sandbox, &run_id);
+            assert_eq!(undone.code, Some(0), "{start:?} at {at}: {}", undone.text());
+            assert_as_before(&sandbox, start, &before);
+        }
+    }
+    println!("| undo | Kill | {tried} points | 0 wrong |");
+}
+
+#[test]
+fn a_run_that_was_killed_is_taken_back_or_refused_and_no_row_is_lost() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let (mut tried, mut refused) = (0, 0);
+    for start in [
+        Start::Legacy(Journal::Delete),
+        Start::Legacy(Journal::HotWal),
+    ] {
+        let template = Sandbox::prepared(start);
+        let before = snapshot(&template);
+        for at in points(&template, library) {
+            let sandbox = template.copy();
+            boot_with(sandbox.root(), library, Fault::Kill, at);
+            let Some(run_id) = run_id_in_journal(&sandbox) else {
+                continue;
+            };
+            tried += 1;
+            let undone = undo(&sandbox, &run_id);
+            match undone.code {
+                Some(0) => assert_as_before(&sandbox, start, &before),
+                Some(8) => refused += 1,
+                other => panic!("{start:?} at {at}: {other:?}\n{}", undone.text()),
+            }
+            let mut connection = sandbox.open();
+            verify_rows(&mut connection, ROWS).unwrap();
+            connection.close();
+        }
+    }
+    println!("| undo of a killed boot | {tried} points | {refused} refused | 0 rows lost |");
+}
+
+#[test]
+fn a_heal_that_does_not_verify_is_taken_back_with_the_database() {
+    for journal in [Journal::Delete, Journal::HotWal] {
+        let start = Start::Legacy(journal);
+        let sandbox = Sandbox::prepared(start);
+        let wanted = "name = \"grace\"\n[migrations]\nsource = \"built-in\"\n[tables]\nnever_made = [\"id\"]\nplaybooks = [\"risk_level\"]\n";
+        std::fs::write(sandbox.root().join("boot.toml"), wanted).unwrap();
+        let before = snapshot(&sandbox);
+        let failed = boot(sandbox.root());
+        assert_eq!(failed.code, Some(3), "{}", failed.text());
+        let env = sandbox.root().join(".env");
+        // Later stages do not run, so nothing else was changed.
+        assert_eq!(std::fs::read(env).unwrap(), before[".env"].1);
+        assert_as_before(&sandbox, start, &before);
+    }
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask undo`: takes back what a run changed.
+
+use anyhow::Context as _;
+use boot_checks::engine::{self, UndoError, Undone};
+use boot_checks::host::{self, Host};
+use boot_checks::model::Verdict;
+
+use crate::application::ApplicationArgs;
+use crate::duration;
+use crate::output;
+
+/// Take back what a run changed, byte for byte
+///
+/// Files, folders, permissions and the database are as they were before the run. Refused, with
+/// nothing touched, where anything of it was changed since (exit code 8).
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The run, as the boot's first lines and the name of its record give it
+    run_id: String,
+
+    #[command(flatten)]
+    application: ApplicationArgs,
+
+    /// How long to wait for a boot that is under way, such as 30s or 500ms
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    lock_timeout: std::time::Duration,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask undo 20261123_203824                    take this run back
+  cargo xtask undo 20261123_203824 --root /srv/grace  of another application
+
+Exit codes: 0 taken back, 1 stopped half-way (the same command goes on), 2 no such run, 7 a boot is
+under way, 8 something was changed since and nothing was touched";
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
+    let host = Host::real().context("the current folder is gone")?;
+    let Some(root) = args.application.root(&host) else {
+        output::complain("error: there is no such application; name its folder with --root");
+        return Ok(Verdict::Config.exit_code());
+    };
+    let undone = engine::undo(
+        &root,
+        &args.run_id,
+        &host::self_description(&host),
+        args.lock_timeout,
+        |holder| output::complain(&format!("waiting for another boot: {holder}")),
+    );
+    match undone {
+        Ok(undone) => {
+            output::data(&words(&args.run_id, &undone))?;
+            Ok(Verdict::MayStart.exit_code())
+        }
+        Err(error) => {
+            output::complain(&format!("error: {error}"));
+            Ok(verdict(&error).exit_code())
+        }
+    }
+}
+
+fn words(run_id: &str, undone: &Undone) -> String {
+    let mut text = format!("run {run_id} is taken back\n");
+    for path in &undone.restored {
+        text += &format!("  restored {}\n", path.display());
+    }
+    for path in &undone.stayed {
+        text += &format!("  kept {}: something is in it\n", path.display());
+    }
+    text
+}
+
+fn verdict(error: &UndoError) -> Verdict {
+    match error {
+        UndoError::Lock(_) => Verdict::LockHeld,
+        UndoError::Journal(_) | UndoError::Stopped(_) => Verdict::Blocked,
+        UndoError::NoChange(_) => Verdict::Usage,
+        UndoError::Refused(_) => Verdict::NeedsApproval,
+    }
+}
