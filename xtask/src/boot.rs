@@ -171,7 +171,6 @@ fn boot(
         // The exit code says the same to whoever cannot read it.
         let _ = deliver(format, &outcome.report);
         // The boot's own thread may be waiting for a lock; whatever it was writing can be killed.
-        #[expect(clippy::disallowed_methods)]
         std::process::exit(outcome.verdict().exit_code().into());
     };
     Ok(engine::boot(
