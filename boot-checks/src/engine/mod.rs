@@ -2,6 +2,7 @@
 //! which anything is written.
 
 mod backups;
+mod changes;
 mod door;
 mod healing;
 mod journal;
