@@ -1,6 +1,7 @@
 //! The command line: a table of contents. Each command has a file of its own.
 
 mod application;
+mod backups;
 mod boot;
 mod ci;
 mod duration;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Backups(backups::Args),
     Boot(Box<boot::Args>),
     Ci(ci::Args),
     Playbooks(playbooks::Args),
@@ -38,6 +40,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
+        Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Ci(args) => ci::run(&args),
         Command::Playbooks(args) => playbooks::run(&args),
