@@ -178,6 +178,29 @@ fn what_was_changed_since_is_never_undone() {
 }
 
 #[test]
+fn a_damaged_copy_is_found() {
+    let (sandbox, _, run_id) = booted(Start::Legacy(Journal::Delete));
+    let verify = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        run(command
+            .env_clear()
+            .args(["backups", "verify", "--root"])
+            .arg(sandbox.root()))
+    };
+    let whole = verify();
+    assert_eq!(whole.code, Some(0), "{}", whole.text());
+    assert!(whole.text().contains("var/grace.db"), "{}", whole.text());
+    let copies = sandbox.root().join("var/boot/backups").join(run_id);
+    let copy = std::fs::read_dir(copies).unwrap().next().unwrap().unwrap();
+    let mut bytes = std::fs::read(copy.path()).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(copy.path(), bytes).unwrap();
+    let damaged = verify();
+    assert_eq!(damaged.code, Some(1), "{}", damaged.text());
+    assert_eq!(damaged.text().matches("[FAIL]").count(), 1);
+}
+
+#[test]
 fn a_run_that_never_was_is_a_usage_error_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     let refused = undo(&sandbox, "20200101_000000");

@@ -1,6 +1,7 @@
 //! The command line: a table of contents. Each command has a file of its own.
 
 mod application;
+mod backups;
 mod bench;
 mod boot;
 mod check_source;
@@ -35,15 +36,17 @@ enum Command {
     Boot(Box<boot::Args>),
     Diagnose(diagnose::Args),
     CheckSource(check_source::Args),
-    Ci(ci::Args),
-    Bench(bench::Args),
     Playbooks(playbooks::Args),
     Undo(undo::Args),
+    Backups(backups::Args),
+    Ci(ci::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
+        Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::CheckSource(args) => check_source::run(&args),

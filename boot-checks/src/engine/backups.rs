@@ -113,3 +113,58 @@ impl Backups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names = host::files::names_in(folder, usize::MAX).unwrap();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_copy_is_never_replaced_and_only_the_owner_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join(".env");
+        let backups = Backups::new(folder.path(), "run");
+        for contents in ["first", "second"] {
+            fs::write(&original, contents).unwrap();
+            backups.save_file(&original).unwrap();
+        }
+        assert_eq!(names(&backups.folder()), ["0-.env", "1-.env"]);
+        let first = backups.folder().join("0-.env");
+        assert_eq!(fs::read_to_string(&first).unwrap(), "first");
+        #[cfg(unix)]
+        assert_eq!(host::unix_mode(&first).unwrap(), Some(0o600));
+    }
+
+    #[test]
+    fn the_oldest_runs_make_room_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("x");
+        fs::write(&original, "x").unwrap();
+        for run in 0..RUNS_MAX + 3 {
+            let run = format!("20260101_0000{run:02}");
+            Backups::new(folder.path(), &run)
+                .save_file(&original)
+                .unwrap();
+        }
+        let left = names(&folder.path().join("backups"));
+        assert_eq!(left.len(), RUNS_MAX);
+        assert_eq!(left[0], "20260101_000003");
+    }
+
+    #[test]
+    fn a_copy_of_what_cannot_fit_is_refused_before_a_byte_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("huge");
+        // A file with a hole: its size is more than any disk has free.
+        File::create(&original).unwrap().set_len(8 << 40).unwrap();
+        let backups = Backups::new(folder.path(), "run");
+        let error = backups.save_file(&original).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(names(&backups.folder()).is_empty());
+    }
+}

@@ -5,16 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::changes::{file_error, migrations, perform, touches, write_rows};
 use super::restore::Restore;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, Touched};
-use crate::config::Migrations;
 use crate::context::Context;
-use crate::host::files;
-use crate::model::{Change, Repair, SqlStatement, SqlValue, StepId};
-use crate::services::command::{self, CommandError};
-use crate::services::db::{Access, Connection, DbError, OnLock, create_complete};
-use crate::services::migrations::{MigrationSet, adopt, apply_pending};
+use crate::model::{Change, Repair, SqlValue, StepId};
+use crate::services::command::CommandError;
+use crate::services::db::{Access, Connection, DbError, OnLock};
+use crate::services::migrations::{adopt, apply_pending};
 
 /// The one door: nothing but this writes to the application's files or its database. Each change is
 /// atomic in itself, is in the journal with all that undoing it needs before it begins, and a copy
@@ -373,124 +372,4 @@ fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
             .unwrap_or_else(|| "another process".to_owned()),
         source,
     })
-}
-
-/// What a change touches. Exhaustive, so that a new kind of change cannot be made without saying what
-/// has to be put back.
-fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
-    let folders = |path: Option<&Path>| -> Vec<(PathBuf, Kind)> {
-        let missing = path.into_iter().flat_map(Path::ancestors);
-        let mut missing: Vec<_> = missing
-            .take_while(|folder| !folder.exists())
-            .map(|folder| (folder.to_owned(), Kind::Folder))
-            .collect();
-        missing.reverse();
-        missing
-    };
-    let database = |kind| cx.database_path().map(|path| (path.to_owned(), kind));
-    match change {
-        Change::CreateFolder { path } => folders(Some(path)),
-        Change::CreateFile { path, .. } | Change::AppendToFile { path, .. } => {
-            vec![(path.clone(), Kind::File)]
-        }
-        Change::ReplaceOwnFile { path, .. } => {
-            let mut touched = folders(path.parent());
-            touched.push((path.clone(), Kind::File));
-            touched
-        }
-        Change::CreateDatabase { path } => vec![(path.clone(), Kind::Database)],
-        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
-            database(Kind::Database).into_iter().collect()
-        }
-        Change::RunMigrator { .. } => database(Kind::ByTool).into_iter().collect(),
-    }
-}
-
-fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
-    match change {
-        Change::CreateFolder { path } => std::fs::create_dir_all(path).map_err(file_error(path)),
-        Change::CreateFile {
-            path,
-            contents,
-            mode,
-        } => files::create_atomic(path, contents, *mode).map_err(file_error(path)),
-        Change::AppendToFile {
-            path,
-            expected,
-            addition,
-        } => append(path, expected, addition),
-        Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
-        Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
-        Change::RunMigrator { argv } => run_migrator(cx, argv),
-        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
-            let reason = "a transaction is no change of a file".to_owned();
-            Err(DoorError::NotPossible(reason))
-        }
-    }
-}
-
-fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {
-    |source| DoorError::File {
-        path: path.to_owned(),
-        source,
-    }
-}
-
-fn append(path: &Path, expected: &[u8], addition: &[u8]) -> Result<(), DoorError> {
-    let before = std::fs::read(path).map_err(file_error(path))?;
-    if before != expected {
-        return Err(DoorError::Changed(path.to_owned()));
-    }
-    files::rewrite_atomic(path, &[expected, addition].concat()).map_err(file_error(path))
-}
-
-fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<(), DoorError> {
-    if !path.starts_with(cx.state_folder()) {
-        let reason = format!("{} is no file of the gate's own", path.display());
-        return Err(DoorError::NotPossible(reason));
-    }
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(file_error(folder))?;
-    }
-    files::write_atomic(path, contents, files::Durability::Synced, None).map_err(file_error(path))
-}
-
-fn migrations(cx: &Context) -> Result<std::sync::Arc<MigrationSet>, DbError> {
-    let set = cx
-        .migrations()
-        .map_err(|error| DbError::other(error.to_string()))?;
-    set.ok_or_else(|| DbError::other("this application has no migrations that the gate applies"))
-}
-
-fn write_rows(
-    connection: &mut Connection,
-    statements: &[SqlStatement],
-    on_lock: &mut OnLock<'_>,
-) -> Result<(), DbError> {
-    let mut transaction = connection.begin_immediate()?;
-    on_lock(transaction.connection())?;
-    for statement in statements {
-        transaction.run(statement)?;
-    }
-    transaction.commit()
-}
-
-fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorError> {
-    let Migrations::External { timeout, .. } = &cx.config.migrations else {
-        return Err(DoorError::NotPossible(
-            "boot.toml names no migration command".to_owned(),
-        ));
-    };
-    let environment = cx
-        .environment()
-        .map_err(|error| DoorError::NotPossible(error.to_string()))?;
-    let done = command::run(argv, &cx.config.root, &environment, *timeout)?;
-    if !done.succeeded() {
-        return Err(DoorError::ToolFailed {
-            command: argv.join(" "),
-            status: done.status.to_string(),
-            tail: done.tail,
-        });
-    }
-    Ok(())
 }

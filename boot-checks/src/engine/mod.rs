@@ -3,9 +3,11 @@
 
 mod artefacts;
 mod backups;
+mod changes;
 mod door;
 mod healing;
 mod journal;
+mod kept;
 mod recorder;
 mod redact;
 mod restore;
@@ -20,6 +22,7 @@ mod undo_tests;
 pub use backups::Backups;
 pub use door::{Door, DoorError, Failure};
 pub use journal::{Journal, JournalEntry, Phase};
+pub use kept::{Kept, kept};
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
 pub use restore::RestoreError;

@@ -71,7 +71,8 @@ impl Restore<'_> {
         }
     }
 
-    fn check_copy(&self, touched: &Touched, kind: Kind) -> Result<(), RestoreError> {
+    /// Whether the copy is what was there before; without a copy there is nothing to doubt.
+    pub(super) fn check_copy(&self, touched: &Touched, kind: Kind) -> Result<(), RestoreError> {
         let Some(copy) = self.copy(touched) else {
             return Ok(());
         };
@@ -123,7 +124,8 @@ impl Restore<'_> {
         }
     }
 
-    fn copy(&self, touched: &Touched) -> Option<PathBuf> {
+    /// Where the copy stands; none where nothing was there.
+    pub(super) fn copy(&self, touched: &Touched) -> Option<PathBuf> {
         let name = touched.saved.as_ref()?;
         Some(self.backups.folder().join(name))
     }

@@ -1,0 +1,60 @@
+//! What has been kept of what runs replaced, and whether it is still whole.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::door::STATE_FOLDER;
+use super::restore::Restore;
+use super::{Backups, Journal, Touched};
+use crate::host::files;
+
+/// A copy of something that a run replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The run.
+    pub run_id: String,
+    /// What was copied.
+    pub original: PathBuf,
+    /// Where the copy stands.
+    pub copy: PathBuf,
+    /// Whether its contents are, by their digest, what was there before the run.
+    pub is_whole: bool,
+}
+
+/// Every copy that the journal knows of, oldest run first. Reads all of them.
+///
+/// # Errors
+///
+/// When the journal cannot be read.
+pub fn kept(root: &Path) -> io::Result<Vec<Kept>> {
+    let state_folder = root.join(STATE_FOLDER);
+    let mut runs = files::names_in(&state_folder.join("backups"), usize::MAX)?;
+    runs.sort_unstable();
+    let mut all = Vec::new();
+    for run_id in runs {
+        let backups = Backups::new(&state_folder, &run_id);
+        let restore = Restore {
+            root,
+            backups: &backups,
+        };
+        let mut of_run: Vec<Kept> = Vec::new();
+        for entry in Journal::new(&state_folder, &run_id).read()? {
+            for touched in &entry.touched {
+                let one = look(&restore, &run_id, touched);
+                let is_new = |kept: &Kept| of_run.iter().all(|known| known.copy != kept.copy);
+                of_run.extend(one.filter(is_new));
+            }
+        }
+        all.extend(of_run);
+    }
+    Ok(all)
+}
+
+fn look(restore: &Restore<'_>, run_id: &str, touched: &Touched) -> Option<Kept> {
+    Some(Kept {
+        run_id: run_id.to_owned(),
+        original: touched.path.clone(),
+        copy: restore.copy(touched)?,
+        is_whole: restore.check_copy(touched, touched.kind).is_ok(),
+    })
+}
