@@ -141,7 +141,7 @@ fn a_tool_that_fails_fixed_nothing() {
         3,
         &[
             "`./tool upgrade` failed (exit status: 4): no such revision: a1b2c3",
-            "its changes were NOT taken back",
+            "its changes were taken back",
             "3 (heal-failed)",
         ],
     );

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::output;
 use anyhow::Context as _;
 use boot_checks::patterns::{
     self, DiagnoseError, Diagnosis, Follower, Incident, Options, OwnPackages, Poll, Reset,
@@ -114,11 +115,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
 
 /// Tells what went wrong on standard error: what, why, and the next step.
 pub(crate) fn complain(problem: &str, next: Option<&str>) {
-    let mut err = io::stderr().lock();
-    // Nobody is left to tell when standard error is closed.
-    let _ = writeln!(err, "error: {problem}");
+    output::complain(&format!("error: {problem}"));
     if let Some(next) = next {
-        let _ = writeln!(err, "  next: {next}");
+        output::complain(&format!("  next: {next}"));
     }
 }
 

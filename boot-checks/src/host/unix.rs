@@ -186,6 +186,21 @@ pub fn terminal_width() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
+/// Reads at a place, whatever others read of the same file.
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, at)
+}
+
+/// What tells a file from any other: its device and its inode.
+pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (metadata.dev(), metadata.ino())
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     rustix::system::uname()

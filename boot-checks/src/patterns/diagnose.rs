@@ -15,6 +15,7 @@ use super::matcher::{CONTEXT_BYTES, LOOKAHEAD_BYTES, Region, matcher};
 use super::ownership::OwnPackages;
 use super::source::{self, Source, SourceError};
 use super::tally::Tally;
+use crate::host;
 
 /// Bytes searched at a time: large enough to make the context beside them cheap, small enough for
 /// a processor's own cache.
@@ -384,10 +385,7 @@ impl PlaceReader<'_> {
 
 impl Read for PlaceReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        #[cfg(unix)]
-        let count = std::os::unix::fs::FileExt::read_at(self.file, buffer, self.at)?;
-        #[cfg(windows)]
-        let count = std::os::windows::fs::FileExt::seek_read(self.file, buffer, self.at)?;
+        let count = host::read_at(self.file, buffer, self.at)?;
         self.at += count as u64;
         Ok(count)
     }

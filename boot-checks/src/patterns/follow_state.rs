@@ -54,17 +54,7 @@ pub(super) fn fingerprint(file: &File, bytes: u64) -> io::Result<(String, u64)> 
     Ok((hex, head.len() as u64))
 }
 
-#[cfg(unix)]
-pub(super) fn identity(metadata: &Metadata) -> (u64, u64) {
-    use std::os::unix::fs::MetadataExt;
-    (metadata.dev(), metadata.ino())
-}
-
-/// Without inodes the beginning of the file tells it from another.
-#[cfg(not(unix))]
-pub(super) fn identity(_: &Metadata) -> (u64, u64) {
-    (0, 0)
-}
+pub(super) use crate::host::file_identity as identity;
 
 pub(super) fn load(path: &Path) -> Result<Option<FollowerState>, DiagnoseError> {
     let unusable = |source| DiagnoseError::State {

@@ -59,6 +59,9 @@ fn own(cx: &Context) -> CheckResult {
     let Some(set) = cx.migrations().map_err(cannot_look)? else {
         return Ok(Findings::not_applicable("there are no migrations"));
     };
+    if cx.database_path().is_none() {
+        return Ok(Findings::not_applicable("the database is in memory"));
+    }
     let structure = match cx.structure() {
         Ok(structure) => structure,
         Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),

@@ -1,6 +1,7 @@
 //! The application's SQLite database: looking at its files, opening it, reading its structure.
 
 mod connection;
+mod copy;
 mod create;
 mod difference;
 mod error;
@@ -9,6 +10,7 @@ mod structure;
 
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
+pub(crate) use copy::copy_for_looking;
 pub use create::create_complete;
 pub use difference::{Difference, compare};
 pub use error::DbError;

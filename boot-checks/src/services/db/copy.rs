@@ -1,0 +1,40 @@
+use super::{DbError, FileSet};
+
+/// A copy for looking is only made up to here: beyond, it would take longer than a person waits.
+const OBSERVED_COPY_BYTES_MAX: u64 = 4 << 30;
+
+/// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
+/// leaves every byte as it is.
+pub(crate) fn copy_for_looking(files: &FileSet) -> Result<tempfile::TempDir, DbError> {
+    let io = |error: std::io::Error| DbError::other(format!("copying for observation: {error}"));
+    let mut sources = vec![files.path.clone()];
+    sources.extend(
+        files
+            .side_files()
+            .into_iter()
+            .filter(|path| !path.ends_with("-shm")),
+    );
+    let stamps = || -> std::io::Result<Vec<_>> {
+        sources
+            .iter()
+            .map(|path| std::fs::metadata(path).and_then(|m| Ok((m.len(), m.modified()?))))
+            .collect()
+    };
+    let before = stamps().map_err(io)?;
+    if before.iter().map(|(bytes, _)| bytes).sum::<u64>() > OBSERVED_COPY_BYTES_MAX {
+        return Err(DbError::other(
+            "the database is too large to observe without touching it",
+        ));
+    }
+    let folder = tempfile::tempdir().map_err(io)?;
+    for source in &sources {
+        let name = source.file_name().unwrap_or_default();
+        std::fs::copy(source, folder.path().join(name)).map_err(io)?;
+    }
+    if stamps().map_err(io)? != before {
+        return Err(DbError::other(
+            "the database was being written while it was observed",
+        ));
+    }
+    Ok(folder)
+}
