@@ -1,4 +1,11 @@
-//! What can be computed when the project is built is not computed at boot.
+//! What can be computed when the project is built is not computed at boot: the migrations with the
+//! structure that they lead to, and the catalogue of known incidents.
+// A build script speaks to cargo through its standard output.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[path = "build/migrations.rs"]
 mod migrations;
@@ -6,13 +13,28 @@ mod migrations;
 #[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "src/model/mod.rs"]
 mod model;
+#[path = "build/patterns.rs"]
+mod patterns;
 #[allow(dead_code, unused_imports, unreachable_pub)]
 #[path = "build/services.rs"]
 mod services;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
-    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
-    migrations::generate(std::path::Path::new("../migrations"), &out)
+    match generate() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn generate() -> Result<(), Box<dyn Error>> {
+    let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    migrations::generate(&here.join("../migrations"), &out)?;
+    patterns::generate(&here.join("../fixtures/patterns"), &out.join("patterns.rs"))?;
+    Ok(())
 }

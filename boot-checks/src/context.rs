@@ -8,7 +8,7 @@ use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
-use crate::services::db::{self, Access, Connection, DbError, FileSet};
+use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError};
@@ -40,17 +40,29 @@ pub struct Context {
     pub metrics: OnceLock<MetricsCollector>,
     lock_budget: Duration,
     lock_deadline: OnceLock<Instant>,
-    broken: OnceLock<DbError>,
     lock_holder: Mutex<Option<String>>,
     on_wait: Box<dyn Fn(&str) + Send + Sync>,
     migrations: OnceLock<Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>>>,
     connection: Mutex<Option<Look>>,
+    broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
 }
 
 struct Look {
     connection: Connection,
+    structure: Option<Arc<Structure>>,
     _copy: Option<tempfile::TempDir>,
+}
+
+impl Look {
+    fn open(path: &Path, access: Access, copy: Option<tempfile::TempDir>) -> Result<Look, DbError> {
+        let connection = Connection::open(path, access, STATEMENT_WAIT)?;
+        Ok(Look {
+            connection,
+            structure: None,
+            _copy: copy,
+        })
+    }
 }
 
 impl Context {
@@ -74,11 +86,11 @@ impl Context {
             metrics: OnceLock::new(),
             lock_budget,
             lock_deadline: OnceLock::new(),
-            broken: OnceLock::new(),
             lock_holder: Mutex::new(None),
             on_wait: Box::new(on_wait),
             migrations: OnceLock::new(),
             connection: Mutex::new(None),
+            broken: Mutex::new(None),
             environment: Mutex::new(None),
         }
     }
@@ -114,12 +126,14 @@ impl Context {
     /// store does.
     pub fn registry_is_in_database(&self) -> bool {
         let wanted = ["name", "risk_level", "autonomy_tier"];
-        self.config.tables.iter().any(|table| {
-            table.name == "playbooks"
-                && wanted
-                    .iter()
-                    .all(|name| table.columns.iter().any(|column| column.name == *name))
-        })
+        let is_file = self.database_path().is_some();
+        is_file
+            && self.config.tables.iter().any(|table| {
+                table.name == "playbooks"
+                    && wanted
+                        .iter()
+                        .all(|name| table.columns.iter().any(|column| column.name == *name))
+            })
     }
 
     /// The file of the registry, where the database does not hold it.
@@ -175,6 +189,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.lock_broken().take();
         self.environment
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -204,18 +219,52 @@ impl Context {
         &self,
         mut question: impl FnMut(&mut Connection) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        if let Some(error) = self.broken.get() {
+        self.with_look(|look| question(&mut look.connection))
+    }
+
+    fn with_look<T>(
+        &self,
+        mut question: impl FnMut(&mut Look) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        if let Some(error) = self.lock_broken().as_ref() {
             return Err(error.clone());
         }
         loop {
             match self.look_once(&mut question) {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
-                Err(error) if error.is_slow_and_final() => {
-                    return Err(self.broken.get_or_init(|| error).clone());
+                Err(error) if error.is_lasting() => {
+                    return Err(self.lock_broken().insert(error).clone());
                 }
                 other => return other,
             }
         }
+    }
+
+    /// The structure of every table that a check asks for, read once per connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::look`].
+    pub fn structure(&self) -> Result<Arc<Structure>, DbError> {
+        let migrations = self.migrations().ok().flatten();
+        let expected = migrations
+            .iter()
+            .flat_map(|set| set.expected().tables.keys());
+        let required = self.config.tables.iter().map(|table| &table.name);
+        let mut names: Vec<&str> = expected.chain(required).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return Ok(Arc::new(Structure::default()));
+        }
+        self.with_look(|look| {
+            if let Some(structure) = &look.structure {
+                return Ok(Arc::clone(structure));
+            }
+            let structure = Arc::new(Structure::read(&mut look.connection, &names)?);
+            look.structure = Some(Arc::clone(&structure));
+            Ok(structure)
+        })
     }
 
     /// Who held the lock that was last waited for.
@@ -238,8 +287,11 @@ impl Context {
             .lock_deadline
             .get_or_init(|| Instant::now() + self.lock_budget);
         let holder = self.holder();
-        if first {
-            (self.on_wait)(&format!("the database is locked by {holder}"));
+        if first && !self.lock_budget.is_zero() {
+            let budget = self.lock_budget;
+            (self.on_wait)(&format!(
+                "the database is locked by {holder}; waiting up to {budget:?}"
+            ));
         }
         *self
             .lock_holder
@@ -274,43 +326,37 @@ impl Context {
 
     fn look_once<T>(
         &self,
-        question: &mut impl FnMut(&mut Connection) -> Result<T, DbError>,
+        question: &mut impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         let mut slot = self.lock_connection();
         let look = match slot.take() {
             Some(look) => slot.insert(look),
             None => slot.insert(self.open_for_looking()?),
         };
-        question(&mut look.connection)
+        question(look)
     }
 
     fn open_for_looking(&self) -> Result<Look, DbError> {
         let path = self
             .database_path()
             .ok_or_else(|| DbError::other("the database is in memory"))?;
+        // For healing it is opened as the application will open it. SQLite itself falls back to
+        // reading where the file cannot be written.
+        if self.mode == Mode::Heal {
+            return Look::open(path, Access::ReadWrite, None);
+        }
         let files = FileSet::look(path);
         if !files.reading_may_write() {
-            let connection = Connection::open(path, Access::ReadOnly, STATEMENT_WAIT)?;
-            return Ok(Look {
-                connection,
-                _copy: None,
-            });
-        }
-        if self.mode == Mode::Heal {
-            let connection = Connection::open(path, Access::ReadWrite, STATEMENT_WAIT)?;
-            return Ok(Look {
-                connection,
-                _copy: None,
-            });
+            return Look::open(path, Access::ReadOnly, None);
         }
         let copy = copy_for_looking(&files)?;
-        let name = path.file_name().unwrap_or_default();
-        let connection =
-            Connection::open(&copy.path().join(name), Access::ReadWrite, STATEMENT_WAIT)?;
-        Ok(Look {
-            connection,
-            _copy: Some(copy),
-        })
+        let path = copy.path().join(path.file_name().unwrap_or_default());
+        Look::open(&path, Access::ReadWrite, Some(copy))
+    }
+
+    /// What made the database give up on every question; asked anew after [`Context::refresh`].
+    fn lock_broken(&self) -> MutexGuard<'_, Option<DbError>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A check that panicked has not harmed the slot: it holds a whole connection or none.

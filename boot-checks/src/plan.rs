@@ -18,6 +18,8 @@ pub struct Step {
     pub check: &'static dyn Check,
     /// May heal it.
     pub playbook: Option<&'static str>,
+    /// Steps of the same stage without which it cannot look.
+    pub needs: &'static [&'static str],
 }
 
 /// The steps of one stage.
@@ -34,6 +36,7 @@ const fn abort(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Abort,
         check,
         playbook: None,
+        needs: &[],
     }
 }
 
@@ -43,6 +46,7 @@ const fn warn(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Warn,
         check,
         playbook: None,
+        needs: &[],
     }
 }
 
@@ -52,6 +56,7 @@ const fn go_on(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Continue,
         check,
         playbook: None,
+        needs: &[],
     }
 }
 
@@ -60,6 +65,10 @@ const fn healed_by(step: Step, playbook: &'static str) -> Step {
         playbook: Some(playbook),
         ..step
     }
+}
+
+const fn needing(step: Step, needs: &'static [&'static str]) -> Step {
+    Step { needs, ..step }
 }
 
 /// All stages, in order.
@@ -102,11 +111,11 @@ pub static STAGES: [Stage; 8] = [
 #[rustfmt::skip]
 const PREFLIGHT: &[Step] = &[
     abort("disk_space", &preflight::DiskSpace),
-    healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"),
-    healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"),
-    healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"),
-    healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"),
-    healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"),
+    needing(healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"), &["disk_space"]),
+    needing(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["disk_space"]),
+    needing(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), &["database_exists"]),
+    needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
+    needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
     warn("port_free", &preflight::PortFree),
 ];
 
@@ -246,6 +255,22 @@ mod tests {
                 "{}",
                 step.name
             );
+        }
+    }
+
+    #[test]
+    fn a_step_needs_only_steps_before_it() {
+        for stage in &STAGES {
+            for (at, step) in stage.steps.iter().enumerate() {
+                for need in step.needs {
+                    let before = &stage.steps[..at];
+                    assert!(
+                        before.iter().any(|step| step.name == *need),
+                        "{} {need}",
+                        step.name
+                    );
+                }
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! `cargo xtask boot`: may the application start?
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +12,7 @@ use boot_checks::config::ConfigError;
 use boot_checks::engine::{self, BootOptions, BootOutcome, Selection, Sink};
 use boot_checks::harness;
 use boot_checks::host::Host;
+use boot_checks::host::files::{Durability, write_atomic};
 use boot_checks::model::{BootReport, Ending, Event, Mode, StageId, Verdict};
 use boot_checks::plan;
 use boot_checks::report::{self, Console, Format, Style};
@@ -60,7 +62,7 @@ pub(crate) struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Stop at the first problem
+    /// Stop at the first problem that blocks
     #[arg(long)]
     fail_fast: bool,
 
@@ -123,7 +125,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         output::data(&planned(&selection))?;
         return Ok(0);
     }
-    let outcome = boot(args, selection)?;
+    let undelivered = Arc::new(AtomicBool::new(false));
+    let outcome = boot(args, selection, &undelivered)?;
     if let Some(error) = &outcome.evidence_error {
         output::complain(&format!("error: the report could not be written: {error}"));
     }
@@ -131,13 +134,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     if let Err(error) = &delivered {
         output::complain(&format!("error: cannot write to standard output: {error}"));
     }
+    let is_missing = delivered.is_err() || undelivered.load(Ordering::Relaxed);
     match outcome.verdict() {
-        Verdict::MayStart if delivered.is_err() => Ok(Verdict::Blocked.exit_code()),
+        Verdict::MayStart if is_missing => Ok(Verdict::Blocked.exit_code()),
         verdict => Ok(verdict.exit_code()),
     }
 }
 
-fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootOutcome> {
+/// `undelivered` is set where a report that was asked for could not be written.
+fn boot(
+    args: &Args,
+    selection: Selection,
+    undelivered: &Arc<AtomicBool>,
+) -> anyhow::Result<BootOutcome> {
     let host = Host::real().context("the current folder is gone")?;
     let options = BootOptions {
         mode: if args.observe {
@@ -152,7 +161,7 @@ fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootOutcome> {
         threads: args.test_threads,
         allow_create: args.allow_create,
     };
-    let sinks = sinks(args, &host);
+    let sinks = sinks(args, &host, undelivered);
     let config = match args.application.load(&host) {
         Ok(config) => config,
         Err(error) => return Ok(refused(args, &host, &options, &error, sinks)),
@@ -161,6 +170,8 @@ fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootOutcome> {
     let on_signal = move |outcome: BootOutcome| {
         // The exit code says the same to whoever cannot read it.
         let _ = deliver(format, &outcome.report);
+        // The boot's own thread may be waiting for a lock; whatever it was writing can be killed.
+        #[expect(clippy::disallowed_methods)]
         std::process::exit(outcome.verdict().exit_code().into());
     };
     Ok(engine::boot(
@@ -196,13 +207,16 @@ fn refused(
     outcome
 }
 
-fn sinks(args: &Args, host: &Host) -> Vec<Box<dyn Sink>> {
+fn sinks(args: &Args, host: &Host, undelivered: &Arc<AtomicBool>) -> Vec<Box<dyn Sink>> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if args.format == Format::Pretty {
         sinks.push(Box::new(ConsoleSink::new(host.clone(), args.color.style())));
     }
     for report in &args.report {
-        sinks.push(Box::new(report.clone()));
+        sinks.push(Box::new(FileSink {
+            report: report.clone(),
+            undelivered: Arc::clone(undelivered),
+        }));
     }
     sinks
 }
@@ -258,7 +272,7 @@ impl Sink for ConsoleSink {
     }
 }
 
-/// A report in a file, written when the boot ends.
+/// A report in a file.
 #[derive(Clone, Debug)]
 struct FileReport {
     format: Format,
@@ -281,19 +295,31 @@ impl FromStr for FileReport {
     }
 }
 
-impl Sink for FileReport {
+/// Writes a report into its file when the boot ends.
+struct FileSink {
+    report: FileReport,
+    undelivered: Arc<AtomicBool>,
+}
+
+impl Sink for FileSink {
     fn event(&mut self, event: &Event, report: &BootReport) {
         if !matches!(event, Event::BootFinished { .. }) {
             return;
         }
-        let written = File::create(&self.path)
-            .and_then(|mut file| file.write_all(render(self.format, report).as_bytes()));
-        if let Err(error) = written {
-            output::complain(&format!(
-                "error: cannot write {}: {error}",
-                self.path.display()
-            ));
+        let FileReport { format, path } = &self.report;
+        if let Err(error) = write_report(path, render(*format, report).as_bytes()) {
+            self.undelivered.store(true, Ordering::Relaxed);
+            output::complain(&format!("error: cannot write {}: {error}", path.display()));
         }
+    }
+}
+
+/// Whole or not at all; but what is no regular file, such as `/dev/stderr`, is written to and not
+/// replaced.
+fn write_report(path: &Path, contents: &[u8]) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() => std::fs::write(path, contents),
+        _ => write_atomic(path, contents, Durability::Synced, None),
     }
 }
 

@@ -2,8 +2,11 @@
 
 mod application;
 mod backups;
+mod bench;
 mod boot;
+mod check_source;
 mod ci;
+mod diagnose;
 mod duration;
 mod output;
 mod playbooks;
@@ -32,7 +35,10 @@ struct Cli {
 enum Command {
     Backups(backups::Args),
     Boot(Box<boot::Args>),
+    Diagnose(diagnose::Args),
+    CheckSource(check_source::Args),
     Ci(ci::Args),
+    Bench(bench::Args),
     Playbooks(playbooks::Args),
     Undo(undo::Args),
 }
@@ -42,7 +48,10 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Diagnose(args) => diagnose::run(args),
+        Command::CheckSource(args) => check_source::run(&args),
         Command::Ci(args) => ci::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Playbooks(args) => playbooks::run(&args),
         Command::Undo(args) => undo::run(&args),
     };

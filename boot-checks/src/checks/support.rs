@@ -1,8 +1,8 @@
 //! How what the services say becomes a finding. The same error is the same finding in every check.
 
 use crate::context::Context;
-use crate::model::{CheckError, CheckResult, Finding, Findings};
-use crate::services::db::DbError;
+use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
+use crate::services::db::{DbError, Structure};
 
 /// The finding that a database error amounts to.
 pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
@@ -27,7 +27,7 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
             "not_a_database",
             format!("{name} is not an SQLite database"),
         )
-        .action("check that DATABASE_URL names the right file")
+        .action(WRONG_FILE)
         .pattern("database_corrupt"),
         DbError::CannotOpen { .. } => {
             Finding::new("database_cannot_open", format!("{name} cannot be opened"))
@@ -66,6 +66,20 @@ pub(super) fn ask(
     }
 }
 
+/// Judges the structure of the tables that this boot asks for.
+pub(super) fn ask_structure(
+    cx: &Context,
+    judge: impl FnOnce(&Structure) -> Findings,
+) -> CheckResult {
+    if cx.database_path().is_none() {
+        return Ok(Findings::not_applicable("the database is in memory"));
+    }
+    Ok(match cx.structure() {
+        Ok(structure) => judge(&structure),
+        Err(error) => Findings::problem(database_finding(cx, &error)),
+    })
+}
+
 /// The database as a person would name it.
 pub(super) fn database_name(cx: &Context) -> String {
     match cx.database_path() {
@@ -84,6 +98,27 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
         .unwrap_or(path)
         .display()
         .to_string()
+}
+
+/// What to do about a file that is no database.
+pub(super) const WRONG_FILE: &str = "check that DATABASE_URL names the right file; if it does, keep the file and \
+                                     restore a backup beside it";
+
+/// What `apply_pending_migrations` does.
+pub(super) const APPLIES: &str = "applies the migrations";
+
+/// Says that a boot that may act would heal this. One that may has tried already, and what came of
+/// it stands beside the finding.
+pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str) -> Finding {
+    match cx.mode {
+        Mode::Observe => finding.action(format!("a boot without --observe {what}")),
+        Mode::Heal => finding,
+    }
+}
+
+/// `1 column`, `2 columns`.
+pub(super) fn counted(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The check could not look, for this reason.

@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// A value and where it came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sourced<T> {
@@ -27,4 +29,17 @@ pub enum Source {
     ConfigFile,
     /// Built in.
     Default,
+}
+
+/// Where to look for it, in the words of a person.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Source::Flag => "an option on the command line",
+            Source::Environment => "the environment of this process",
+            Source::EnvFile => ".env",
+            Source::ConfigFile => "boot.toml",
+            Source::Default => "nobody; it is the default",
+        })
+    }
 }

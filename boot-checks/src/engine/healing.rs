@@ -48,8 +48,14 @@ pub(super) fn heal(
     };
     let meta = playbook.meta();
     let is_for_it = |problem: &Finding| meta.fixes.contains(&problem.code);
-    if !first.problems.iter().any(is_for_it) {
+    let healable = first.problems.iter().filter(|it| is_for_it(it)).count();
+    if healable == 0 {
         return not(Vec::new(), Vec::new());
+    }
+    // The check would still fail afterwards, and what was done would be taken back.
+    if healable < first.problems.len() {
+        let note = format!("{} was not run: it cannot heal all of this", meta.id);
+        return not(Vec::new(), vec![note]);
     }
     let plan = match playbook.plan(cx, &first.problems) {
         Ok(plan) => plan,

@@ -1,6 +1,7 @@
 //! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
 //! which anything is written.
 
+mod artefacts;
 mod backups;
 mod changes;
 mod door;

@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::redact::Redactor;
-use crate::model::{BootReport, Ending, Event, Start};
+use crate::model::{BootReport, Ending, Event, Start, StepId};
 
 /// Takes the events of a boot as they happen. The whole report comes with the last one.
 pub trait Sink: Send {
@@ -20,6 +20,7 @@ struct State {
     redactor: Redactor,
     started: Instant,
     report: BootReport,
+    current: Option<StepId>,
     sinks: Vec<Box<dyn Sink>>,
 }
 
@@ -35,6 +36,7 @@ impl Recorder {
             redactor,
             started: Instant::now(),
             report,
+            current: None,
             sinks,
         };
         state.deliver(&event);
@@ -46,6 +48,17 @@ impl Recorder {
     /// Adds an event, unless the boot has ended.
     pub fn record(&self, event: Event) {
         self.lock().add(event);
+    }
+
+    /// Says what the step that runs now waits for.
+    pub fn waiting(&self, reason: &str) {
+        let mut state = self.lock();
+        if let Some(step) = state.current {
+            state.add(Event::Waiting {
+                step,
+                reason: reason.to_owned(),
+            });
+        }
     }
 
     /// Ends the stream, unless it has ended, and answers the whole report.
@@ -66,6 +79,9 @@ impl State {
     fn add(&mut self, event: Event) {
         if self.report.ending.is_some() {
             return;
+        }
+        if let Event::StepStarted(step) = event {
+            self.current = Some(step);
         }
         let event = self.redactor.event(event);
         self.report.apply(&event);

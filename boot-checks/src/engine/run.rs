@@ -1,8 +1,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::artefacts::Artefacts;
 use super::session::words;
 use super::{Door, Recorder, Redactor, Selection, Session, Sink};
 use crate::config::{BootConfig, secret_part};
@@ -11,10 +12,10 @@ use crate::harness;
 use crate::host::files::{Durability, write_atomic};
 use crate::host::lock::{GateLock, LockError};
 use crate::host::{self, Host};
-use crate::model::{BootReport, Ending, Event, Mode, Start, StepId, Verdict};
+use crate::model::{BootReport, Ending, Mode, Start, Verdict};
 use crate::plan;
 use crate::playbooks;
-use crate::training as records;
+use crate::services::command;
 
 /// What a boot is asked to do.
 #[derive(Clone, Debug)]
@@ -23,7 +24,7 @@ pub struct BootOptions {
     pub mode: Mode,
     /// Whether warnings block.
     pub strict: bool,
-    /// Whether it stops at the first problem.
+    /// Whether it stops at the first problem that blocks.
     pub fail_fast: bool,
     /// Which steps.
     pub selection: Selection,
@@ -195,6 +196,7 @@ fn boot_locked(
     let for_signals = Arc::clone(&recorder);
     let evidence_at_signal = evidence.clone();
     let interrupted = move |signal| {
+        command::stop_running();
         let report = for_signals.finish(Ending::Interrupted { signal });
         on_signal(BootOutcome {
             report,
@@ -210,8 +212,7 @@ fn boot_locked(
         };
     }
 
-    let current = Arc::new(OnceLock::<StepId>::new());
-    let cx = Arc::new(context(config, host, options, &recorder, &current));
+    let cx = Arc::new(context(config, host, options, &recorder));
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
         Arc::clone(&cx),
@@ -243,20 +244,9 @@ fn context(
     host: Host,
     options: &BootOptions,
     recorder: &Arc<Recorder>,
-    current: &Arc<OnceLock<StepId>>,
 ) -> Context {
-    let (recorder, current) = (Arc::clone(recorder), Arc::clone(current));
-    let on_wait = move |reason: &str| {
-        let first = StepId {
-            stage: crate::model::StageId::Preflight,
-            name: "database_readable",
-        };
-        let step = *current.get_or_init(|| first);
-        recorder.record(Event::Waiting {
-            step,
-            reason: reason.to_owned(),
-        });
-    };
+    let recorder = Arc::clone(recorder);
+    let on_wait = move |reason: &str| recorder.waiting(reason);
     let registry = playbooks::registered();
     let mut cx = Context::new(
         config,
@@ -289,102 +279,5 @@ fn remember_database(cx: &Context, report: &BootReport) {
             Durability::Synced,
             None,
         );
-    }
-}
-
-/// Old records are pruned by about one boot in ten, since it takes a look at all of them.
-const PRUNED_AT: char = '0';
-
-/// Writes what a boot leaves behind, when it ends.
-struct Artefacts {
-    root: PathBuf,
-    reservation: Option<records::Reservation>,
-    evidence: Evidence,
-}
-
-/// Where the artefacts say why they could not be written.
-#[derive(Clone, Default)]
-struct Evidence(Arc<Mutex<Option<String>>>);
-
-impl Evidence {
-    fn set(&self, error: String) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
-    }
-
-    fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl Artefacts {
-    /// Takes a name for the record that no other boot has, and gives it to the run.
-    fn reserve(host: &Host, root: &Path, start: &mut Start) -> (Artefacts, Evidence) {
-        let folder = root.join(records::FOLDER);
-        let evidence = Evidence::default();
-        let reservation = match records::reserve(&folder, &host.clock.compact()) {
-            Ok(reservation) => {
-                start.run_id = reservation.run_id().to_owned();
-                Some(reservation)
-            }
-            Err(error) => {
-                evidence.set(format!("{}: {error}", folder.display()));
-                None
-            }
-        };
-        let artefacts = Artefacts {
-            root: root.to_owned(),
-            reservation,
-            evidence: evidence.clone(),
-        };
-        (artefacts, evidence)
-    }
-
-    fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
-        if writes_report(report) {
-            let logs = self.root.join("logs");
-            std::fs::create_dir_all(&logs)?;
-            let text = crate::report::text(report);
-            write_atomic(
-                &logs.join("last_boot_report.txt"),
-                text.as_bytes(),
-                Durability::Synced,
-                None,
-            )?;
-            let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
-            let file = logs.join("startup_metrics.prom");
-            write_atomic(&file, metrics.as_bytes(), Durability::Unsynced, None)?;
-        }
-        if let Some(reservation) = self.reservation.take() {
-            reservation.write(&crate::report::json(report), Durability::Synced)?;
-            if report.start.run_id.ends_with(PRUNED_AT) {
-                records::prune(&self.root.join(records::FOLDER))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A part of the checks that went well is no verdict on the application and replaces none; a boot
-/// that waited in vain for another leaves the report to that one.
-fn writes_report(report: &BootReport) -> bool {
-    match report.verdict() {
-        Verdict::LockHeld => false,
-        Verdict::MayStart => !report.start.is_partial(),
-        _ => true,
-    }
-}
-
-impl Sink for Artefacts {
-    fn event(&mut self, event: &Event, report: &BootReport) {
-        if !matches!(event, Event::BootFinished { .. }) {
-            return;
-        }
-        if let Err(error) = self.write(report) {
-            self.evidence
-                .set(format!("{}: {error}", self.root.display()));
-        }
     }
 }

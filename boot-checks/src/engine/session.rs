@@ -6,8 +6,7 @@ use std::time::Instant;
 use super::{Door, Recorder, Selection, healing};
 use crate::context::Context;
 use crate::model::{
-    CheckError, CheckResult, Ending, Event, Findings, OnFailure, StageId, StepId, StepOutcome,
-    StepReport,
+    CheckError, CheckResult, Ending, Event, Findings, OnFailure, StepId, StepOutcome, StepReport,
 };
 use crate::plan::{self, Step};
 
@@ -20,6 +19,7 @@ pub struct Session {
     recorder: Arc<Recorder>,
     selection: Selection,
     fail_fast: bool,
+    stages: &'static [plan::Stage],
     state: Mutex<State>,
 }
 
@@ -46,6 +46,7 @@ impl Session {
             recorder,
             selection,
             fail_fast,
+            stages: &plan::STAGES,
             state: Mutex::default(),
         }
     }
@@ -53,8 +54,9 @@ impl Session {
     /// How this step ended; runs what has to be run first.
     pub fn outcome(&self, id: StepId) -> StepReport {
         let mut state = self.lock();
-        while state.stages_run < id.stage.number() {
-            let stage = &plan::STAGES[state.stages_run];
+        while state.stages_run < id.stage.number()
+            && let Some(stage) = self.stages.get(state.stages_run)
+        {
             self.run_stage(stage, &mut state);
             state.stages_run += 1;
         }
@@ -87,7 +89,8 @@ impl Session {
             if report.blocks() && state.root_cause.is_none() {
                 state.root_cause = Some(id);
             }
-            if self.fail_fast && (report.blocks() || !report.problems().is_empty()) {
+            // Not at a warning: what was never looked at would then pass for sound.
+            if self.fail_fast && report.blocks() {
                 state.stopped = true;
             }
             self.recorder.record(Event::StepFinished(report.clone()));
@@ -97,7 +100,7 @@ impl Session {
     }
 
     /// Within a stage the steps go on after a failure, so that a person sees all of what is wrong at
-    /// once; but what needs the database is not run where the database is what failed.
+    /// once; but what needs the step that failed is not run.
     fn run_or_skip(
         &self,
         id: StepId,
@@ -183,26 +186,22 @@ pub(super) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// In the first stage each step about the database needs the one before; elsewhere they stand alone.
+/// The root cause, where a step that this one needs does not hold.
 fn blocked_within(id: StepId, step: &Step, state: &State) -> Option<StepId> {
-    let is_about_database = |name: &str| {
-        matches!(
+    step.needs.iter().find_map(|name| {
+        let need = StepId {
+            stage: id.stage,
             name,
-            "database_exists" | "database_readable" | "required_tables" | "schema_version"
-        )
-    };
-    if id.stage != StageId::Preflight || !is_about_database(step.name) {
-        return None;
-    }
-    state
-        .steps
-        .values()
-        .find(|report| {
-            let about_database =
-                is_about_database(report.id.name) || report.id.name == "disk_space";
-            report.id.stage == id.stage && about_database && report.blocks()
-        })
-        .map(|report| report.id)
+        };
+        match state.steps.get(&need)? {
+            report if report.blocks() => Some(need),
+            StepReport {
+                outcome: StepOutcome::NotRun { blocked_by },
+                ..
+            } => Some(*blocked_by),
+            _ => None,
+        }
+    })
 }
 
 fn bare(id: StepId, on_failure: OnFailure, outcome: StepOutcome) -> StepReport {
@@ -225,3 +224,7 @@ fn finished(
         duration: std::time::Duration::ZERO,
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn the_strongest_variable_decides() {
-        let cases: [(&[(&str, &str)], &str, &str); 9] = [
+        type Variables = &'static [(&'static str, &'static str)];
+        let cases: [(Variables, &str, &str); 9] = [
             (&[], "utf-8", "default"),
             (&[("LANG", "en_US.UTF-8")], "utf-8", "LANG"),
             (

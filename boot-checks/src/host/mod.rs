@@ -19,14 +19,16 @@ pub use clock::Clock;
 #[cfg(unix)]
 pub use unix::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
-    hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
-    restrict_to_owner, terminal_width, unix_mode,
+    hostname, in_a_group_of_its_own, is_link_loop, lock_holder, on_termination,
+    process_description, process_is_alive, restrict_to_owner, stop_group, terminal_width,
+    unix_mode,
 };
 #[cfg(windows)]
 pub use windows::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode, free_bytes,
-    hostname, is_link_loop, lock_holder, on_termination, process_description, process_is_alive,
-    restrict_to_owner, terminal_width, unix_mode,
+    hostname, in_a_group_of_its_own, is_link_loop, lock_holder, on_termination,
+    process_description, process_is_alive, restrict_to_owner, stop_group, terminal_width,
+    unix_mode,
 };
 
 /// The machine as a boot sees it: the real one, or the one that an incident describes.

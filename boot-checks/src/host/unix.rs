@@ -123,6 +123,23 @@ pub fn can_write_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets a command and everything that it starts be stopped together.
+pub fn in_a_group_of_its_own(command: &mut std::process::Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+/// Stops the command with this id, which was started in a group of its own, and everything that it
+/// started in turn: a shell's child would go on otherwise, and write what was said to be stopped.
+pub fn stop_group(pid: u32) {
+    let group = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // Gone already, then.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
 /// Whether a path led back to itself.
 pub fn is_link_loop(error: &io::Error) -> bool {
     rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)

@@ -105,6 +105,18 @@ pub fn terminal_width() -> Option<usize> {
     None
 }
 
+/// Windows has no groups of processes; a console's children are left to themselves.
+pub fn in_a_group_of_its_own(_command: &mut std::process::Command) {}
+
+/// Stops the process with this id and its descendants.
+pub fn stop_group(pid: u32) {
+    let mut command = std::process::Command::new("taskkill.exe");
+    // Gone already, then.
+    let _ = command
+        .args(["/T", "/F", "/PID", &pid.to_string()])
+        .output();
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())

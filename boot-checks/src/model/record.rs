@@ -163,7 +163,7 @@ fn stage(report: &BootReport, id: StageId) -> RecordStage {
         stage: id.to_string(),
         slug: id.slug().to_owned(),
         success: reached.is_some_and(StageReport::passed),
-        reached: reached.is_some(),
+        reached: reached.is_some_and(|stage| stage.blocked_by().is_none()),
         metrics: steps
             .iter()
             .flat_map(|step| &step.facts)

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    Decision, Ending, Event, OnFailure, RepairResult, StageId, Start, StepReport, StepStatus,
-    Verdict,
+    Decision, Ending, Event, OnFailure, RepairResult, StageId, Start, StepId, StepOutcome,
+    StepReport, StepStatus, Verdict,
 };
 
 /// A stage with how its steps ended.
@@ -32,17 +32,31 @@ impl StageReport {
             && self
                 .steps
                 .iter()
-                .any(|step| step.status() != StepStatus::Skip)
+                .any(|step| !matches!(step.status(), StepStatus::Skip | StepStatus::NotRun))
     }
 
-    /// Whether one of its steps failed, could not look, or could not run.
+    /// The step that kept the whole stage from having its turn; none where one of its own steps ran.
+    pub fn blocked_by(&self) -> Option<StepId> {
+        let mut by = None;
+        for step in &self.steps {
+            match step.outcome {
+                StepOutcome::NotRun { blocked_by } => by = by.or(Some(blocked_by)),
+                StepOutcome::Skipped { .. } => {}
+                _ => return None,
+            }
+        }
+        by
+    }
+
+    /// Whether it had its turn and one of its steps failed, could not look, or could not run.
     pub fn failed(&self) -> bool {
-        self.steps.iter().any(|step| {
-            matches!(
-                step.status(),
-                StepStatus::Fail | StepStatus::Error | StepStatus::NotRun
-            )
-        })
+        self.blocked_by().is_none()
+            && self.steps.iter().any(|step| {
+                matches!(
+                    step.status(),
+                    StepStatus::Fail | StepStatus::Error | StepStatus::NotRun
+                )
+            })
     }
 
     /// What was healed here, in words for people.
@@ -125,7 +139,7 @@ impl BootReport {
         self.stages.iter().filter(|stage| stage.passed()).count()
     }
 
-    /// Stages of which a step failed, could not look or could not run.
+    /// Stages that had their turn and of which a step failed, could not look or could not run.
     pub fn stages_failed(&self) -> usize {
         self.stages.iter().filter(|stage| stage.failed()).count()
     }
@@ -191,10 +205,7 @@ impl BootReport {
                 json!(preflight.map_or(0, errors)),
             ),
             ("startup.schema_mismatches", json!(self.schema_mismatches())),
-            (
-                "startup.boot_pipeline_stage",
-                json!(self.stages.last().map_or(0, |stage| stage.id.number())),
-            ),
+            ("startup.boot_pipeline_stage", json!(self.last_reached())),
             ("startup.tests_passed", json!(smoke_passed)),
         ]);
         let encoding = self
@@ -204,6 +215,14 @@ impl BootReport {
             metrics.insert("startup.console_encoding", encoding.clone());
         }
         metrics
+    }
+
+    /// The number of the last stage that had its turn.
+    fn last_reached(&self) -> usize {
+        let mut stages = self.stages.iter().rev();
+        stages
+            .find(|stage| stage.blocked_by().is_none())
+            .map_or(0, |stage| stage.id.number())
     }
 
     /// Differences between the database and the code that are still there.
@@ -239,7 +258,7 @@ fn awaits_approval(step: &StepReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CheckError, Finding, Mode, Repair, StepId, StepOutcome};
+    use crate::model::{CheckError, Finding, Mode, Repair};
 
     fn step(name: &'static str, on_failure: OnFailure, outcome: StepOutcome) -> StepReport {
         StepReport {
@@ -358,6 +377,31 @@ mod tests {
             report(steps(), true).verdict(),
             Verdict::WarningsUnderStrict
         );
+    }
+
+    #[test]
+    fn a_stage_without_its_turn_neither_passed_nor_failed() {
+        let by = StepId {
+            stage: StageId::Preflight,
+            name: "a",
+        };
+        let blocked = || {
+            step(
+                "b",
+                OnFailure::Abort,
+                StepOutcome::NotRun { blocked_by: by },
+            )
+        };
+        let failed = || step("a", OnFailure::Abort, errored());
+        let mut report = report(vec![failed(), blocked()], false);
+        report.stages.push(StageReport {
+            id: StageId::Codec,
+            steps: vec![blocked(), blocked()],
+        });
+        assert_eq!((report.stages_passed(), report.stages_failed()), (0, 1));
+        assert_eq!(report.stages[1].blocked_by(), Some(by));
+        assert_eq!(report.metrics()["startup.boot_pipeline_stage"], 1);
+        assert_eq!(report.verdict(), Verdict::Blocked);
     }
 
     #[test]

@@ -36,9 +36,10 @@ impl Playbook for CreateDefaultEnv {
         &META
     }
 
-    fn plan(&self, cx: &Context, _problems: &[Finding]) -> Result<Plan, PlanError> {
+    fn plan(&self, cx: &Context, problems: &[Finding]) -> Result<Plan, PlanError> {
         let environment = cx.environment().map_err(cannot_look)?;
         let mut wanted = Vec::new();
+        let mut issued = Vec::new();
         for name in &cx.config.required_secrets {
             if environment
                 .get(name)
@@ -50,11 +51,21 @@ impl Playbook for CreateDefaultEnv {
                 wanted.push((name.clone(), cx.config.database.value.url.clone()));
             } else if OWN_KEYS.contains(&name.as_str()) {
                 wanted.push((name.clone(), random_key()?));
+            } else {
+                issued.push(name.as_str());
             }
+        }
+        if problems.iter().any(|it| it.code == "secret_missing") && !issued.is_empty() {
+            let names = issued.join(" and ");
+            let reason = format!(
+                "only its issuer can give {names}; put it into {}",
+                env_name(cx)
+            );
+            return Err(PlanError::NotApplicable(reason));
         }
         let changes = complete_env(cx, &wanted)?;
         if changes.is_empty() {
-            let reason = "only its issuer can give this value; put it into .env".to_owned();
+            let reason = format!("nothing can be added to {}", env_name(cx));
             return Err(PlanError::NotApplicable(reason));
         }
         let names: Vec<&str> = wanted.iter().map(|(name, _)| name.as_str()).collect();

@@ -1,7 +1,8 @@
 //! Sets `PYTHONIOENCODING=utf-8` in the application's `.env`, where nothing stronger says otherwise.
 //!
-//! It takes effect when the application is launched with that environment (`cargo xtask launch`, or
-//! `EnvironmentFile=` of a unit): Python reads the variable before its first line runs.
+//! It takes effect when the application is started with that file as its environment
+//! (`EnvironmentFile=` of a unit, `--env-file` of a container, `set -a; . ./.env` in a shell): Python
+//! reads the variable before its first line runs.
 
 use super::{Plan, PlanError, Playbook};
 use crate::config::{EnvCompletion, Source, complete};

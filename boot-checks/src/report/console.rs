@@ -4,12 +4,15 @@ use super::page::{Page, Style, Tag};
 use super::summary;
 use super::words::{OBSERVED, PARTIAL, Reason, count, seconds};
 use crate::model::{
-    BootReport, Decision, Event, Mode, PlannedStep, Repair, RepairResult, StageId, StageReport,
-    Start, StepId, StepOutcome, StepReport, StepStatus,
+    BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, RepairResult, StageId,
+    StageReport, Start, StepId, StepOutcome, StepReport, StepStatus,
 };
 
 /// Problems of one step that are shown; the report and the record have them all.
 const MAX_PROBLEMS: usize = 8;
+
+/// Healed problems of one step that are named; the record has them all.
+const MAX_HEALED: usize = 3;
 
 /// A step that took longer says how long.
 const SLOW_MS: u128 = 1_000;
@@ -70,11 +73,9 @@ impl<W: Write> Console<W> {
             Event::BootStarted(start) => banner(&mut self.page, start),
             Event::StageStarted(id) => self.waiting_header = Some(*id),
             Event::StepStarted(_) => self.header(),
-            Event::RepairStarted {
-                playbook, summary, ..
-            } => {
+            Event::RepairStarted { playbook, .. } => {
                 self.header();
-                let line = format!("Running {playbook}: {summary} ...");
+                let line = format!("Running {playbook} ...");
                 self.page.tagged(2, Tag::Fix, &line);
             }
             Event::RepairFinished { repair, .. } => self.repairs.push(repair.clone()),
@@ -144,8 +145,10 @@ impl<W: Write> Console<W> {
         for repair in repairs.iter().filter(|repair| !repair.is_verified()) {
             self.repair(repair);
         }
+        // Below the text of the line, or in the column of a problem's details.
+        let (indent, width) = if tag == Tag::Ok { (7, 7) } else { (9, 8) };
         for note in &step.notes {
-            self.page.field(7, "note:", 7, note);
+            self.page.field(indent, "note:", width, note);
         }
     }
 
@@ -159,12 +162,14 @@ impl<W: Write> Console<W> {
         let title = self.title(step.id);
         match &step.outcome {
             StepOutcome::Fixed { problems, repairs } => {
-                let was: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
-                let by: Vec<&str> = repairs.iter().map(|it| it.playbook).collect();
+                let by: Vec<String> = repairs
+                    .iter()
+                    .map(|it| format!("{} ({})", it.playbook, it.summary))
+                    .collect();
                 let line = format!(
                     "{title} - fixed by {} and checked again; was: {}{took}",
                     by.join(", "),
-                    was.join("; ")
+                    was(problems)
                 );
                 (Tag::Fix, Some(line))
             }
@@ -252,7 +257,9 @@ fn banner(page: &mut Page, start: &Start) {
         "{name} BOOT PIPELINE - {} STAGES",
         StageId::ALL.len()
     ));
-    page.field(0, "Root:", 7, &start.root);
+    if !start.root.is_empty() {
+        page.field(0, "Root:", 7, &start.root);
+    }
     page.field(0, "Run:", 7, &start.run_id);
     if start.mode == Mode::Observe {
         page.field(0, "Mode:", 7, "observe: looks only, changes nothing");
@@ -299,21 +306,32 @@ fn stage_line(stage: &StageReport) -> (Tag, String) {
     }
 }
 
+/// What a healed step had been.
+fn was(problems: &[Finding]) -> String {
+    let named = problems.iter().take(MAX_HEALED);
+    let mut was: Vec<&str> = named.map(|it| it.message.as_str()).collect();
+    let more = format!("... and {} more", problems.len() - was.len());
+    if problems.len() > MAX_HEALED {
+        was.push(&more);
+    }
+    was.join("; ")
+}
+
+/// A plan that was not carried out. Its summary speaks of what is done, so it is left out here: at
+/// night, `created logs` is read as if it had been.
 fn proposal(repair: &Repair) -> String {
     let Repair {
-        playbook, summary, ..
+        playbook,
+        fingerprint,
+        ..
     } = repair;
     match repair.decision {
-        Decision::ObserveOnly => format!("would run {playbook}: {summary}"),
-        Decision::NeedsApproval => format!(
-            "{playbook} waits for approval: {summary} (plan {})",
-            repair.fingerprint
-        ),
-        Decision::NeedsQuorum => format!(
-            "{playbook} waits for a quorum: {summary} (plan {})",
-            repair.fingerprint
-        ),
-        Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run: {summary}"),
+        Decision::ObserveOnly => format!("would run {playbook}"),
+        Decision::NeedsApproval => {
+            format!("{playbook} waits for approval (plan {fingerprint})")
+        }
+        Decision::NeedsQuorum => format!("{playbook} waits for a quorum (plan {fingerprint})"),
+        Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::console::attempt;
 use super::words::{Reason, meaning, not_reached, one_line, reasons};
 use crate::model::{BootReport, PlannedStage, StepOutcome, StepReport, Verdict};
 
@@ -140,7 +141,9 @@ fn suite(report: &BootReport, planned: &PlannedStage, is_strict: bool) -> Suite 
 fn inside(step: &StepReport, is_strict: bool) -> Inside {
     let told = || {
         let reasons = Reason::of_step(step);
-        reasons.iter().map(tell).collect::<Vec<_>>().join("\n\n")
+        let tried = step.repairs().iter().map(attempt);
+        let all = reasons.iter().map(tell).chain(tried);
+        all.collect::<Vec<_>>().join("\n\n")
     };
     match &step.outcome {
         StepOutcome::Passed => Inside::Passed(step.observed.clone()),

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{
-    BootReport, Ending, Evidence, Finding, Mode, StageId, StageReport, StepOutcome, StepReport,
-    StepStatus, Verdict,
+    BootReport, Ending, Evidence, Finding, Mode, StageId, StepOutcome, StepReport, StepStatus,
+    Verdict,
 };
 
 /// What a verdict means for the one who waits for the application, as half a sentence.
@@ -134,20 +134,8 @@ pub(super) fn reasons(report: &BootReport) -> Vec<Reason<'_>> {
 pub(super) fn not_reached(report: &BootReport, id: StageId) -> Option<String> {
     match report.stages.iter().find(|stage| stage.id == id) {
         None => Some(why_not_reached(report)),
-        Some(stage) => blocked_stage(stage),
+        Some(stage) => stage.blocked_by().map(|step| format!("blocked by {step}")),
     }
-}
-
-fn blocked_stage(stage: &StageReport) -> Option<String> {
-    let mut by = None;
-    for step in &stage.steps {
-        match &step.outcome {
-            StepOutcome::NotRun { blocked_by } => by = by.or(Some(blocked_by)),
-            StepOutcome::Skipped { .. } => {}
-            _ => return None,
-        }
-    }
-    by.map(|step| format!("blocked by {step}"))
 }
 
 fn why_not_reached(report: &BootReport) -> String {

@@ -3,16 +3,25 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::Environment;
+use crate::host;
 
 /// As much of the output as a person reads.
 const TAIL_BYTES: usize = 4 << 10;
 
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(10);
+
+/// How long the end of the output is waited for once the command has ended: what it left running in
+/// the background may keep the pipe open for ever.
+const OUTPUT_WAIT: Duration = Duration::from_millis(500);
+
+/// The command that runs now, so that whoever ends this process can end it too.
+static RUNNING: Mutex<Option<u32>> = Mutex::new(None);
 
 /// A command that has ended.
 #[derive(Debug)]
@@ -72,7 +81,9 @@ pub fn run(
             std::io::ErrorKind::InvalidInput,
         )));
     };
-    let mut child = Command::new(program)
+    let mut prepared = Command::new(program);
+    host::in_a_group_of_its_own(&mut prepared);
+    let mut child = prepared
         .args(arguments)
         .current_dir(folder)
         .envs(
@@ -85,22 +96,35 @@ pub fn run(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(not_started)?;
+    set_running(Some(child.id()));
     let output = [
-        child.stdout.take().map(|pipe| tail_of(Box::new(pipe))),
-        child.stderr.take().map(|pipe| tail_of(Box::new(pipe))),
+        child.stdout.take().map(|pipe| Tail::of(Box::new(pipe))),
+        child.stderr.take().map(|pipe| Tail::of(Box::new(pipe))),
     ];
-    let status = wait(&mut child, limit).map_err(not_started)?;
+    let status = wait(&mut child, limit);
+    set_running(None);
+    let status = status.map_err(not_started)?;
     let Some(status) = status else {
         return Err(CommandError::TimedOut { command, limit });
     };
-    let tail = output
-        .into_iter()
-        .flatten()
-        .filter_map(|reader| reader.join().ok());
+    let end = Instant::now() + OUTPUT_WAIT;
+    let tails = output.into_iter().flatten().map(|tail| tail.text(end));
     Ok(Done {
         status,
-        tail: tail.collect::<Vec<_>>().join("\n").trim().to_owned(),
+        tail: tails.collect::<Vec<_>>().join("\n").trim().to_owned(),
     })
+}
+
+/// Ends the command that runs now, with everything that it started, because this process ends.
+pub fn stop_running() {
+    let running = *RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pid) = running {
+        host::stop_group(pid);
+    }
+}
+
+fn set_running(pid: Option<u32>) {
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = pid;
 }
 
 /// None when the limit is over; the command is ended then.
@@ -111,6 +135,7 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
             return Ok(Some(status));
         }
         if Instant::now() >= deadline {
+            host::stop_group(child.id());
             child.kill()?;
             child.wait()?;
             return Ok(None);
@@ -119,18 +144,40 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
     }
 }
 
-/// Reads to the end, so that the command never waits for a full pipe, and keeps the last bytes.
-fn tail_of(mut pipe: Box<dyn Read + Send>) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut kept = Vec::new();
-        let mut chunk = [0; 4096];
-        while let Ok(read @ 1..) = pipe.read(&mut chunk) {
-            kept.extend_from_slice(&chunk[..read]);
-            let excess = kept.len().saturating_sub(TAIL_BYTES);
-            kept.drain(..excess);
-        }
+/// The last bytes that come out of a pipe.
+struct Tail {
+    kept: Arc<Mutex<Vec<u8>>>,
+    ended: Receiver<()>,
+}
+
+impl Tail {
+    /// Reads to the end, so that the command never waits for a full pipe.
+    fn of(mut pipe: Box<dyn Read + Send>) -> Tail {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let (end, ended) = channel();
+        let shared = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = pipe.read(&mut chunk) {
+                let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(&chunk[..read]);
+                let excess = kept.len().saturating_sub(TAIL_BYTES);
+                kept.drain(..excess);
+            }
+            // Nobody may be waiting any more.
+            let _ = end.send(());
+        });
+        Tail { kept, ended }
+    }
+
+    /// What there is when the pipe is closed, or at `latest`.
+    fn text(&self, latest: Instant) -> String {
+        // Late or closed, it is the same: what came is what there is.
+        let left = latest.saturating_duration_since(Instant::now());
+        let _ = self.ended.recv_timeout(left);
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&kept).into_owned()
-    })
+    }
 }
 
 #[cfg(test)]
@@ -170,5 +217,33 @@ mod tests {
         )
         .unwrap_err();
         assert!(matches!(error, CommandError::NotStarted { .. }));
+    }
+
+    #[test]
+    fn what_is_left_in_the_background_is_not_waited_for() {
+        let started = Instant::now();
+        let done = sh("sleep 60 & echo done", Duration::from_secs(20)).unwrap();
+        assert!(done.succeeded() && done.tail == "done", "{}", done.tail);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_a_hanging_command_started_is_stopped_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let script = format!("sleep 60 & echo $! > {}; wait", pid_file.display());
+        sh(&script, Duration::from_secs(2)).unwrap_err();
+        let pid: u32 = std::fs::read_to_string(pid_file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        // Whoever adopts it may take a moment to bury it; a dead one has no command line.
+        while std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty()) {
+            assert!(Instant::now() < deadline, "pid {pid} goes on");
+            std::thread::sleep(POLL);
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! that one was there before: a database that has vanished is an incident and no empty start.
 
 use crate::checks::Check;
-use crate::checks::support::{database_name, short};
+use crate::checks::support::{database_name, healed_without_observe, short};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::db::{FileSet, MainFile};
@@ -23,13 +23,12 @@ impl Check for DatabaseExists {
             return Ok(Findings::not_applicable("the database is in memory"));
         };
         let name = database_name(cx);
-        let sources = format!("{:?}", cx.config.database.source);
         Ok(match &files.main {
             MainFile::Missing => Findings::problem(missing(cx, &files, &name)),
             MainFile::Empty => Findings::problem(empty(cx, &files, &name)),
             MainFile::NotAFile(kind) => Findings::problem(
                 Finding::new("database_not_a_file", format!("{name} is {kind}"))
-                    .evidence("configured by", sources)
+                    .evidence("named by", cx.config.database.source)
                     .action("let DATABASE_URL name a database file"),
             ),
             MainFile::Unreadable(reason) => Findings::problem(
@@ -69,8 +68,8 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
         .cause("it was moved or deleted, or a disk is not mounted, or DATABASE_URL changed")
         .action("mount the disk or restore a backup; --allow-create starts with an empty one");
     }
-    Finding::new("database_missing", format!("{name} does not exist"))
-        .action("boot without --observe to have it created, complete with its tables")
+    let finding = Finding::new("database_missing", format!("{name} does not exist"));
+    healed_without_observe(cx, finding, "creates it, complete with its tables")
 }
 
 fn empty(cx: &Context, files: &FileSet, name: &str) -> Finding {

@@ -5,10 +5,10 @@
 //! each required table: what a boot can read without its cost growing with the database.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
-use crate::services::db::{Connection, DbError, Header, MainFile, quoted};
+use crate::services::db::{Connection, DbError, Header, MainFile, Structure, quoted};
 
 /// See the module.
 pub struct DatabaseReadable;
@@ -80,28 +80,35 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     )
     .evidence("bytes", bytes)
     .cause("the file does not begin with SQLite's header")
-    .action("check that DATABASE_URL names the right file")
+    .action(WRONG_FILE)
     .pattern("database_corrupt")
 }
 
+/// One question reads the whole schema, one touches every required table.
 fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Findings, DbError> {
-    let rows = connection.query("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
-    let has = |table: &str| {
-        rows.iter().any(|row| {
-            matches!(row.as_slice(), [SqlValue::Text(name)] if name.eq_ignore_ascii_case(table))
-        })
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
+    let SqlValue::Integer(tables) = connection.scalar(sql)? else {
+        return Err(DbError::other("the schema cannot be counted"));
     };
-    for table in cx.config.tables.iter().filter(|table| has(&table.name)) {
-        connection.query(
-            &format!("SELECT * FROM {} LIMIT 1", quoted(&table.name)),
-            &[],
-        )?;
+    let required: Vec<&str> = cx
+        .config
+        .tables
+        .iter()
+        .map(|table| table.name.as_str())
+        .collect();
+    let there = Structure::names(connection, &required)?;
+    if !there.is_empty() {
+        let touched: Vec<String> = there
+            .iter()
+            .map(|table| format!("EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)))
+            .collect();
+        connection.query(&format!("SELECT {}", touched.join(", ")), &[])?;
     }
     let mode = if header.is_wal() {
         "write-ahead log"
     } else {
         "rollback journal"
     };
-    let tables = rows.len();
-    Ok(Findings::healthy(format!("{tables} tables, {mode}")))
+    let tables = counted(usize::try_from(tables).unwrap_or_default(), "table");
+    Ok(Findings::healthy(format!("{tables}, {mode}")))
 }

@@ -2,10 +2,9 @@
 //! what was never there.
 
 use crate::checks::Check;
-use crate::checks::support::ask;
+use crate::checks::support::{APPLIES, ask_structure, healed_without_observe};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
-use crate::services::db::Structure;
 
 /// See the module.
 pub struct RequiredTables;
@@ -27,20 +26,18 @@ impl Check for RequiredTables {
                 "boot.toml names no required table",
             ));
         }
-        ask(cx, |connection| {
-            let structure = Structure::read(connection, &names)?;
+        ask_structure(cx, |structure| {
             let missing: Vec<Finding> = names
                 .iter()
                 .filter(|name| structure.table(name).is_none())
                 .map(|name| {
-                    Finding::new("table_missing", format!("table {name} is missing"))
-                        .cause("the database is older than the code, or is another one")
-                        .action("boot without --observe to apply the migrations")
+                    let finding = Finding::new("table_missing", format!("table {name} is missing"))
+                        .cause("the database is older than the code, or is another one");
+                    healed_without_observe(cx, finding, APPLIES)
                 })
                 .collect();
             let mismatches = missing.len();
-            Ok(Findings::from_problems(missing, names.join(", "))
-                .fact("schema_mismatches", mismatches))
+            Findings::from_problems(missing, names.join(", ")).fact("schema_mismatches", mismatches)
         })
     }
 }

@@ -5,7 +5,7 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, cannot_look};
+use crate::checks::support::{APPLIES, ask, cannot_look, database_finding, healed_without_observe};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -37,7 +37,8 @@ impl Check for SchemaVersion {
                 Ok(if done.succeeded() {
                     Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
                 } else {
-                    Findings::problem(external_problem(argv, &done)).fact("schema_mismatches", 1)
+                    Findings::problem(external_problem(cx, argv, &done))
+                        .fact("schema_mismatches", 1)
                 })
             }
             Migrations::BuiltIn | Migrations::Folder(_) => own(cx),
@@ -45,28 +46,32 @@ impl Check for SchemaVersion {
     }
 }
 
-fn external_problem(argv: &[String], done: &command::Done) -> Finding {
-    Finding::new(
+fn external_problem(cx: &Context, argv: &[String], done: &command::Done) -> Finding {
+    let finding = Finding::new(
         "schema_outdated",
         format!("`{}` failed: {}", argv.join(" "), done.status),
     )
-    .evidence("output", &done.tail)
-    .action("boot without --observe to run the configured migration command")
+    .evidence("output", &done.tail);
+    healed_without_observe(cx, finding, "runs the configured migration command")
 }
 
 fn own(cx: &Context) -> CheckResult {
     let Some(set) = cx.migrations().map_err(cannot_look)? else {
         return Ok(Findings::not_applicable("there are no migrations"));
     };
+    let structure = match cx.structure() {
+        Ok(structure) => structure,
+        Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
+    };
     ask(cx, |connection| {
-        let status = MigrationStatus::look(connection, &set)?;
-        let mut findings = judge(&status).fact("schema_mismatches", status.difference.len());
+        let status = MigrationStatus::judge(connection, &set, &structure)?;
+        let mut findings = judge(cx, &status).fact("schema_mismatches", status.difference.len());
         findings.notes.extend(status.difference.notes.clone());
         Ok(findings)
     })
 }
 
-fn judge(status: &MigrationStatus) -> Findings {
+fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
     if !status.difference.refusals.is_empty() {
         return Findings::problem(not_additive(status));
     }
@@ -75,16 +80,18 @@ fn judge(status: &MigrationStatus) -> Findings {
             return Findings::healthy(format!("{tool} migrates this database; its structure fits"));
         }
         let action = format!("name {tool}'s command under [migrations] in boot.toml, or run it");
-        return Findings::problem(outdated(status, &format!("{tool} migrates it")).action(action));
+        return Findings::problem(
+            outdated(cx, status, &format!("{tool} migrates it")).action(action),
+        );
     }
     if let Some(finding) = record_problem(status) {
         return Findings::problem(finding);
     }
     if status.record == MigrationRecord::None {
-        return Findings::problem(outdated(status, "it has no migration record"));
+        return Findings::problem(outdated(cx, status, "it has no migration record"));
     }
     if !status.difference.is_empty() {
-        let finding = outdated(status, "its record says that nothing is pending");
+        let finding = outdated(cx, status, "its record says that nothing is pending");
         return Findings::problem(if status.pending.is_empty() {
             finding
                 .cause("it was there when the migrations ran, and somebody dropped it")
@@ -94,7 +101,7 @@ fn judge(status: &MigrationStatus) -> Findings {
         });
     }
     if !status.pending.is_empty() {
-        return Findings::problem(outdated(status, "migrations are pending"));
+        return Findings::problem(outdated(cx, status, "migrations are pending"));
     }
     let mut findings = Findings::healthy("up to date");
     for drift in &status.drift {
@@ -155,7 +162,7 @@ fn record_problem(status: &MigrationStatus) -> Option<Finding> {
     )
 }
 
-fn outdated(status: &MigrationStatus, why: &str) -> Finding {
+fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {
     let missing: Vec<&str> = status
         .difference
         .additions
@@ -166,8 +173,8 @@ fn outdated(status: &MigrationStatus, why: &str) -> Finding {
         0 => format!("the schema is not up to date: {why}"),
         _ => format!("the schema lacks {}: {why}", missing.join(", ")),
     };
-    let mut finding = Finding::new("schema_outdated", message)
-        .action("boot without --observe to apply the migrations");
+    let finding = Finding::new("schema_outdated", message);
+    let mut finding = healed_without_observe(cx, finding, APPLIES);
     if !status.pending.is_empty() && status.record == MigrationRecord::Sqlx {
         let versions: Vec<String> = status.pending.iter().map(i64::to_string).collect();
         finding = finding.evidence("pending", versions.join(", "));

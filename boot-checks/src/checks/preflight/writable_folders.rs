@@ -33,10 +33,7 @@ impl Check for WritableFolders {
 
 fn judge(folder: &std::path::Path, name: &str) -> Option<Finding> {
     match std::fs::metadata(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Finding::new(
-            "folder_missing",
-            format!("folder {name} does not exist"),
-        )),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(missing(folder, name)),
         Err(error) => Some(
             Finding::new(
                 "folder_unreadable",
@@ -58,5 +55,22 @@ fn judge(folder: &std::path::Path, name: &str) -> Option<Finding> {
             )
             .action("check its owner and permissions, and that its file system is not read-only")
         }),
+    }
+}
+
+/// Where not even its nearest parent can be written, that is what is wrong.
+fn missing(folder: &std::path::Path, name: &str) -> Finding {
+    let parent = folder.ancestors().find(|parent| parent.is_dir());
+    let why_not = parent.and_then(|parent| {
+        let error = host::can_write_folder(parent).err()?;
+        Some(format!(
+            "folder {name} does not exist, and {} cannot be written: {error}",
+            parent.display()
+        ))
+    });
+    match why_not {
+        Some(message) => Finding::new("folder_not_writable", message)
+            .action("check its owner and permissions, and that its file system is not read-only"),
+        None => Finding::new("folder_missing", format!("folder {name} does not exist")),
     }
 }

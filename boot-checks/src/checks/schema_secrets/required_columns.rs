@@ -1,11 +1,11 @@
 //! Are the columns there that the application reads? `apply_pending_migrations` adds them.
 
 use crate::checks::Check;
-use crate::checks::support::ask;
+use crate::checks::support::{APPLIES, ask_structure, counted, healed_without_observe};
 use crate::config::{RequiredColumn, RequiredTable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
-use crate::services::db::{Affinity, Structure, Table};
+use crate::services::db::{Affinity, Table};
 
 /// See the module.
 pub struct RequiredColumns;
@@ -32,14 +32,12 @@ pub(super) fn columns(
             "boot.toml names no required column",
         ));
     }
-    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    ask(cx, |connection| {
-        let structure = Structure::read(connection, &names)?;
+    ask_structure(cx, |structure| {
         let mut problems = Vec::new();
         for table in tables {
             match structure.table(&table.name) {
                 None => problems.push(missing_table(&table.name)),
-                Some(there) => problems.extend(judge_table(table, there)),
+                Some(there) => problems.extend(judge_table(cx, table, there)),
             }
         }
         if let Some(pattern) = pattern {
@@ -49,10 +47,8 @@ pub(super) fn columns(
                 .collect();
         }
         let mismatches = problems.len();
-        Ok(
-            Findings::from_problems(problems, format!("{count} columns"))
-                .fact("schema_mismatches", mismatches),
-        )
+        Findings::from_problems(problems, counted(count, "column"))
+            .fact("schema_mismatches", mismatches)
     })
 }
 
@@ -60,22 +56,20 @@ fn missing_table(name: &str) -> Finding {
     Finding::new("table_missing", format!("table {name} is missing"))
 }
 
-fn judge_table(wanted: &RequiredTable, there: &Table) -> Vec<Finding> {
+fn judge_table(cx: &Context, wanted: &RequiredTable, there: &Table) -> Vec<Finding> {
     wanted
         .columns
         .iter()
-        .filter_map(|column| judge(&wanted.name, column, there))
+        .filter_map(|column| judge(cx, &wanted.name, column, there))
         .collect()
 }
 
-fn judge(table: &str, wanted: &RequiredColumn, there: &Table) -> Option<Finding> {
+fn judge(cx: &Context, table: &str, wanted: &RequiredColumn, there: &Table) -> Option<Finding> {
     let Some(found) = there.column(&wanted.name) else {
         let message = format!("column {table}.{} is missing", wanted.name);
-        return Some(
-            Finding::new("column_missing", message)
-                .cause("the database is older than the code")
-                .action("boot without --observe to apply the migrations"),
-        );
+        let finding =
+            Finding::new("column_missing", message).cause("the database is older than the code");
+        return Some(healed_without_observe(cx, finding, APPLIES));
     };
     let declared = wanted.declared_type.as_ref()?;
     (Affinity::of(declared) != Affinity::of(&found.declared_type)).then(|| {

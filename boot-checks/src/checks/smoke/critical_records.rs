@@ -2,8 +2,9 @@
 
 use crate::checks::Check;
 use crate::checks::support::ask;
+use crate::config::RequiredRecords;
 use crate::context::Context;
-use crate::model::{CheckResult, Finding, Findings};
+use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::quoted;
 
 /// See the module.
@@ -20,22 +21,42 @@ impl Check for CriticalRecords {
             return Ok(Findings::not_applicable("boot.toml names no records"));
         }
         ask(cx, |connection| {
-            let mut problems = Vec::new();
-            for wanted in records {
-                // Only as many as must be there are read, however large the table is.
-                let limit = wanted.at_least.max(1);
-                let sql = format!("SELECT 1 FROM {} LIMIT {limit}", quoted(&wanted.table));
-                let found = connection.query(&sql, &[])?.len() as u64;
-                if found < wanted.at_least {
-                    let message = format!(
-                        "{} has {found} records, expected at least {}",
-                        wanted.table, wanted.at_least
-                    );
-                    problems.push(Finding::new("records_missing", message));
-                }
-            }
+            let found = connection.query(&counts(records), &[])?;
+            let found = found.first().map_or(&[][..], Vec::as_slice);
+            let problems = records
+                .iter()
+                .zip(found)
+                .filter_map(|(wanted, found)| too_few(wanted, found))
+                .collect();
             let names: Vec<&str> = records.iter().map(|wanted| wanted.table.as_str()).collect();
             Ok(Findings::from_problems(problems, names.join(", ")))
         })
     }
+}
+
+/// Only as many rows as must be there are read, however large the table is.
+fn counts(records: &[RequiredRecords]) -> String {
+    let counts: Vec<String> = records
+        .iter()
+        .map(|wanted| {
+            let limit = wanted.at_least.max(1);
+            let table = quoted(&wanted.table);
+            format!("(SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {limit}))")
+        })
+        .collect();
+    format!("SELECT {}", counts.join(", "))
+}
+
+fn too_few(wanted: &RequiredRecords, found: &SqlValue) -> Option<Finding> {
+    let found = match found {
+        SqlValue::Integer(found) => u64::try_from(*found).unwrap_or_default(),
+        _ => 0,
+    };
+    (found < wanted.at_least).then(|| {
+        let message = format!(
+            "{} has {found} records, expected at least {}",
+            wanted.table, wanted.at_least
+        );
+        Finding::new("records_missing", message)
+    })
 }

@@ -116,12 +116,22 @@ fn compare_column(object: String, found: &Column, wanted: &Column, difference: &
             .notes
             .push(format!("{object} is {found}, expected {wanted}"));
     }
-    if found.default != wanted.default {
+    if !same_default(found.default.as_deref(), wanted.default.as_deref()) {
         let word = |default: &Option<String>| default.clone().unwrap_or_else(|| "none".to_owned());
         let (found, wanted) = (word(&found.default), word(&wanted.default));
         difference
             .notes
             .push(format!("{object} has default {found}, expected {wanted}"));
+    }
+}
+
+/// Keywords have no case; strings do.
+fn same_default(found: Option<&str>, wanted: Option<&str>) -> bool {
+    match (found, wanted) {
+        (Some(found), Some(wanted)) if !wanted.contains(['\'', '"']) => {
+            found.eq_ignore_ascii_case(wanted)
+        }
+        _ => found == wanted,
     }
 }
 

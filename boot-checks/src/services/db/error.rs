@@ -63,9 +63,17 @@ impl DbError {
         matches!(self, DbError::Locked { .. })
     }
 
-    /// Whether asking again would only take SQLite's ten seconds again.
-    pub fn is_slow_and_final(&self) -> bool {
-        matches!(self, DbError::Io { code: 15 })
+    /// Whether every further question would end the same way, and perhaps only after SQLite's own
+    /// long retries.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            DbError::Corrupt { .. }
+            | DbError::NotADatabase
+            | DbError::CannotOpen { .. }
+            | DbError::Full
+            | DbError::Io { .. } => true,
+            DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
+        }
     }
 
     /// An error of our own making.
@@ -148,6 +156,7 @@ mod tests {
         }
         assert!(matches!(class(776), DbError::ReadOnly { .. }));
         assert!(matches!(class(4618), DbError::Io { .. }));
+        assert!(matches!(class(15), DbError::Io { .. }));
         assert!(matches!(class(1), DbError::Other { .. }));
     }
 }

@@ -105,6 +105,44 @@ impl Structure {
         Ok(structure)
     }
 
+    /// Which of these tables there are.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn names(connection: &mut Connection, of: &[&str]) -> Result<Vec<String>, DbError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<SqlValue> = of.iter().map(|name| SqlValue::from(*name)).collect();
+        let places: Vec<String> = (1..=of.len()).map(|place| format!("?{place}")).collect();
+        let sql = format!(
+            "SELECT name FROM sqlite_schema \
+             WHERE type = 'table' AND name COLLATE NOCASE IN ({})",
+            places.join(", ")
+        );
+        let rows = connection.query(&sql, &names)?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| row.first())
+            .map(text)
+            .collect())
+    }
+
+    /// Of this structure, the tables that the other has too.
+    #[must_use]
+    pub fn only(&self, other: &Structure) -> Structure {
+        let tables = self
+            .tables
+            .iter()
+            .filter(|(name, _)| other.table(name).is_some());
+        Structure {
+            tables: tables
+                .map(|(name, table)| (name.clone(), table.clone()))
+                .collect(),
+        }
+    }
+
     /// Names exactly this structure: equal structures have equal fingerprints.
     pub fn fingerprint(&self) -> String {
         let mut digest = Sha256::new();

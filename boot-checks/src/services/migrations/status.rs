@@ -21,6 +21,9 @@ const FOREIGN_RECORDS: [(&str, &str); 12] = [
     ("refinery_schema_history", "refinery"),
 ];
 
+/// Where sqlx keeps its record.
+const OWN_RECORD: &str = "_sqlx_migrations";
+
 /// Who keeps the record of applied migrations in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MigrationRecord {
@@ -69,9 +72,23 @@ impl MigrationStatus {
     ///
     /// SQLite's reason.
     pub fn look(connection: &mut Connection, set: &MigrationSet) -> Result<Self, DbError> {
-        let record = record(connection)?;
         let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
         let structure = Structure::read(connection, &names)?;
+        MigrationStatus::judge(connection, set, &structure)
+    }
+
+    /// As [`MigrationStatus::look`], for a structure that was just read and may hold other tables.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn judge(
+        connection: &mut Connection,
+        set: &MigrationSet,
+        structure: &Structure,
+    ) -> Result<Self, DbError> {
+        let record = record(connection)?;
+        let structure = structure.only(set.expected());
         let mut status = MigrationStatus {
             record,
             pending: Vec::new(),
@@ -158,13 +175,11 @@ pub fn foreign_tool(connection: &mut Connection) -> Result<Option<&'static str>,
 
 /// sqlx's record counts before another's: whoever wrote it last applied these very migrations.
 fn record(connection: &mut Connection) -> Result<MigrationRecord, DbError> {
-    let rows = connection.query("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
-    let has = |table: &str| {
-        rows.iter().any(|row| {
-            matches!(row.as_slice(), [SqlValue::Text(name)] if name.eq_ignore_ascii_case(table))
-        })
-    };
-    if has("_sqlx_migrations") {
+    let mut tables = vec![OWN_RECORD];
+    tables.extend(FOREIGN_RECORDS.iter().map(|(table, _)| *table));
+    let there = Structure::names(connection, &tables)?;
+    let has = |table: &str| there.iter().any(|name| name.eq_ignore_ascii_case(table));
+    if has(OWN_RECORD) {
         return Ok(MigrationRecord::Sqlx);
     }
     let foreign = FOREIGN_RECORDS.into_iter().find(|(table, _)| has(table));

@@ -1,0 +1,128 @@
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Sink;
+use crate::host::Host;
+use crate::host::files::{Durability, write_atomic};
+use crate::model::{BootReport, Event, Start, Verdict};
+use crate::training as records;
+
+/// Old records are pruned by about one boot in ten, since it takes a look at all of them.
+const PRUNED_AT: char = '0';
+
+/// Writes what a boot leaves behind, when it ends.
+pub(super) struct Artefacts {
+    root: PathBuf,
+    reservation: Option<records::Reservation>,
+    evidence: Evidence,
+}
+
+/// Where the artefacts say why they could not be written.
+#[derive(Clone, Default)]
+pub(super) struct Evidence(Arc<Mutex<Option<String>>>);
+
+impl Evidence {
+    fn set(&self, error: String) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(error);
+    }
+
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Artefacts {
+    /// Takes a name for the record that no other boot has, and gives it to the run.
+    pub(super) fn reserve(host: &Host, root: &Path, start: &mut Start) -> (Artefacts, Evidence) {
+        let folder = root.join(records::FOLDER);
+        let evidence = Evidence::default();
+        let reservation = match records::reserve(&folder, &host.clock.compact()) {
+            Ok(reservation) => {
+                start.run_id = reservation.run_id().to_owned();
+                Some(reservation)
+            }
+            Err(error) => {
+                evidence.set(format!("{}: {error}", folder.display()));
+                None
+            }
+        };
+        let artefacts = Artefacts {
+            root: root.to_owned(),
+            reservation,
+            evidence: evidence.clone(),
+        };
+        (artefacts, evidence)
+    }
+
+    /// The two flushes wait for the disk at the same time.
+    fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
+        let record = self.reservation.take();
+        std::thread::scope(|scope| {
+            let root = &self.root;
+            let texts = scope.spawn(|| write_texts(root, report));
+            let recorded = record.map_or(Ok(()), |record| {
+                record.write(&crate::report::json(report), Durability::Synced)
+            });
+            let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
+            texts.join().unwrap_or_else(panicked).and(recorded)
+        })?;
+        if report.start.run_id.ends_with(PRUNED_AT) {
+            records::prune(&self.root.join(records::FOLDER))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_texts(root: &Path, report: &BootReport) -> std::io::Result<()> {
+    if !writes_report(report) {
+        return Ok(());
+    }
+    let logs = root.join("logs");
+    std::fs::create_dir_all(&logs)?;
+    let text = crate::report::text(report);
+    replace(
+        &logs.join("last_boot_report.txt"),
+        &text,
+        Durability::Synced,
+    )?;
+    let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
+    replace(
+        &logs.join("startup_metrics.prom"),
+        &metrics,
+        Durability::Unsynced,
+    )
+}
+
+/// Writes one of the gate's own artefacts. Where that fails, as on a full disk, the one of an earlier
+/// boot is taken away: it would go on saying what is no longer so.
+fn replace(path: &Path, text: &str, durability: Durability) -> std::io::Result<()> {
+    write_atomic(path, text.as_bytes(), durability, None).inspect_err(|_| {
+        // Where not even this can be done, the exit code and the message are all there is to say.
+        let _ = std::fs::remove_file(path);
+    })
+}
+
+/// A part of the checks that went well is no verdict on the application and replaces none; a boot
+/// that waited in vain for another leaves the report to that one.
+fn writes_report(report: &BootReport) -> bool {
+    match report.verdict() {
+        Verdict::LockHeld => false,
+        Verdict::MayStart => !report.start.is_partial(),
+        _ => true,
+    }
+}
+
+impl Sink for Artefacts {
+    fn event(&mut self, event: &Event, report: &BootReport) {
+        if !matches!(event, Event::BootFinished { .. }) {
+            return;
+        }
+        if let Err(error) = self.write(report) {
+            self.evidence
+                .set(format!("{}: {error}", self.root.display()));
+        }
+    }
+}

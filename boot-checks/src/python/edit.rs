@@ -1,0 +1,71 @@
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Lines of context around a change in a diff.
+const CONTEXT_LINES: usize = 3;
+
+/// One replacement in a file, in bytes of its text after the mark of UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TextEdit {
+    /// First byte that is replaced.
+    pub start: usize,
+    /// The byte after the last that is replaced.
+    pub end: usize,
+    /// What stands there instead.
+    pub replacement: String,
+}
+
+/// A change of one source file that was checked in memory; nothing has been written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EditProposal {
+    /// The file, relative to the project's root.
+    pub file: PathBuf,
+    /// What it does, in one line.
+    pub description: String,
+    /// The replacements, in the order of the text; they do not overlap.
+    pub edits: Vec<TextEdit>,
+    /// The same as a unified diff.
+    pub diff: String,
+}
+
+impl EditProposal {
+    pub(super) fn new(
+        file: PathBuf,
+        description: String,
+        text: &str,
+        mut edits: Vec<TextEdit>,
+    ) -> Option<EditProposal> {
+        edits.sort_by_key(|edit| edit.start);
+        let after = apply(text, &edits)?;
+        let name = file.display().to_string();
+        let diff = similar::TextDiff::from_lines(text, &after)
+            .unified_diff()
+            .context_radius(CONTEXT_LINES)
+            .header(&format!("a/{name}"), &format!("b/{name}"))
+            .to_string();
+        Some(EditProposal {
+            file,
+            description,
+            edits,
+            diff,
+        })
+    }
+
+    /// The text with the edits; `None`: it is not the text that they were made for.
+    pub fn apply(&self, text: &str) -> Option<String> {
+        apply(text, &self.edits)
+    }
+}
+
+fn apply(text: &str, edits: &[TextEdit]) -> Option<String> {
+    let mut result = String::with_capacity(text.len());
+    let mut at = 0;
+    for edit in edits {
+        result.push_str(text.get(at..edit.start)?);
+        result.push_str(&edit.replacement);
+        at = edit.end.max(edit.start);
+    }
+    result.push_str(text.get(at..)?);
+    Some(result)
+}

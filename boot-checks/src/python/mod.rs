@@ -1,0 +1,44 @@
+//! Looks at a Python application's sources for what would crash its start, without running it.
+//!
+//! The rule of this module: a false alarm is worse than a miss. Whatever cannot be known without running the
+//! application (guards, hooks, computed names and paths, compiled code) is left unjudged and counted.
+
+mod calls;
+mod coroutines;
+mod cycles;
+mod definitions;
+mod edit;
+mod environment;
+mod expressions;
+mod facts;
+mod finder;
+mod fix;
+mod load;
+mod locals;
+mod lower;
+mod names;
+mod paths;
+mod place;
+mod project;
+mod record;
+mod report;
+mod resolver;
+mod scan;
+mod scope;
+mod simulate;
+mod source;
+mod suggest;
+mod target;
+mod verdicts;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use edit::{EditProposal, TextEdit};
+pub use fix::{propose_await_fix, propose_cycle_fix};
+pub use place::Place;
+pub use project::Project;
+pub use record::{AttributeResolution, RecordResolution, resolve_record};
+pub use report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
+pub use verdicts::analyse;

@@ -1,0 +1,285 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::place::Place;
+use crate::model::Finding;
+
+/// Why nothing could be analysed.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The application's root is not a folder.
+    #[error("{} is not a folder", .0.display())]
+    Root(PathBuf),
+    /// A package that was named is not there.
+    #[error("package '{package}' is not in {}", .root.display())]
+    Package {
+        /// As named.
+        package: String,
+        /// Where it was looked for.
+        root: PathBuf,
+        /// The package that may have been meant.
+        nearest: Option<String>,
+    },
+    /// An entry point that was named is not there.
+    #[error("entry point '{entry}' is not in {}", .root.display())]
+    EntryPoint {
+        /// As named.
+        entry: String,
+        /// Where it was looked for.
+        root: PathBuf,
+        /// The module that may have been meant.
+        nearest: Option<String>,
+    },
+    /// The environment has no folder for packages.
+    #[error("{} is no Python environment: it has no site-packages", .0.display())]
+    Environment(PathBuf),
+    /// A thread could not be started.
+    #[error("could not start a worker")]
+    Worker(#[source] std::io::Error),
+}
+
+impl SourceError {
+    /// The next step for whoever gets this error.
+    pub fn hint(&self) -> String {
+        match self {
+            SourceError::Root(_) => {
+                "name the folder that Python has on its path when the application starts".to_owned()
+            }
+            SourceError::Package {
+                nearest: Some(name),
+                ..
+            }
+            | SourceError::EntryPoint {
+                nearest: Some(name),
+                ..
+            } => format!("did you mean '{name}'?"),
+            SourceError::Package { .. } => {
+                "name packages as Python would import them from the root, such as backend or backend.api"
+                    .to_owned()
+            }
+            SourceError::EntryPoint { .. } => {
+                "write it as backend.main, backend.main:app or backend/main.py, seen from the root"
+                    .to_owned()
+            }
+            SourceError::Environment(_) => {
+                "name a virtual environment, its python or its site-packages folder; without one, \
+                 dependencies are not judged"
+                    .to_owned()
+            }
+            SourceError::Worker(_) => {
+                "raise the limit on processes or memory, then run it again".to_owned()
+            }
+        }
+    }
+}
+
+/// What the analysis saw.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct SourceReport {
+    /// Figures.
+    pub counts: Counts,
+    /// What would crash on import, each root cause once, or never run.
+    pub problems: Vec<Problem>,
+    /// Modules of the packages that fail on import, each with the index of the problem that it meets first.
+    pub failing_modules: BTreeMap<String, usize>,
+    /// Import cycles that fail from no entry.
+    pub harmless_cycles: Vec<Vec<String>>,
+}
+
+/// Figures of one analysis.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Python files read.
+    pub files: usize,
+    /// Their lines.
+    pub lines: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Files that do not parse.
+    pub parse_failures: usize,
+    /// Modules of the packages, each judged as an entry of its own.
+    pub modules: usize,
+    /// Imports that were not judged, by reason.
+    pub unjudged: BTreeMap<String, usize>,
+}
+
+/// One step on the way from the entry to a problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Link {
+    /// The module that imports.
+    pub module: String,
+    /// The line of the import.
+    pub line: u32,
+}
+
+/// A problem in a source file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What is wrong.
+    #[serde(flatten)]
+    pub kind: ProblemKind,
+    /// The file, relative to the root where it lies in it.
+    pub file: PathBuf,
+    /// Where in the file.
+    #[serde(flatten)]
+    pub place: Place,
+    /// The module that the file is.
+    pub module: String,
+    /// Imports from the entry to the module, the entry first; empty: the module itself is the entry.
+    pub chain: Vec<Link>,
+    /// Whether an entry point reaches it.
+    pub reached_by_entry_point: bool,
+    /// Modules that cannot be imported because of it.
+    pub fails: Vec<String>,
+    /// What to write instead.
+    pub suggestion: Option<String>,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum ProblemKind {
+    /// A module of the application does not exist.
+    MissingInternalModule {
+        /// The module.
+        wanted: String,
+    },
+    /// A relative import climbs above the top-level package.
+    #[serde(rename = "missing_internal_module")]
+    RelativeBeyondTop {
+        /// As written.
+        wanted: String,
+    },
+    /// A module exists, but not the name.
+    ImportNameMissing {
+        /// The module.
+        from: String,
+        /// The name.
+        name: String,
+    },
+    /// A file does not parse.
+    SyntaxError {
+        /// The parser's message.
+        message: String,
+    },
+    /// A package is not installed in the environment.
+    MissingDependency {
+        /// The package's module.
+        wanted: String,
+    },
+    /// A name is imported from a module whose import has not got that far.
+    ImportCycle {
+        /// The module that is still being imported.
+        from: String,
+        /// The name.
+        name: String,
+        /// The modules on the way round.
+        cycle: Vec<String>,
+    },
+    /// A coroutine is made and thrown away.
+    CoroutineNotAwaited {
+        /// The call as written.
+        call: String,
+        /// Where the coroutine is defined: `module.Class.method`.
+        defined: String,
+        /// Whether `await` may stand there.
+        in_coroutine: bool,
+        /// Byte offset of the call in the file's text.
+        offset: u32,
+    },
+}
+
+impl ProblemKind {
+    /// The stable name of this kind of problem.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ProblemKind::MissingInternalModule { .. } | ProblemKind::RelativeBeyondTop { .. } => {
+                "missing_internal_module"
+            }
+            ProblemKind::ImportNameMissing { .. } => "import_name_missing",
+            ProblemKind::SyntaxError { .. } => "syntax_error",
+            ProblemKind::MissingDependency { .. } => "missing_dependency",
+            ProblemKind::ImportCycle { .. } => "import_cycle",
+            ProblemKind::CoroutineNotAwaited { .. } => "coroutine_not_awaited",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            ProblemKind::MissingInternalModule { wanted } => format!("no module named '{wanted}'"),
+            ProblemKind::RelativeBeyondTop { wanted } => {
+                format!("relative import '{wanted}' leads above the top-level package")
+            }
+            ProblemKind::ImportNameMissing { from, name } => {
+                format!("cannot import name '{name}' from '{from}'")
+            }
+            ProblemKind::SyntaxError { message } => format!("file does not parse: {message}"),
+            ProblemKind::MissingDependency { wanted } => {
+                format!("dependency '{wanted}' is not installed")
+            }
+            ProblemKind::ImportCycle { from, name, .. } => {
+                format!(
+                    "cannot import name '{name}' from '{from}', whose own import is still under way"
+                )
+            }
+            ProblemKind::CoroutineNotAwaited { call, .. } => {
+                format!("coroutine '{call}' is never awaited")
+            }
+        }
+    }
+
+    fn pattern(&self) -> Option<&'static str> {
+        match self {
+            ProblemKind::ImportCycle { .. } => Some("circular_import_avn_models"),
+            ProblemKind::CoroutineNotAwaited { .. } => Some("trigger_mesh_unawaited"),
+            other => Some(other.code()),
+        }
+    }
+
+    /// Whether the problem stops an import.
+    pub fn stops_import(&self) -> bool {
+        !matches!(self, ProblemKind::CoroutineNotAwaited { .. })
+    }
+}
+
+impl From<&Problem> for Finding {
+    fn from(problem: &Problem) -> Finding {
+        let place = format!(
+            "{}:{}:{}",
+            problem.file.display(),
+            problem.place.line,
+            problem.place.column
+        );
+        let mut finding =
+            Finding::new(problem.kind.code(), problem.kind.message()).evidence("place", place);
+        if !problem.chain.is_empty() {
+            let steps: Vec<String> = problem
+                .chain
+                .iter()
+                .map(|link| format!("{}:{}", link.module, link.line))
+                .collect();
+            finding = finding.evidence("imported through", steps.join(" -> "));
+        }
+        match &problem.kind {
+            ProblemKind::ImportCycle { cycle, .. } => {
+                finding = finding.evidence("cycle", cycle.join(" -> "))
+            }
+            ProblemKind::CoroutineNotAwaited { defined, .. } => {
+                finding = finding.evidence("defined", defined)
+            }
+            _ => {}
+        }
+        if !problem.fails.is_empty() {
+            finding = finding.evidence("modules that fail", problem.fails.len());
+        }
+        if let Some(suggestion) = &problem.suggestion {
+            finding = finding.action(suggestion);
+        }
+        match problem.kind.pattern() {
+            Some(pattern) => finding.pattern(pattern),
+            None => finding,
+        }
+    }
+}

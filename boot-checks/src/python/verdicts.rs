@@ -1,0 +1,264 @@
+//! From what the simulation of every entry says to one list of problems.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::coroutines;
+use super::cycles::cycles;
+use super::load::{Unreadable, on_all_cores};
+use super::place::Place;
+use super::project::{Entry, Loaded, Project};
+use super::report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
+use super::simulate::{Cause, Failure, Simulation};
+use super::suggest;
+use super::target::End;
+use super::world::{ModId, World};
+
+/// Finds what would crash the start of an application.
+///
+/// # Errors
+/// When the root, a package, an entry point or the environment is not there.
+pub fn analyse(project: &Project) -> Result<SourceReport, SourceError> {
+    let loaded = project.load(&[])?;
+    judge(&loaded)
+}
+
+pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
+    let world = &loaded.world;
+    let outcomes = run_all(loaded)?;
+    let mut report = SourceReport {
+        counts: counts(loaded),
+        ..SourceReport::default()
+    };
+    let mut known: HashMap<(ModId, Place, Cause), usize> = HashMap::new();
+    for (at, failure) in outcomes {
+        let entry = loaded.entries.get(at);
+        let key = (failure.module, failure.place, failure.cause.clone());
+        let index = *known.entry(key).or_insert_with(|| {
+            report.problems.push(problem(world, &failure));
+            report.problems.len() - 1
+        });
+        let problem = &mut report.problems[index];
+        let chain = links(world, &failure);
+        if entry.is_some() {
+            // The way from an entry point says more than the shortest one.
+            if !problem.reached_by_entry_point || chain.len() < problem.chain.len() {
+                problem.chain = chain;
+            }
+            problem.reached_by_entry_point = true;
+        } else {
+            let member = loaded.members[at - loaded.entries.len()];
+            let name = world.modules[member].name.clone();
+            if !problem.reached_by_entry_point && chain.len() < problem.chain.len() {
+                problem.chain = chain;
+            }
+            problem.fails.push(name.clone());
+            report.failing_modules.insert(name, index);
+        }
+    }
+    report.harmless_cycles = harmless_cycles(world, &report.problems);
+    report
+        .problems
+        .extend(coroutines::problems(world, &loaded.members));
+    Ok(report)
+}
+
+/// Cycles that no problem names.
+fn harmless_cycles(world: &World, problems: &[Problem]) -> Vec<Vec<String>> {
+    let is_failing = |group: &Vec<String>| {
+        problems.iter().any(|problem| {
+            matches!(&problem.kind, ProblemKind::ImportCycle { cycle, .. } if cycle == group)
+        })
+    };
+    cycles(world)
+        .into_iter()
+        .map(|group| {
+            group
+                .into_iter()
+                .map(|module| world.modules[module].name.clone())
+                .collect::<Vec<_>>()
+        })
+        .filter(|group| !is_failing(group))
+        .collect()
+}
+
+/// Every entry point, then every module of the packages, each in a fresh interpreter. The result is in that order.
+fn run_all(loaded: &Loaded) -> Result<Vec<(usize, Failure)>, SourceError> {
+    let members = loaded.members.iter().map(|module| Entry {
+        module: *module,
+        script_root: None,
+    });
+    let entries: Vec<Entry> = loaded.entries.iter().copied().chain(members).collect();
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let work = || {
+        let mut own = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(entry) = entries.get(at) else { break };
+            let result = Simulation::new(&loaded.world, entry.script_root).import(entry.module);
+            own.extend(result.err().map(|failure| (at, failure)));
+        }
+        done.lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .append(&mut own);
+    };
+    on_all_cores(&work)?;
+    let mut outcomes = done
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    outcomes.sort_by_key(|(at, _)| *at);
+    Ok(outcomes)
+}
+
+fn counts(loaded: &Loaded) -> Counts {
+    let world = &loaded.world;
+    let mut unjudged: BTreeMap<String, usize> = BTreeMap::new();
+    let mut parse_failures = 0;
+    for file in &world.files {
+        match &file.facts {
+            Ok(facts) => {
+                let in_functions = facts
+                    .imports
+                    .iter()
+                    .filter(|import| !import.certain)
+                    .count()
+                    - facts.unjudged.len();
+                if in_functions > 0 {
+                    *unjudged.entry("in a function".to_owned()).or_default() += in_functions;
+                }
+                for (reason, _, _) in &facts.unjudged {
+                    *unjudged.entry((*reason).to_owned()).or_default() += 1;
+                }
+            }
+            Err(Unreadable::Syntax { .. }) => parse_failures += 1,
+            Err(Unreadable::Unknown(reason)) => {
+                *unjudged.entry((*reason).to_owned()).or_default() += 1
+            }
+        }
+    }
+    for ((module, index), target) in &world.targets {
+        let certain = world
+            .facts(*module)
+            .is_some_and(|facts| facts.imports.get(*index).is_some_and(|one| one.certain));
+        if let (true, End::Unjudged(reason)) = (certain, &target.end) {
+            *unjudged.entry((*reason).to_owned()).or_default() += 1;
+        }
+    }
+    Counts {
+        files: world.files.len(),
+        lines: world.files.iter().map(|file| file.lines).sum(),
+        bytes: world.files.iter().map(|file| file.bytes).sum(),
+        parse_failures,
+        modules: loaded.members.len(),
+        unjudged,
+    }
+}
+
+fn links(world: &World, failure: &Failure) -> Vec<Link> {
+    let before = failure
+        .chain
+        .iter()
+        .take(failure.chain.len().saturating_sub(1));
+    before
+        .map(|(module, line)| Link {
+            module: world.modules[*module].name.clone(),
+            line: *line,
+        })
+        .collect()
+}
+
+fn problem(world: &World, failure: &Failure) -> Problem {
+    let (kind, suggestion) = kind(world, failure);
+    Problem {
+        kind,
+        file: relative(world, failure.module),
+        place: failure.place,
+        module: world.modules[failure.module].name.clone(),
+        chain: links(world, failure),
+        reached_by_entry_point: false,
+        fails: Vec::new(),
+        suggestion,
+    }
+}
+
+/// What is wrong, and what to write instead.
+fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
+    let importer = failure.module;
+    match &failure.cause {
+        Cause::Missing(wanted) => missing(world, wanted, importer),
+        Cause::NotInstalled(wanted) => not_installed(world, wanted, importer),
+        Cause::BeyondTop(wanted) => (
+            ProblemKind::RelativeBeyondTop {
+                wanted: wanted.clone(),
+            },
+            None,
+        ),
+        Cause::Name(from, wanted) => (
+            ProblemKind::ImportNameMissing {
+                from: world.modules[*from].name.clone(),
+                name: wanted.clone(),
+            },
+            suggest::name(world, *from, wanted),
+        ),
+        Cause::Cycle(from, wanted) => (
+            ProblemKind::ImportCycle {
+                from: world.modules[*from].name.clone(),
+                name: wanted.clone(),
+                cycle: cycle_of(world, importer),
+            },
+            None,
+        ),
+        Cause::Syntax(message) => (
+            ProblemKind::SyntaxError {
+                message: message.clone(),
+            },
+            None,
+        ),
+    }
+}
+
+fn missing(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
+    let kind = ProblemKind::MissingInternalModule {
+        wanted: wanted.to_owned(),
+    };
+    (kind, suggest::module(world, wanted, importer))
+}
+
+fn not_installed(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
+    // A module of that name in the application was meant, or stood where Python would look.
+    let inside = world
+        .modules
+        .iter()
+        .any(|module| module.name.rsplit('.').next() == Some(wanted));
+    if inside {
+        return missing(world, wanted, importer);
+    }
+    let kind = ProblemKind::MissingDependency {
+        wanted: wanted.to_owned(),
+    };
+    let suggestion =
+        format!("install the package that provides '{wanted}' and name it in the requirements");
+    (kind, Some(suggestion))
+}
+
+fn cycle_of(world: &World, member: ModId) -> Vec<String> {
+    let group = cycles(world)
+        .into_iter()
+        .find(|group| group.contains(&member));
+    group
+        .into_iter()
+        .flatten()
+        .map(|module| world.modules[module].name.clone())
+        .collect()
+}
+
+/// The file of a module, relative to the root where it lies in it.
+pub(super) fn relative(world: &World, module: ModId) -> std::path::PathBuf {
+    let path = world.modules[module]
+        .file
+        .map(|file| world.files[file].path.as_path());
+    let path = path.unwrap_or(&world.modules[module].folder);
+    path.strip_prefix(&world.root).unwrap_or(path).to_owned()
+}
