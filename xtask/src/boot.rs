@@ -128,7 +128,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let undelivered = Arc::new(AtomicBool::new(false));
     let outcome = boot(args, selection, &undelivered)?;
     if let Some(error) = &outcome.evidence_error {
-        output::complain(&format!("error: the report could not be written: {error}"));
+        output::complain(&format!(
+            "error: the report could not be written, and a start without proof is none (exit code 1): {error}"
+        ));
     }
     let delivered = deliver(args.format, &outcome.report);
     if let Err(error) = &delivered {

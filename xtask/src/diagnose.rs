@@ -100,12 +100,10 @@ enum Format {
 
 /// Runs the command and answers its exit code. A reader that went away ends it quietly.
 pub(crate) fn run(args: Args) -> anyhow::Result<u8> {
-    let result = if let Some(file) = &args.evaluate {
-        evaluate(file, &args)
-    } else if args.follow {
-        follow(&args)
-    } else {
-        diagnose(&args)
+    let result = match &args.evaluate {
+        Some(file) => evaluate(file, &args),
+        None if args.follow => follow(&args),
+        None => diagnose(&args),
     };
     match result {
         Err(error) if is_broken_pipe(&error) => Ok(EXIT_OK),
