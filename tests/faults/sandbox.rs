@@ -183,7 +183,7 @@ fn is_expected(name: &str) -> bool {
         "var/grace.db",
     ];
     let is_record = name.starts_with("grace_training/startup_failures/boot_");
-    // An empty reservation may be a live boot's; it is pruned when it is old.
+    // An empty reservation may be a live boot's; a dead one's keeps nothing but its own second.
     if name.starts_with("grace_training/startup_failures/.boot_") {
         return true;
     }
