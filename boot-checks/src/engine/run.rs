@@ -265,7 +265,7 @@ fn remember_database(cx: &Context, report: &BootReport) {
     let Some(path) = cx.database_path() else {
         return;
     };
-    if cx.mode == Mode::Observe || !report.success() || report.start.is_partial() {
+    if cx.mode == Mode::Observe || !report.success() {
         return;
     }
     let file = cx.seen_file();

@@ -75,7 +75,7 @@ pub struct RecordStep {
 /// The result in a [`BootRecord`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordSummary {
-    /// Whether the application may start.
+    /// Whether the application may start; false for a partial run, which is no verdict on it.
     pub success: bool,
     /// The word for it.
     pub verdict: String,
@@ -133,7 +133,7 @@ fn summary(report: &BootReport) -> RecordSummary {
     };
     RecordSummary {
         success: report.success(),
-        verdict: verdict.word().to_owned(),
+        verdict: report.verdict_word().to_owned(),
         exit_code: verdict.exit_code(),
         ending: ending.to_owned(),
         reason,

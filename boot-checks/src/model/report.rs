@@ -177,9 +177,17 @@ impl BootReport {
         Verdict::MayStart
     }
 
-    /// Whether the application may start.
+    /// Whether the application may start. A partial run that went well is no verdict on it.
     pub fn success(&self) -> bool {
-        self.verdict() == Verdict::MayStart
+        self.verdict() == Verdict::MayStart && !self.start.is_partial()
+    }
+
+    /// The verdict's word; `partial` where the steps that were run hold and others were left out.
+    pub fn verdict_word(&self) -> &'static str {
+        match self.verdict() {
+            Verdict::MayStart if self.start.is_partial() => "partial",
+            verdict => verdict.word(),
+        }
     }
 
     /// The metrics that a boot publishes (SPEC.md, "Metrics Published").
@@ -258,7 +266,7 @@ fn awaits_approval(step: &StepReport) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CheckError, Finding, Mode, Repair};
+    use crate::model::{CheckError, Finding, Mode, PlannedStage, PlannedStep, Repair, StepId};
 
     fn step(name: &'static str, on_failure: OnFailure, outcome: StepOutcome) -> StepReport {
         StepReport {
@@ -402,6 +410,32 @@ mod tests {
         assert_eq!(report.stages[1].blocked_by(), Some(by));
         assert_eq!(report.metrics()["startup.boot_pipeline_stage"], 1);
         assert_eq!(report.verdict(), Verdict::Blocked);
+    }
+
+    #[test]
+    fn a_partial_run_is_no_verdict_on_the_application() {
+        let mut partial = report(vec![step("a", OnFailure::Warn, StepOutcome::Passed)], false);
+        assert_eq!(
+            (partial.success(), partial.verdict_word()),
+            (true, "may-start")
+        );
+        partial.start.plan = vec![PlannedStage {
+            id: StageId::Codec,
+            steps: vec![PlannedStep {
+                id: StepId {
+                    stage: StageId::Codec,
+                    name: "ascii",
+                },
+                on_failure: OnFailure::Abort,
+                title: "",
+                playbook: None,
+                skip_reason: Some("not asked for".to_owned()),
+            }],
+        }];
+        assert_eq!(
+            (partial.success(), partial.verdict_word()),
+            (false, "partial")
+        );
     }
 
     #[test]

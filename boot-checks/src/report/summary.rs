@@ -42,7 +42,11 @@ pub(super) fn show(page: &mut Page, report: &BootReport) {
 /// `0 (may-start): the application may start`.
 fn exit_line(report: &BootReport, verdict: Verdict) -> String {
     let code = verdict.exit_code();
-    format!("{code} ({}): {}", verdict.word(), told(report, verdict))
+    format!(
+        "{code} ({}): {}",
+        report.verdict_word(),
+        told(report, verdict)
+    )
 }
 
 /// What the verdict means for this application.

@@ -31,10 +31,10 @@ pub fn text(report: &BootReport) -> String {
 
 fn head(text: &mut String, report: &BootReport) {
     let verdict = report.verdict();
-    let success = match (report.success(), report.start.is_partial()) {
-        (false, _) => "NO".to_owned(),
-        (true, true) => format!("YES ({PARTIAL})"),
-        (true, false) => "YES".to_owned(),
+    let success = match report.success() {
+        true => "YES".to_owned(),
+        false if report.start.is_partial() => format!("NO ({PARTIAL})"),
+        false => "NO".to_owned(),
     };
     field(text, "Timestamp", &report.start.timestamp);
     field(text, "Success", &success);
@@ -49,7 +49,7 @@ fn head(text: &mut String, report: &BootReport) {
     let code = format!(
         "{} ({}: {})",
         verdict.exit_code(),
-        verdict.word(),
+        report.verdict_word(),
         meaning(verdict)
     );
     field(text, "Exit Code", &code);
