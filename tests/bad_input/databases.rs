@@ -94,7 +94,7 @@ const STRANGERS: [Stranger; 11] = [
         put: |path| {
             fs::write(
                 path,
-                "lorem ipsum dolor sit amet, ".repeat(147).as_bytes()[..4096],
+                &"lorem ipsum dolor sit amet, ".repeat(147).as_bytes()[..4096],
             )
             .unwrap()
         },
