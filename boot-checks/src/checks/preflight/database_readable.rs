@@ -7,12 +7,10 @@
 use std::io;
 
 use crate::checks::Check;
-use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_finding, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
-use crate::services::db::{
-    Connection, DbError, Header, MainFile, StrayLog, Structure, quoted, stray_log,
-};
+use crate::services::db::{Connection, DbError, Header, MainFile, StrayLog, quoted, stray_log};
 
 /// See the module.
 pub struct DatabaseReadable;
@@ -49,7 +47,18 @@ impl Check for DatabaseReadable {
         if let Some(finding) = judge_log(stray_log(&files.path), &name) {
             return Ok(Findings::problem(finding));
         }
-        ask(cx, |connection| read(cx, connection, header))
+        let structure = match cx.structure() {
+            Ok(structure) => structure,
+            Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
+        };
+        let required: Vec<&str> = cx
+            .config
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .filter(|name| structure.table(name).is_some())
+            .collect();
+        ask(cx, |connection| read(connection, &required, header))
     }
 }
 
@@ -111,26 +120,22 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     .pattern("database_corrupt")
 }
 
-/// One question reads the whole schema, one touches every required table.
-fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Findings, DbError> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
-    let SqlValue::Integer(tables) = connection.scalar(sql)? else {
+/// One question reads the whole schema and touches every required table.
+fn read(
+    connection: &mut Connection,
+    required: &[&str],
+    header: &Header,
+) -> Result<Findings, DbError> {
+    let touched = required
+        .iter()
+        .map(|table| format!(", EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)));
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'){}",
+        touched.collect::<String>()
+    );
+    let SqlValue::Integer(tables) = connection.scalar(&sql)? else {
         return Err(DbError::other("the schema cannot be counted"));
     };
-    let required: Vec<&str> = cx
-        .config
-        .tables
-        .iter()
-        .map(|table| table.name.as_str())
-        .collect();
-    let there = Structure::names(connection, &required)?;
-    if !there.is_empty() {
-        let touched: Vec<String> = there
-            .iter()
-            .map(|table| format!("EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)))
-            .collect();
-        connection.query(&format!("SELECT {}", touched.join(", ")), &[])?;
-    }
     let mode = if header.is_wal() {
         "write-ahead log"
     } else {
