@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sink;
 use crate::host::Host;
@@ -14,60 +13,47 @@ const PRUNED_AT: char = '0';
 pub(super) struct Artefacts {
     root: PathBuf,
     reservation: Option<records::Reservation>,
-    evidence: Evidence,
-}
-
-/// Where the artefacts say why they could not be written.
-#[derive(Clone, Default)]
-pub(super) struct Evidence(Arc<Mutex<Option<String>>>);
-
-impl Evidence {
-    fn set(&self, error: String) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
-    }
-
-    pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+    failure: Option<String>,
 }
 
 impl Artefacts {
     /// Takes a name for the record that no other boot has, and gives it to the run.
-    pub(super) fn reserve(host: &Host, root: &Path, start: &mut Start) -> (Artefacts, Evidence) {
+    pub(super) fn reserve(host: &Host, root: &Path, start: &mut Start) -> Artefacts {
         let folder = root.join(records::FOLDER);
-        let evidence = Evidence::default();
+        let mut failure = None;
         let reservation = match records::reserve(&folder, &host.clock.compact()) {
             Ok(reservation) => {
                 start.run_id = reservation.run_id().to_owned();
                 Some(reservation)
             }
             Err(error) => {
-                evidence.set(format!("{}: {error}", folder.display()));
+                failure = Some(format!("{}: {error}", folder.display()));
                 None
             }
         };
-        let artefacts = Artefacts {
+        Artefacts {
             root: root.to_owned(),
             reservation,
-            evidence: evidence.clone(),
-        };
-        (artefacts, evidence)
+            failure,
+        }
     }
 
-    /// The two flushes wait for the disk at the same time.
+    /// The writes wait for the disk at the same time.
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
         let record = self.reservation.take();
+        let logs = self.root.join("logs");
+        let has_report = writes_report(report);
         std::thread::scope(|scope| {
-            let root = &self.root;
-            let texts = scope.spawn(|| write_texts(root, report));
+            let text = has_report.then(|| scope.spawn(|| write_text(&logs, report)));
+            let metrics = has_report.then(|| scope.spawn(|| write_metrics(&logs, report)));
             let recorded = record.map_or(Ok(()), |record| {
                 record.write(&crate::report::json(report), Durability::Synced)
             });
-            let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
-            texts.join().unwrap_or_else(panicked).and(recorded)
+            let texts = text.into_iter().chain(metrics).map(|thread| {
+                let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
+                thread.join().unwrap_or_else(panicked)
+            });
+            texts.fold(recorded, std::io::Result::and)
         })?;
         if report.start.run_id.ends_with(PRUNED_AT) {
             records::prune(&self.root.join(records::FOLDER))?;
@@ -76,18 +62,18 @@ impl Artefacts {
     }
 }
 
-fn write_texts(root: &Path, report: &BootReport) -> std::io::Result<()> {
-    if !writes_report(report) {
-        return Ok(());
-    }
-    let logs = root.join("logs");
-    std::fs::create_dir_all(&logs)?;
+fn write_text(logs: &Path, report: &BootReport) -> std::io::Result<()> {
+    std::fs::create_dir_all(logs)?;
     let text = crate::report::text(report);
     replace(
         &logs.join("last_boot_report.txt"),
         &text,
         Durability::Synced,
-    )?;
+    )
+}
+
+fn write_metrics(logs: &Path, report: &BootReport) -> std::io::Result<()> {
+    std::fs::create_dir_all(logs)?;
     let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
     replace(
         &logs.join("startup_metrics.prom"),
@@ -121,8 +107,16 @@ impl Sink for Artefacts {
             return;
         }
         if let Err(error) = self.write(report) {
-            self.evidence
-                .set(format!("{}: {error}", self.root.display()));
+            let failure = || format!("{}: {error}", self.root.display());
+            self.failure.get_or_insert_with(failure);
         }
+    }
+
+    fn is_evidence(&self) -> bool {
+        true
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.clone()
     }
 }

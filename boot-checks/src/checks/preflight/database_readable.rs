@@ -4,11 +4,13 @@
 //! the header, compares the page count with the file's length, and reads the schema and one row of
 //! each required table: what a boot can read without its cost growing with the database.
 
+use std::io;
+
 use crate::checks::Check;
-use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_finding, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
-use crate::services::db::{Connection, DbError, Header, MainFile, Structure, quoted};
+use crate::services::db::{Connection, DbError, Header, MainFile, StrayLog, quoted, stray_log};
 
 /// See the module.
 pub struct DatabaseReadable;
@@ -42,16 +44,29 @@ impl Check for DatabaseReadable {
         if let Some(finding) = judge_header(header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
         }
-        ask(cx, |connection| read(cx, connection, header))
+        if let Some(finding) = judge_log(stray_log(&files.path), &name) {
+            return Ok(Findings::problem(finding));
+        }
+        let structure = match cx.structure() {
+            Ok(structure) => structure,
+            Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
+        };
+        let required: Vec<&str> = cx
+            .config
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .filter(|name| structure.table(name).is_some())
+            .collect();
+        ask(cx, |connection| read(connection, &required, header))
     }
 }
 
 fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Finding> {
-    if header.read_version > FORMAT_VERSION_MAX {
-        let message = format!(
-            "{name} has file format {}, which is newer than the gate",
-            header.read_version
-        );
+    // SQLite reads what only newer programs write, and refuses to write it.
+    let version = header.read_version.max(header.write_version);
+    if version > FORMAT_VERSION_MAX {
+        let message = format!("{name} has file format {version}, which is newer than the gate");
         return Some(
             Finding::new("database_newer", message).action("use a newer version of the gate"),
         );
@@ -73,6 +88,27 @@ fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Fin
     })
 }
 
+/// Before SQLite opens it: that would empty the log.
+fn judge_log(log: io::Result<Option<StrayLog>>, name: &str) -> Option<Finding> {
+    let finding = match log {
+        Ok(None) => return None,
+        Ok(Some(stray)) => Finding::new(
+            "database_log_stray",
+            format!("{name}-wal does not belong to {name}: SQLite would throw it away"),
+        )
+        .evidence("pages in the log", stray.pages)
+        .evidence("not in the database", stray.missing_pages)
+        .cause("one of the two was put back or replaced without the other")
+        .action("copy all of its files away, then put back the two that belong together"),
+        Err(error) => Finding::new(
+            "database_unreadable",
+            format!("{name}-wal cannot be read: {error}"),
+        )
+        .action("check the owner and the permissions of the file; do not delete it"),
+    };
+    Some(finding)
+}
+
 fn not_a_database(name: &str, bytes: u64) -> Finding {
     Finding::new(
         "not_a_database",
@@ -84,26 +120,22 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     .pattern("database_corrupt")
 }
 
-/// One question reads the whole schema, one touches every required table.
-fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Findings, DbError> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
-    let SqlValue::Integer(tables) = connection.scalar(sql)? else {
+/// One question reads the whole schema and touches every required table.
+fn read(
+    connection: &mut Connection,
+    required: &[&str],
+    header: &Header,
+) -> Result<Findings, DbError> {
+    let touched = required
+        .iter()
+        .map(|table| format!(", EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)));
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'){}",
+        touched.collect::<String>()
+    );
+    let SqlValue::Integer(tables) = connection.scalar(&sql)? else {
         return Err(DbError::other("the schema cannot be counted"));
     };
-    let required: Vec<&str> = cx
-        .config
-        .tables
-        .iter()
-        .map(|table| table.name.as_str())
-        .collect();
-    let there = Structure::names(connection, &required)?;
-    if !there.is_empty() {
-        let touched: Vec<String> = there
-            .iter()
-            .map(|table| format!("EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)))
-            .collect();
-        connection.query(&format!("SELECT {}", touched.join(", ")), &[])?;
-    }
     let mode = if header.is_wal() {
         "write-ahead log"
     } else {

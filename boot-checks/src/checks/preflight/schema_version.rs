@@ -5,7 +5,7 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask, cannot_look, database_finding, healed_without_observe};
+use crate::checks::support::{APPLIES, cannot_look, database_finding, healed_without_observe};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -62,15 +62,14 @@ fn own(cx: &Context) -> CheckResult {
     if cx.database_path().is_none() {
         return Ok(Findings::not_applicable("the database is in memory"));
     }
-    let structure = match cx.structure() {
-        Ok(structure) => structure,
-        Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
-    };
-    ask(cx, |connection| {
-        let status = MigrationStatus::judge(connection, &set, &structure)?;
-        let mut findings = judge(cx, &status).fact("schema_mismatches", status.difference.len());
-        findings.notes.extend(status.difference.notes.clone());
-        Ok(findings)
+    Ok(match cx.migration_status(&set) {
+        Ok(status) => {
+            let mut findings =
+                judge(cx, &status).fact("schema_mismatches", status.difference.len());
+            findings.notes.extend(status.difference.notes.clone());
+            findings
+        }
+        Err(error) => Findings::problem(database_finding(cx, &error)),
     })
 }
 
@@ -88,23 +87,23 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
         );
     }
     if let Some(finding) = record_problem(status) {
-        return Findings::problem(finding);
+        return Findings::problem(finding.pattern("migration_conflict"));
     }
     if status.record == MigrationRecord::None {
         return Findings::problem(outdated(cx, status, "it has no migration record"));
     }
     if !status.difference.is_empty() {
-        let finding = outdated(cx, status, "its record says that nothing is pending");
-        return Findings::problem(if status.pending.is_empty() {
-            finding
+        let is_pending = !status.pending.is_empty();
+        return Findings::problem(if is_pending {
+            outdated(cx, status, PENDING)
+        } else {
+            outdated(cx, status, "its record says that nothing is pending")
                 .cause("it was there when the migrations ran, and somebody dropped it")
                 .action("restore a backup: adding it again would hide that its rows are gone")
-        } else {
-            finding
         });
     }
     if !status.pending.is_empty() {
-        return Findings::problem(outdated(cx, status, "migrations are pending"));
+        return Findings::problem(outdated(cx, status, PENDING));
     }
     let mut findings = Findings::healthy("up to date");
     for drift in &status.drift {
@@ -115,6 +114,8 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
     }
     findings
 }
+
+const PENDING: &str = "migrations are pending";
 
 fn record_problem(status: &MigrationStatus) -> Option<Finding> {
     let list = |versions: &[i64]| {

@@ -6,6 +6,7 @@ mod create;
 mod difference;
 mod error;
 mod files;
+mod stray_log;
 mod structure;
 
 pub(crate) use connection::block_on;
@@ -16,6 +17,7 @@ pub use difference::{Difference, compare};
 pub use error::DbError;
 pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
+pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 
 /// Called once a transaction has the write lock and has written nothing yet.
