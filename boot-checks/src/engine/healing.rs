@@ -1,12 +1,29 @@
 //! From a problem to a proven fix: decide, plan, apply through the door, and look again.
 
+use std::io;
+
 use super::session::look;
-use super::{Door, Recorder};
+use super::{Approvals, Door, Recorder, notices};
 use crate::context::Context;
-use crate::model::{Approval, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
+use crate::model::{Change, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
 use crate::plan::Step;
 use crate::playbooks::{self, Plan, PlanError, Playbook};
 use crate::services::governance::decide;
+use crate::services::notices::Notice;
+
+/// What stands in the place of what a playbook makes up, where its plan is named or shown.
+pub(super) const MADE_UP: &str = "<random>";
+
+/// What a run lets playbooks do, beside what governance decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permit {
+    /// Only this playbook may act, or may plan; none: all of them.
+    pub only: Option<&'static str>,
+    /// Only exactly this plan may be carried out.
+    pub plan: Option<String>,
+    /// What fails in one stage keeps the next from its turn no longer: this is no boot.
+    pub unblocked: bool,
+}
 
 /// What came of it.
 pub(super) enum Healed {
@@ -37,6 +54,7 @@ pub(super) fn heal(
     id: StepId,
     step: &Step,
     first: &Findings,
+    permit: &Permit,
 ) -> Healed {
     let not = |repairs, notes| Healed::Not {
         repairs,
@@ -47,6 +65,9 @@ pub(super) fn heal(
         return not(Vec::new(), Vec::new());
     };
     let meta = playbook.meta();
+    if permit.only.is_some_and(|only| only != meta.id) {
+        return not(Vec::new(), Vec::new());
+    }
     let is_for_it = |problem: &Finding| meta.fixes.contains(&problem.code);
     let healable = first.problems.iter().filter(|it| is_for_it(it)).count();
     if healable == 0 {
@@ -67,8 +88,8 @@ pub(super) fn heal(
         }
         Err(error) => return not(Vec::new(), vec![format!("{}: {error}", meta.id)]),
     };
-    let decision = decide(meta.risk, meta.tier, cx.mode, Approval::None);
-    let mut repair = proposal(playbook, plan, decision);
+    let mut repair = proposal(cx, playbook, plan, permit);
+    let decision = repair.decision;
     if matches!(decision, Decision::Apply | Decision::ApplyAndNotify) {
         recorder.record(Event::RepairStarted {
             step: id,
@@ -106,19 +127,139 @@ pub(super) fn heal(
     not(vec![repair], Vec::new())
 }
 
-fn proposal(playbook: &dyn Playbook, plan: Plan, decision: Decision) -> Repair {
+fn proposal(cx: &Context, playbook: &dyn Playbook, plan: Plan, permit: &Permit) -> Repair {
+    let meta = playbook.meta();
+    let masked = masked(&plan.changes, &playbook.made_up(&plan));
+    let fingerprint = Door::fingerprint(meta.id, &masked);
+    let approval = Approvals::new(&cx.state_folder()).of(&fingerprint);
+    let risk = plan.changes.iter().map(Change::least_risk).max();
+    let risk = risk.map_or(meta.risk, |risk| risk.max(meta.risk));
+    let is_another = |wanted: &String| *wanted != fingerprint;
+    let decision = match decide(risk, meta.tier, cx.mode, approval) {
+        // Another plan than the one that was seen: a person has to look again.
+        Decision::Apply | Decision::ApplyAndNotify
+            if permit.plan.as_ref().is_some_and(is_another) =>
+        {
+            Decision::NeedsApproval
+        }
+        decision => decision,
+    };
+    let diffs: Vec<&str> = plan
+        .changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::EditFile { diff, .. } => Some(diff.as_str()),
+            _ => None,
+        })
+        .collect();
     Repair {
-        playbook: playbook.meta().id,
-        fingerprint: Door::fingerprint(playbook.meta().id, &plan.changes),
+        playbook: meta.id,
+        fingerprint,
         summary: plan.summary,
         decision,
+        proposal: (!diffs.is_empty()).then(|| diffs.concat()),
         changes: plan.changes,
         result: RepairResult::Proposed,
     }
 }
 
-/// What the check sees afterwards where all is well; else what is wrong, with the changes taken back.
+/// The changes with a fixed text in the place of what was made up, so that the same plan has the same
+/// name each time that it is made.
+pub(super) fn masked(changes: &[Change], made_up: &[String]) -> Vec<Change> {
+    let mask = |bytes: &mut Vec<u8>| {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return;
+        };
+        let masked = made_up.iter().fold(text.to_owned(), |text, made_up| {
+            text.replace(made_up, MADE_UP)
+        });
+        *bytes = masked.into_bytes();
+    };
+    let mut changes = changes.to_vec();
+    for change in &mut changes {
+        match change {
+            Change::CreateFile { contents, .. } => mask(contents),
+            Change::AppendToFile { addition, .. } => mask(addition),
+            _ => {}
+        }
+    }
+    changes
+}
+
+/// An approval is for once, and is gone before anything is changed.
+fn spend_approval(cx: &Context, repair: &mut Repair) -> Result<(), Vec<Finding>> {
+    let approvals = Approvals::new(&cx.state_folder());
+    approvals.spend(&repair.fingerprint).map_err(|error| {
+        repair.result = RepairResult::Failed {
+            error: format!("cannot write the approvals: {error}"),
+            taken_back: true,
+        };
+        Vec::new()
+    })
+}
+
+/// Says what is done without asking: before it is done, so that a kill leaves no act unsaid. None where
+/// governance asks for no notice.
+fn begin_notice(cx: &Context, door: &Door, repair: &Repair) -> io::Result<Option<Notice>> {
+    if repair.decision != Decision::ApplyAndNotify {
+        return Ok(None);
+    }
+    let notice = Notice {
+        run_id: door.run_id().to_owned(),
+        playbook: repair.playbook.to_owned(),
+        summary: repair.summary.clone(),
+        is_done: false,
+    };
+    notices::leave(&cx.state_folder(), notice.clone())?;
+    Ok(Some(notice))
+}
+
+/// What was done stays said; what was not is taken away. Where this cannot be written, the report and
+/// the record still say how it ended.
+fn end_notice(cx: &Context, notice: Option<Notice>, is_done: bool) {
+    let Some(notice) = notice else { return };
+    let folder = cx.state_folder();
+    let _ = if is_done {
+        let is_done = true;
+        notices::leave(&folder, Notice { is_done, ..notice })
+    } else {
+        notices::withdraw(&folder, &notice)
+    };
+}
+
+/// Applies a plan between its notice's beginning and its end.
 fn apply_and_verify(
+    cx: &Context,
+    door: &Door,
+    id: StepId,
+    step: &Step,
+    repair: &mut Repair,
+) -> Result<Findings, Vec<Finding>> {
+    spend_approval(cx, repair)?;
+    let notice = begin_notice(cx, door, repair).map_err(|error| {
+        repair.result = RepairResult::Failed {
+            error: format!("cannot leave a notice: {error}"),
+            taken_back: true,
+        };
+        Vec::new()
+    })?;
+    let verified = change_and_look(cx, door, id, step, repair);
+    let is_undone = matches!(
+        repair.result,
+        RepairResult::Failed {
+            taken_back: true,
+            ..
+        } | RepairResult::NotVerified {
+            taken_back: true,
+            ..
+        }
+    );
+    end_notice(cx, notice, !is_undone);
+    verified
+}
+
+/// What the check sees afterwards where all is well; else what is wrong, with the changes taken back.
+fn change_and_look(
     cx: &Context,
     door: &Door,
     id: StepId,

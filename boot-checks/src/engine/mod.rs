@@ -1,13 +1,17 @@
 //! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
 //! which anything is written.
 
+mod approvals;
 mod artefacts;
 mod backups;
 mod changes;
 mod door;
+mod heal;
 mod healing;
 mod journal;
 mod kept;
+mod notices;
+mod preview;
 mod recorder;
 mod redact;
 mod restore;
@@ -19,10 +23,14 @@ mod undo;
 #[cfg(test)]
 mod undo_tests;
 
+pub use approvals::{Approvals, Approved, QUORUM};
 pub use backups::Backups;
 pub use door::{Door, DoorError, Failure};
+pub use heal::{HealOptions, HealOutcome, Intent, Planned, approve, heal};
+pub use healing::Permit;
 pub use journal::{Journal, JournalEntry, Phase};
 pub use kept::{Kept, kept};
+pub use notices::acknowledge;
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
 pub use restore::RestoreError;

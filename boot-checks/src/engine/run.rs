@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::artefacts::Artefacts;
 use super::session::words;
-use super::{Door, Recorder, Redactor, Selection, Session, Sink};
+use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -15,7 +15,7 @@ use crate::host::{self, Host};
 use crate::model::{BootReport, Ending, Mode, Start, Verdict};
 use crate::plan;
 use crate::playbooks;
-use crate::services::command;
+use crate::services::{self, command};
 
 /// What a boot is asked to do.
 #[derive(Clone, Debug)]
@@ -175,7 +175,9 @@ fn boot_locked(
         return recorder.finish(Ending::Panicked { message });
     }
 
-    let cx = Arc::new(context(config, host, options, &recorder));
+    let mut cx = context(config, host, options.mode, options.lock_timeout, &recorder);
+    cx.allow_create = options.allow_create;
+    let cx = Arc::new(cx);
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
         Arc::clone(&cx),
@@ -196,28 +198,23 @@ fn boot_locked(
     cx.refresh();
     let report = recorder.finish(ending);
     remember_database(&cx, &report);
+    if cx.mode == Mode::Heal && services::notices::file(&cx.state_folder()).exists() {
+        notices::tidy(&cx.state_folder());
+    }
     report
 }
 
-fn context(
+pub(super) fn context(
     config: BootConfig,
     host: Host,
-    options: &BootOptions,
+    mode: Mode,
+    lock_budget: Duration,
     recorder: &Arc<Recorder>,
 ) -> Context {
     let recorder = Arc::clone(recorder);
     let on_wait = move |reason: &str| recorder.waiting(reason);
     let registry = playbooks::registered();
-    let mut cx = Context::new(
-        config,
-        host,
-        options.mode,
-        registry,
-        options.lock_timeout,
-        on_wait,
-    );
-    cx.allow_create = options.allow_create;
-    cx
+    Context::new(config, host, mode, registry, lock_budget, on_wait)
 }
 
 /// So that a later boot can tell a database that vanished from one that never was.

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Door, Recorder, Selection, healing};
+use super::{Door, Permit, Recorder, Selection, healing};
 use crate::context::Context;
 use crate::model::{
     CheckError, CheckResult, Ending, Event, Findings, OnFailure, StepId, StepOutcome, StepReport,
@@ -19,6 +19,7 @@ pub struct Session {
     recorder: Arc<Recorder>,
     selection: Selection,
     fail_fast: bool,
+    permit: Permit,
     stages: &'static [plan::Stage],
     state: Mutex<State>,
 }
@@ -46,9 +47,17 @@ impl Session {
             recorder,
             selection,
             fail_fast,
+            permit: Permit::default(),
             stages: &plan::STAGES,
             state: Mutex::default(),
         }
+    }
+
+    /// Lets playbooks do no more than this.
+    #[must_use]
+    pub fn permitting(mut self, permit: Permit) -> Session {
+        self.permit = permit;
+        self
     }
 
     /// How this step ended; runs what has to be run first.
@@ -111,6 +120,7 @@ impl Session {
         if let Some(reason) = self.selection.reason_to_skip(id) {
             return bare(id, step.on_failure, StepOutcome::Skipped { reason });
         }
+        let blocked_before = blocked_before.filter(|_| !self.permit.unblocked);
         let blocked_by = blocked_before.or_else(|| blocked_within(id, step, state));
         if let Some(blocked_by) = blocked_by {
             return bare(id, step.on_failure, StepOutcome::NotRun { blocked_by });
@@ -137,7 +147,15 @@ impl Session {
         if first.is_healthy() {
             return finished(id, step.on_failure, StepOutcome::Passed, first);
         }
-        let healed = healing::heal(&self.cx, &self.door, &self.recorder, id, step, &first);
+        let healed = healing::heal(
+            &self.cx,
+            &self.door,
+            &self.recorder,
+            id,
+            step,
+            &first,
+            &self.permit,
+        );
         let problems = first.problems.clone();
         match healed {
             healing::Healed::Verified { repairs, now } => finished(

@@ -107,6 +107,7 @@ fn repair(playbook: &'static str, changes: Vec<Change>) -> Repair {
         summary: String::new(),
         decision: Decision::Apply,
         fingerprint: Door::fingerprint(playbook, &changes),
+        proposal: None,
         changes,
         result: RepairResult::Proposed,
     }
@@ -181,6 +182,19 @@ fn samples() -> Vec<(Application, Change)> {
                 }];
                 (plain.with_database(), Change::WriteRows { statements })
             }
+            8 => {
+                let (path, expected, edited) = (at("a.py"), b"x = 1".to_vec(), b"x = 2".to_vec());
+                std::fs::write(&path, &expected).unwrap();
+                (
+                    plain,
+                    Change::EditFile {
+                        path,
+                        expected,
+                        edited,
+                        diff: String::new(),
+                    },
+                )
+            }
             _ => {
                 let argv = ["sh", "-c", "echo made > var/grace.db"]
                     .map(str::to_owned)
@@ -209,7 +223,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -222,7 +236,8 @@ fn number(change: &Change) -> usize {
         Change::ApplyMigrations { .. } => 5,
         Change::AdoptSchema { .. } => 6,
         Change::WriteRows { .. } => 7,
-        Change::RunMigrator { .. } => 8,
+        Change::EditFile { .. } => 8,
+        Change::RunMigrator { .. } => 9,
     }
 }
 
