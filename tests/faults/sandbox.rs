@@ -167,10 +167,11 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         ".env",
         "grace_training",
         "grace_training/startup_failures",
+        "grace_training/startup_failures/_metadata.json",
         "logs",
         "logs/last_boot_report.txt",
         "logs/startup_metrics.prom",

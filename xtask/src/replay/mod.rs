@@ -2,11 +2,13 @@
 
 mod arrange;
 mod control;
+mod from;
 mod gate;
 mod heal;
 mod isolated;
 mod probe;
 pub(crate) mod programs;
+mod rebuild;
 mod report;
 mod sandbox;
 mod steps;
@@ -43,6 +45,10 @@ pub(crate) struct Args {
     /// All patterns, and all controls: states in which nothing is to be healed
     #[arg(long, conflicts_with = "ids")]
     all: bool,
+
+    /// Reproduce the incident that a failed boot left: its bundle or its record, also of another machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "all", "approve", "observe"])]
+    from: Option<PathBuf>,
 
     /// Print the ids, one a line, and replay nothing
     #[arg(long)]
@@ -92,11 +98,16 @@ const EXAMPLES: &str = "Examples:
   cargo xtask replay --observe port_in_use       reproduce and find only
   cargo xtask replay --keep /tmp/r disk_full     and leave the sandbox to look at
   cargo xtask replay --all --format json | jq .summary
+  cargo xtask replay --from incident_20261123_203824.json
+                                                 the incident of a failed boot, here
 
 Steps: 1 reproduce, 2 find, 3 heal, 4 verify, 5 undo. What a machine cannot show (no python3, no
 right to mount a small file system) is UNMET, and counts as not held.
 
-Exit codes: 0 every step held, 1 one did not, 2 usage";
+With --from, a finding comes again or does not; a bundle holds the schema without rows and names without
+values, so not every finding can.
+
+Exit codes: 0 every step held (every blocking finding came again), 1 one did not, 2 usage";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     if args.list {
@@ -104,10 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         output::data(&ids.collect::<String>())?;
         return Ok(0);
     }
-    let chosen: Vec<&'static Embedded> = states()
-        .filter(|embedded| args.all || args.ids.iter().any(|id| id == embedded.id))
-        .collect();
-    if !args.all && args.ids.is_empty() {
+    if !args.all && args.ids.is_empty() && args.from.is_none() {
         output::complain("error: name a pattern, or take --all; --list prints their ids");
         return Ok(Verdict::Usage.exit_code());
     }
@@ -124,6 +132,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         ));
         return Ok(Verdict::Usage.exit_code());
     }
+    match &args.from {
+        Some(file) => from::run(args, file),
+        None => run_ids(args, &args.ids),
+    }
+}
+
+/// Replays these, or all where that was asked for.
+fn run_ids(args: &Args, ids: &[String]) -> anyhow::Result<u8> {
+    let chosen: Vec<&'static Embedded> = states()
+        .filter(|embedded| args.all || ids.iter().any(|id| id == embedded.id))
+        .collect();
     let replays = in_parallel(&chosen, args.test_threads, |embedded| {
         replay(args, embedded)
     });
