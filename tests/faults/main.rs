@@ -17,9 +17,12 @@
 mod boots;
 mod concurrency;
 mod control;
+mod drift;
 mod holders;
 mod instants;
 mod leftovers;
+mod out_of_sight;
 mod sandbox;
 mod shim;
+mod small_disk;
 mod undo;
