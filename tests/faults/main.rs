@@ -22,6 +22,7 @@ mod holders;
 mod instants;
 mod leftovers;
 mod out_of_sight;
+mod read_only;
 mod sandbox;
 mod shim;
 mod small_disk;
