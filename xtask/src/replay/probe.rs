@@ -92,8 +92,8 @@ fn python(sandbox: &Sandbox, run: &str, over: &BTreeMap<String, String>) -> anyh
         .collect();
     variables.extend(over.clone());
     let output = Command::new(interpreter)
-        // It must leave nothing beside the sources.
-        .args(["-B", "-c", run])
+        // It leaves nothing beside the sources, and finds nothing but the application's own.
+        .args(["-B", "-S", "-c", run])
         .env_clear()
         .envs(variables)
         .current_dir(sandbox.root())
