@@ -1,5 +1,9 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
+mod sources;
+
+pub use sources::NoSources;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +47,7 @@ pub struct Context {
     connection: Mutex<Option<Look>>,
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
+    read: Mutex<sources::Read>,
 }
 
 struct Look {
@@ -91,6 +96,7 @@ impl Context {
             connection: Mutex::new(None),
             broken: Mutex::new(None),
             environment: Mutex::new(None),
+            read: Mutex::default(),
         }
     }
 
@@ -188,6 +194,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.forget_sources();
         self.lock_broken().take();
         self.environment
             .lock()
