@@ -226,6 +226,26 @@ fn a_kept_sandbox_is_the_incident_to_look_at() {
 }
 
 #[test]
+fn what_a_machine_cannot_show_is_unmet_and_no_success() {
+    let without_tools = |id: &str| {
+        let mut command = Command::cargo_bin("xtask").unwrap();
+        answer(command.args(["replay", id]).env("PATH", "/nowhere"))
+    };
+    without_tools("missing_env_secrets").says(1, &["UNMET", "python3 is missing", "held: 0/1"]);
+    without_tools("disk_full").says(1, &["UNMET", "nobody may mount", "held: 0/1"]);
+    without_tools("port_in_use").says(0, &["held: 1/1"]);
+}
+
+#[test]
+fn the_gates_own_output_is_shown_on_request() {
+    let answer = replay(&["--boots", "port_in_use"]);
+    assert_eq!(answer.code, 0, "{}", answer.all());
+    let boots = answer.stdout.matches("| BOOT PIPELINE SUCCESS").count();
+    assert_eq!(boots, 3, "{}", answer.stdout);
+    assert!(answer.stdout.contains("port <port> is in use"));
+}
+
+#[test]
 fn wrong_names_and_the_list() {
     replay(&["database_loked"]).says(
         2,

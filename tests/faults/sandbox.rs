@@ -183,7 +183,9 @@ fn is_expected(name: &str) -> bool {
         "var/boot/database_seen",
         "var/grace.db",
     ];
-    let is_record = name.starts_with("grace_training/startup_failures/boot_");
+    let is_record = ["boot_", "incident_"]
+        .iter()
+        .any(|kind| name.starts_with(&format!("grace_training/startup_failures/{kind}")));
     // An empty reservation may be a live boot's; a dead one's keeps nothing but its own second.
     if name.starts_with("grace_training/startup_failures/.boot_") {
         return true;

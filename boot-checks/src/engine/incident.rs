@@ -1,7 +1,7 @@
 //! What a boot that failed leaves for whoever wants to see it again elsewhere.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -173,6 +173,12 @@ fn database(cx: &Context, limits: &mut Vec<String>) -> IncidentDatabase {
     let bytes = told.bytes + told.side_files.values().sum::<u64>();
     if bytes > COPY_BYTES_MAX {
         limits.push("the schema is not in it: the database is too large to be copied".to_owned());
+        return told;
+    }
+    let is_file = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|it| it.is_file());
+    if !files.side_files().iter().all(is_file) {
+        limits
+            .push("the schema is not in it: what stands beside the database is no file".to_owned());
         return told;
     }
     // In a copy: a boot that failed has no business with locks, and must not wait for one.

@@ -53,7 +53,7 @@ pub(super) fn by(probe: &Probe) -> &'static str {
 pub(super) fn probe(sandbox: &Sandbox, probe: &Probe) -> anyhow::Result<Probed> {
     let system = |done: std::io::Result<()>| match done {
         Ok(()) => Probed::NoError,
-        Err(error) => Probed::Error(format!("OSError: {error}")),
+        Err(error) => Probed::Error(error.to_string()),
     };
     Ok(match probe {
         Probe::Sqlite { run, .. } => {
