@@ -1,5 +1,7 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
+mod integrity;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,10 +10,12 @@ use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
-use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
+use crate::services::db::{self, Access, Connection, DbError, FileSet, Integrity, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError};
+
+pub use integrity::INTEGRITY_FILE;
 
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
 const STATEMENT_WAIT: Duration = Duration::from_millis(100);
@@ -29,6 +33,8 @@ pub struct Context {
     pub mode: Mode,
     /// Whether a database that vanished may be made anew.
     pub allow_create: bool,
+    /// Fingerprints of the plans that a person approved.
+    pub approved: Vec<String>,
     /// Playbooks that the application's registry lists.
     pub registry: Vec<PlaybookMeta>,
     /// The trigger mesh, once stage 3 has started it.
@@ -43,6 +49,8 @@ pub struct Context {
     connection: Mutex<Option<Look>>,
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
+    left_behind: OnceLock<bool>,
+    integrity: Mutex<Option<Integrity>>,
 }
 
 struct Look {
@@ -78,6 +86,7 @@ impl Context {
             host,
             mode,
             allow_create: false,
+            approved: Vec::new(),
             registry,
             mesh: OnceLock::new(),
             metrics: OnceLock::new(),
@@ -89,6 +98,8 @@ impl Context {
             connection: Mutex::new(None),
             broken: Mutex::new(None),
             environment: Mutex::new(None),
+            left_behind: OnceLock::new(),
+            integrity: Mutex::new(None),
         }
     }
 
@@ -197,7 +208,11 @@ impl Context {
     /// open database would drop its locks.
     pub fn files(&self) -> Option<FileSet> {
         self.forget_connection();
-        self.database_path().map(FileSet::look)
+        let files = self.database_path().map(FileSet::look)?;
+        // Only the first look tells: SQLite tidies up with the first question.
+        self.left_behind
+            .get_or_init(|| integrity::is_left_behind(&files));
+        Some(files)
     }
 
     /// Closes the connection, so that the next look is a fresh one.

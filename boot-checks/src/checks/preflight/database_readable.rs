@@ -8,7 +8,9 @@ use crate::checks::Check;
 use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
-use crate::services::db::{Connection, DbError, Header, MainFile, Structure, quoted};
+use crate::services::db::{
+    Connection, DbError, Header, MainFile, SqliteVersion, Structure, WAL_SAFE_FROM, quoted,
+};
 
 /// See the module.
 pub struct DatabaseReadable;
@@ -84,12 +86,34 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     .pattern("database_corrupt")
 }
 
+/// The version is asked of the SQLite that answers, not of the one that was built against: a linked
+/// library is replaced without a build.
+fn too_old(version: &str, header: &Header) -> Option<Finding> {
+    let parsed = SqliteVersion::parse(version);
+    if parsed.is_some_and(|version| version.may_share(header.is_wal())) {
+        return None;
+    }
+    let message = format!("SQLite {version} may lose rows of a write-ahead log that is shared");
+    Some(
+        Finding::new("sqlite_too_old", message)
+            .evidence("needed", format!("{WAL_SAFE_FROM} or newer"))
+            .cause("two processes that reset the log at the same time overwrite committed rows")
+            .action("build the gate with the SQLite that it bundles"),
+    )
+}
+
 /// One question reads the whole schema, one touches every required table.
 fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Findings, DbError> {
-    let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'";
-    let SqlValue::Integer(tables) = connection.scalar(sql)? else {
+    let sql = "SELECT count(*), sqlite_version() FROM sqlite_schema WHERE type = 'table'";
+    let rows = connection.query(sql, &[])?;
+    let Some([SqlValue::Integer(tables), SqlValue::Text(version)]) =
+        rows.first().map(Vec::as_slice)
+    else {
         return Err(DbError::other("the schema cannot be counted"));
     };
+    if let Some(finding) = too_old(version, header) {
+        return Ok(Findings::problem(finding));
+    }
     let required: Vec<&str> = cx
         .config
         .tables
@@ -109,6 +133,26 @@ fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Fi
     } else {
         "rollback journal"
     };
-    let tables = counted(usize::try_from(tables).unwrap_or_default(), "table");
+    let tables = counted(usize::try_from(*tables).unwrap_or_default(), "table");
     Ok(Findings::healthy(format!("{tables}, {mode}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_sqlite_is_refused_for_a_log_only() {
+        let header = |version| Header {
+            bytes: 8192,
+            page_size: 4096,
+            pages: Some(2),
+            write_version: version,
+            read_version: version,
+        };
+        let (log, journal) = (header(2), header(1));
+        assert_eq!(too_old("3.51.2", &log).unwrap().code, "sqlite_too_old");
+        assert_eq!(too_old("unknown", &log).unwrap().code, "sqlite_too_old");
+        assert!(too_old("3.51.2", &journal).is_none() && too_old("3.51.3", &log).is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! Stage 1: the database and what surrounds it.
 
 mod database_exists;
+mod database_intact;
 mod database_readable;
 mod disk_space;
 mod port_free;
@@ -9,6 +10,7 @@ mod schema_version;
 mod writable_folders;
 
 pub use database_exists::DatabaseExists;
+pub use database_intact::DatabaseIntact;
 pub use database_readable::DatabaseReadable;
 pub use disk_space::DiskSpace;
 pub use port_free::PortFree;
