@@ -31,6 +31,7 @@ pub(crate) const OWN_ARTEFACTS: [&str; 5] = [
 /// An application in a temporary folder.
 pub(crate) struct Fixture {
     folder: TempDir,
+    root: PathBuf,
     port: u16,
 }
 
@@ -59,9 +60,18 @@ impl Fixture {
         // A boot as another user must be able to look into it.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         Fixture {
+            root: folder.path().to_owned(),
             folder,
             port: own_port(),
         }
+    }
+
+    /// A root with nothing in it, in a folder of this name.
+    pub(crate) fn below(name: &str) -> Fixture {
+        let mut fixture = Fixture::empty();
+        fixture.root = fixture.folder.path().join(name);
+        fs::create_dir(&fixture.root).unwrap();
+        fixture
     }
 
     /// `fixtures/healthy`, with the database that the gate itself makes.
@@ -74,7 +84,7 @@ impl Fixture {
     }
 
     pub(crate) fn root(&self) -> &Path {
-        self.folder.path()
+        &self.root
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -161,6 +171,15 @@ impl Fixture {
     /// Boots with these arguments besides the root.
     pub(crate) fn boot(&self, arguments: &[&str]) -> Answer {
         answer(self.command().args(arguments))
+    }
+
+    /// Runs another command on this application.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        let mut command = Command::new(binary());
+        command.env_clear().envs(self.environment());
+        command.current_dir(self.root()).timeout(PATIENCE);
+        command.args(arguments).arg("--root").arg(self.root());
+        answer(&mut command)
     }
 
     /// Boots and reads the one JSON object that it prints.

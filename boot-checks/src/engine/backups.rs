@@ -102,10 +102,11 @@ impl Backups {
     }
 
     /// Removes the oldest runs' copies, so that there is a place for one more. Run ids begin with the
-    /// time, so that their names are in its order.
+    /// time, so that their names are in its order; one that is later than this run's is from before the
+    /// clock went backwards, and older than all others.
     fn prune(&self) {
         let mut runs = host::files::names_in(&self.all, usize::MAX).unwrap_or_default();
-        runs.sort_unstable();
+        runs.sort_unstable_by_key(|run| (*run <= self.run_id, run.clone()));
         let excess = (runs.len() + 1).saturating_sub(RUNS_MAX);
         for run in runs.into_iter().take(excess) {
             // What stays is tried again by the next run; a heal must not fail for it.
@@ -154,6 +155,22 @@ mod tests {
         let left = names(&folder.path().join("backups"));
         assert_eq!(left.len(), RUNS_MAX);
         assert_eq!(left[0], "20260101_000003");
+    }
+
+    #[test]
+    fn runs_from_the_future_make_room_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("x");
+        fs::write(&original, "x").unwrap();
+        let future = (0..RUNS_MAX).map(|run| format!("20990101_0000{run:02}"));
+        let now = (0..RUNS_MAX - 1).map(|run| format!("20260101_0000{run:02}"));
+        for run in future.chain(now) {
+            let backups = Backups::new(folder.path(), &run);
+            backups.save_file(&original).unwrap();
+        }
+        let left = names(&folder.path().join("backups"));
+        assert_eq!(left.len(), RUNS_MAX);
+        assert_eq!(left[0], "20260101_000000", "the runs since are kept");
     }
 
     #[test]

@@ -4,12 +4,15 @@
 //! the header, compares the page count with the file's length, and reads the schema and one row of
 //! each required table: what a boot can read without its cost growing with the database.
 
+use std::io;
+
 use crate::checks::Check;
 use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
-    Connection, DbError, Header, MainFile, SqliteVersion, Structure, WAL_SAFE_FROM, quoted,
+    Connection, DbError, Header, MainFile, SqliteVersion, StrayLog, Structure, WAL_SAFE_FROM,
+    quoted, stray_log,
 };
 
 /// See the module.
@@ -44,16 +47,18 @@ impl Check for DatabaseReadable {
         if let Some(finding) = judge_header(header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
         }
+        if let Some(finding) = judge_log(stray_log(&files.path), &name) {
+            return Ok(Findings::problem(finding));
+        }
         ask(cx, |connection| read(cx, connection, header))
     }
 }
 
 fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Finding> {
-    if header.read_version > FORMAT_VERSION_MAX {
-        let message = format!(
-            "{name} has file format {}, which is newer than the gate",
-            header.read_version
-        );
+    // SQLite reads what only newer programs write, and refuses to write it.
+    let version = header.read_version.max(header.write_version);
+    if version > FORMAT_VERSION_MAX {
+        let message = format!("{name} has file format {version}, which is newer than the gate");
         return Some(
             Finding::new("database_newer", message).action("use a newer version of the gate"),
         );
@@ -73,6 +78,27 @@ fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Fin
         .action("keep every file of it and restore a backup beside it")
         .pattern("database_corrupt")
     })
+}
+
+/// Before SQLite opens it: that would empty the log.
+fn judge_log(log: io::Result<Option<StrayLog>>, name: &str) -> Option<Finding> {
+    let finding = match log {
+        Ok(None) => return None,
+        Ok(Some(stray)) => Finding::new(
+            "database_log_stray",
+            format!("{name}-wal does not belong to {name}: SQLite would throw it away"),
+        )
+        .evidence("pages in the log", stray.pages)
+        .evidence("not in the database", stray.missing_pages)
+        .cause("one of the two was put back or replaced without the other")
+        .action("copy all of its files away, then put back the two that belong together"),
+        Err(error) => Finding::new(
+            "database_unreadable",
+            format!("{name}-wal cannot be read: {error}"),
+        )
+        .action("check the owner and the permissions of the file; do not delete it"),
+    };
+    Some(finding)
 }
 
 fn not_a_database(name: &str, bytes: u64) -> Finding {

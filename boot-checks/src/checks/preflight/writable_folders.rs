@@ -1,6 +1,8 @@
 //! Are the folders there that the application writes to, and may it? `create_folders` makes missing
 //! ones.
 
+use std::time::{Duration, SystemTime};
+
 use crate::checks::Check;
 use crate::checks::support::short;
 use crate::context::Context;
@@ -27,9 +29,33 @@ impl Check for WritableFolders {
             .filter_map(|folder| judge(folder, &short(cx, folder)))
             .collect();
         let names: Vec<String> = folders.iter().map(|folder| short(cx, folder)).collect();
-        Ok(Findings::from_problems(problems, names.join(", ")))
+        let findings = Findings::from_problems(problems, names.join(", "));
+        Ok(match from_the_future(cx) {
+            Some(note) => findings.note(note),
+            None => findings,
+        })
     }
 }
+
+/// What the last boot wrote is a sign of what time it was then. Names of records and copies begin with
+/// the time, so that theirs are in the wrong order where the clock went backwards.
+fn from_the_future(cx: &Context) -> Option<String> {
+    let report = cx.config.root.join("logs/last_boot_report.txt");
+    let written = std::fs::metadata(report).and_then(|metadata| metadata.modified());
+    let written = written.ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let now = Duration::from_secs(cx.host.clock.unix_seconds());
+    let ahead = written.checked_sub(now)?;
+    (ahead > CLOCK_TOLERANCE).then(|| {
+        format!(
+            "the last report was written {} s later than now: the clock went backwards, and runs are \
+             not in the order of their names",
+            ahead.as_secs()
+        )
+    })
+}
+
+/// File systems round, and those on other machines have a clock of their own.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 fn judge(folder: &std::path::Path, name: &str) -> Option<Finding> {
     match std::fs::metadata(folder) {

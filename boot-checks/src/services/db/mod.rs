@@ -7,6 +7,7 @@ mod difference;
 mod error;
 mod files;
 mod integrity;
+mod stray_log;
 mod structure;
 mod version;
 
@@ -19,6 +20,7 @@ pub use error::DbError;
 pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
 pub use integrity::{BOOTS_BETWEEN, Due, Integrity, LastCheck, integrity_check, quick_check};
+pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 

@@ -1,0 +1,47 @@
+//! What the gate says where it cannot even begin.
+
+use crate::support::{self, Fixture, answer};
+
+#[test]
+fn a_configuration_that_is_not_understood_leaves_a_red_report() {
+    let fixture = Fixture::healthy();
+    fixture.write("boot.toml", "nmae = \"grace\"\n");
+    fixture
+        .boot(&[])
+        .says(78, &["`nmae`", "boot.toml:1", "did you mean `name`?"]);
+    let report = fixture.report();
+    assert!(report.contains("Success: NO"), "{report}");
+    assert!(
+        report.contains("boot.toml:1") && report.contains("nmae"),
+        "{report}"
+    );
+    let (code, json) = fixture.boot_json(&[]);
+    assert_eq!((code, &json["summary"]["exit_code"]), (78, &78.into()));
+    assert_eq!(json["summary"]["verdict"], "config");
+}
+
+#[test]
+fn a_root_that_is_none_is_named() {
+    let fixture = Fixture::empty();
+    let file = fixture.write("file", "").display().to_string();
+    let missing = fixture.path("missing").display().to_string();
+    for (root, why) in [
+        (&file, "root is not a folder"),
+        (&missing, "there is no such folder"),
+    ] {
+        let mut command = assert_cmd::Command::new(support::binary());
+        command.env_clear().envs(fixture.environment());
+        let answer = answer(command.args(["boot", "--root", root]));
+        answer.says(
+            78,
+            &[root, why, "name the application's folder with --root"],
+        );
+    }
+    assert_eq!(fixture.tree().len(), 1, "nothing was made");
+}
+
+#[test]
+fn without_a_home_all_is_the_same() {
+    let fixture = Fixture::empty();
+    answer(fixture.command().env_remove("HOME")).says(0, &["8/8"]);
+}

@@ -1,0 +1,115 @@
+//! What a boot leaves behind is its own, and true.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{self, Fixture, PATIENCE, answer, step};
+
+/// A database from before the incident: no record of migrations, and columns that are not there yet.
+pub(crate) const LEGACY: &str = "
+    CREATE TABLE verification_events (
+        id INTEGER PRIMARY KEY, verification_type VARCHAR(50) NOT NULL,
+        target_component VARCHAR(100) NOT NULL, verification_method VARCHAR(100),
+        result VARCHAR(20) NOT NULL, anomaly_score FLOAT, confidence FLOAT, details TEXT,
+        verified_by VARCHAR(100), created_at DATETIME);
+    CREATE TABLE theirs (x);
+    INSERT INTO theirs VALUES ('kept');
+    INSERT INTO verification_events (verification_type, target_component, result)
+        VALUES ('hash', 'core', 'ok');";
+
+#[test]
+fn a_healed_stage_goes_on() {
+    let fixture = Fixture::empty();
+    fixture.sql(LEGACY);
+    let (code, json) = fixture.boot_json(&[]);
+    assert_eq!(code, 0, "{json:#}");
+    assert_eq!(json["summary"]["stages_passed"], 8);
+    let healed = step(&json, "preflight::required_tables");
+    assert_eq!(healed["status"], "fixed");
+    assert_eq!(healed["repairs"][0]["result"], "verified");
+    assert_eq!(step(&json, "preflight::schema_version")["status"], "pass");
+    assert_eq!(json["metrics"]["startup.validation_errors"], 0);
+    assert_eq!(json["metrics"]["startup.schema_mismatches"], 0);
+    assert!(fixture.tables().contains(&"theirs".to_owned()));
+}
+
+#[test]
+fn a_red_boot_replaces_the_green_report() {
+    let fixture = Fixture::healthy();
+    assert!(fixture.report().contains("Success: YES"));
+    fixture.write("var/grace.db", [7; 4096]);
+    let answer = fixture.boot(&[]);
+    answer.says(
+        1,
+        &[
+            "BOOT PIPELINE ABORTED",
+            "Reason: var/grace.db is not an SQLite database",
+            "Where: preflight::database_readable",
+            "Next step: check that DATABASE_URL names the right file",
+            "Not reached: 7 (blocked by preflight::database_readable)",
+            "1 (blocked): grace must not start",
+        ],
+    );
+    let report = fixture.report();
+    for line in [
+        "Success: NO",
+        "Stages Passed: 0/8",
+        "Reason: preflight::database_readable: var/grace.db is not an SQLite database",
+        "Exit Code: 1 (blocked",
+    ] {
+        assert!(report.contains(line), "{report}");
+    }
+    let metrics = fixture.read("logs/startup_metrics.prom");
+    assert!(
+        metrics.contains("startup_preflight_status{status=\"fail\"} 1")
+            || metrics.contains("startup_preflight_status 0"),
+        "{metrics}"
+    );
+}
+
+/// A limit on the size of files stands for a full disk: every write of contents fails, names can
+/// still be made and removed.
+#[test]
+fn a_report_that_cannot_be_written_takes_the_old_one_with_it() {
+    let fixture = Fixture::healthy();
+    assert!(fixture.report().contains("Success: YES"));
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 0; exec {} boot --root {}",
+        support::binary().display(),
+        fixture.root().display()
+    );
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", &script]).env_clear();
+    command.envs(fixture.environment()).timeout(PATIENCE);
+    let answer = answer(&mut command);
+    answer.says(answer.code, &["the report could not be written"]);
+    assert_ne!(answer.code, 0, "{}", answer.all());
+    assert!(!fixture.path("logs/last_boot_report.txt").exists());
+    fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+#[test]
+fn boots_in_one_second_keep_their_own_records() {
+    const BOOTS: usize = 6;
+    let fixture = Fixture::healthy();
+    let before = fixture.records().len();
+    let started = Instant::now();
+    for _ in 0..BOOTS {
+        assert_eq!(fixture.boot(&["--observe"]).code, 0);
+    }
+    let records = fixture.records();
+    assert_eq!(records.len(), before + BOOTS, "{records:?}");
+    for name in &records {
+        let json: serde_json::Value =
+            serde_json::from_str(&fixture.read(&format!("grace_training/startup_failures/{name}")))
+                .unwrap();
+        assert_eq!(
+            format!("boot_{}.json", json["run_id"].as_str().unwrap()),
+            *name
+        );
+    }
+    let shared = records.iter().any(|name| name.ends_with("_2.json"));
+    assert!(
+        shared || started.elapsed() > Duration::from_secs(BOOTS as u64 - 1),
+        "{records:?}"
+    );
+}

@@ -1,0 +1,96 @@
+//! What the gate may not read or write.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::{self, Answer, Fixture, PATIENCE, answer, without_privileges};
+
+#[test]
+fn nothing_is_called_started_that_was_not() {
+    let Some(argv) = without_privileges() else {
+        return;
+    };
+    let fixture = Fixture::healthy();
+    let everywhere = fs::Permissions::from_mode(0o777);
+    for name in [
+        "",
+        "logs",
+        "var",
+        "var/boot",
+        "grace_training",
+        "grace_training/startup_failures",
+    ] {
+        fs::set_permissions(fixture.path(name), everywhere.clone()).unwrap();
+    }
+    for name in [".env", "var/boot/lock", "var/boot/journal.jsonl"] {
+        fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    fs::set_permissions(fixture.database(), fs::Permissions::from_mode(0o444)).unwrap();
+    let answer = as_user(&fixture, &argv, &[]);
+    answer.says(
+        1,
+        &["core_services::database", "var/grace.db cannot be written"],
+    );
+    assert!(!answer.stdout.contains("8/8"), "{}", answer.stdout);
+}
+
+/// Boots as a user whom permission bits stop.
+pub(crate) fn as_user(fixture: &Fixture, argv: &[&str], arguments: &[&str]) -> Answer {
+    let binary = support::binary().display().to_string();
+    let root = fixture.root().display().to_string();
+    let boot = [binary.as_str(), "boot", "--root", root.as_str()];
+    let all = [argv, &boot, arguments].concat();
+    let mut command = assert_cmd::Command::new(all[0]);
+    command
+        .args(&all[1..])
+        .env_clear()
+        .current_dir(fixture.root());
+    command.envs(fixture.environment()).timeout(PATIENCE);
+    answer(&mut command)
+}
+
+#[test]
+fn an_unreadable_env_is_named() {
+    let Some(argv) = without_privileges() else {
+        return;
+    };
+    let fixture = Fixture::empty();
+    let env = fixture.write(".env", "A=1\n");
+    fs::set_permissions(&env, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::set_permissions(fixture.root(), fs::Permissions::from_mode(0o777)).unwrap();
+    as_user(&fixture, &argv, &[]).says(
+        78,
+        &[
+            ".env",
+            "Permission denied",
+            "let the user that runs the boot read it",
+        ],
+    );
+}
+
+#[test]
+fn a_read_only_root_is_looked_at_and_never_green() {
+    let Some(argv) = without_privileges() else {
+        return;
+    };
+    for healthy in [false, true] {
+        let fixture = if healthy {
+            Fixture::healthy()
+        } else {
+            Fixture::empty()
+        };
+        if healthy {
+            fs::set_permissions(fixture.path(".env"), fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let before = fixture.tree();
+        let answer = as_user(&fixture, &argv, &[]);
+        answer.says(
+            1,
+            &["Permission denied", "looking only", "cannot be written"],
+        );
+        assert_eq!(
+            before.keys().collect::<Vec<_>>(),
+            fixture.tree().keys().collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Where and when the gate keeps what it keeps: copies on another file system, a clock that went
+//! backwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::evidence::LEGACY;
+use crate::support::{Entry, Fixture, step};
+
+/// The files that a run of the gate changes and an undo puts back.
+fn heart(fixture: &Fixture) -> BTreeMap<String, (Option<Vec<u8>>, u32)> {
+    let others = fixture.tree_of_others().into_iter();
+    let is_ours = |name: &str| name.starts_with("var/boot") || !name.contains('.');
+    let kept = others.filter(|(name, _)| !is_ours(name));
+    let what = |entry: Entry| (entry.contents, entry.mode);
+    kept.map(|(name, entry)| (name, what(entry))).collect()
+}
+
+/// Copies on another file system: the sandbox's own is not in memory.
+fn on_another_file_system(fixture: &Fixture) -> Option<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev());
+    match (device(memory), device(fixture.root())) {
+        (Ok(there), Ok(here)) if there != here => {}
+        _ => {
+            eprintln!("SKIPPED: /dev/shm is no other file system than that of temporary files");
+            return None;
+        }
+    }
+    let elsewhere = tempfile::tempdir_in(memory).unwrap();
+    fs::create_dir_all(fixture.path("var/boot")).unwrap();
+    symlink(elsewhere.path(), fixture.path("var/boot/backups")).unwrap();
+    Some(elsewhere)
+}
+
+#[test]
+fn copies_may_be_kept_on_another_file_system() {
+    for legacy in [true, false] {
+        let fixture = Fixture::empty();
+        let Some(elsewhere) = on_another_file_system(&fixture) else {
+            return;
+        };
+        if legacy {
+            fixture.sql(LEGACY);
+        }
+        let before = heart(&fixture);
+        let (code, json) = fixture.boot_json(&[]);
+        assert_eq!(code, 0, "{json:#}");
+        let run_id = json["run_id"].as_str().unwrap();
+        assert!(elsewhere.path().join(run_id).is_dir());
+        let undone = fixture.run(&["undo", run_id]);
+        assert_eq!(undone.code, 0, "{}", undone.all());
+        let now = heart(&fixture);
+        let away = |name: &&String| name.contains(".undone-");
+        assert!(now.keys().filter(away).count() <= 1, "{:?}", now.keys());
+        let now = now.into_iter().filter(|(name, _)| !away(&name));
+        assert!(before == now.collect(), "legacy: {legacy}");
+        fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+    }
+}
+
+#[test]
+fn without_a_place_for_copies_nothing_is_healed() {
+    let fixture = Fixture::empty();
+    fixture.sql(LEGACY);
+    fs::create_dir_all(fixture.path("var/boot")).unwrap();
+    symlink("/proc/no/such/disk", fixture.path("var/boot/backups")).unwrap();
+    let database = fs::read(fixture.database()).unwrap();
+    for _ in 0..2 {
+        let answer = fixture.boot(&[]);
+        answer.says(3, &["cannot make a backup", "preflight::required_tables"]);
+        assert!(database == fs::read(fixture.database()).unwrap());
+    }
+    fs::remove_file(fixture.path("var/boot/backups")).unwrap();
+    fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+/// The last boot was, by its own clock, a hundred days from now.
+#[test]
+fn a_clock_that_went_backwards_is_named_and_harms_nothing() {
+    let fixture = Fixture::healthy();
+    let records = "grace_training/startup_failures";
+    let record = fixture.records().pop().unwrap();
+    let future = fixture.path(&format!("{records}/boot_20991231_235959.json"));
+    fs::rename(fixture.path(&format!("{records}/{record}")), &future).unwrap();
+    let later = SystemTime::now() + Duration::from_secs(100 * 24 * 3600);
+    for path in [
+        future.clone(),
+        fixture.path("logs/last_boot_report.txt"),
+        fixture.database(),
+    ] {
+        fs::File::options()
+            .append(true)
+            .open(path)
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
+    }
+    let before = fs::read(fixture.database()).unwrap();
+    let (code, json) = fixture.boot_json(&[]);
+    assert_eq!(code, 0, "{json:#}");
+    let notes = step(&json, "preflight::writable_folders")["notes"].to_string();
+    assert!(notes.contains("the clock went backwards"), "{notes}");
+    assert!(before == fs::read(fixture.database()).unwrap());
+    assert!(future.exists() && fixture.records().len() == 2);
+    let (_, json) = fixture.boot_json(&[]);
+    let notes = step(&json, "preflight::writable_folders")["notes"].to_string();
+    assert!(!notes.contains("clock"), "it is said once: {notes}");
+}
