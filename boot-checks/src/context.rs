@@ -13,7 +13,7 @@ use crate::model::{Mode, PlaybookMeta};
 use crate::services::db::{self, Access, Connection, DbError, FileSet, Integrity, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
-use crate::services::migrations::{MigrationSet, MigrationSetError};
+use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
 
 pub use integrity::INTEGRITY_FILE;
 
@@ -56,6 +56,7 @@ pub struct Context {
 struct Look {
     connection: Connection,
     structure: Option<Arc<Structure>>,
+    migration_status: Option<Arc<MigrationStatus>>,
     _copy: Option<tempfile::TempDir>,
 }
 
@@ -65,6 +66,7 @@ impl Look {
         Ok(Look {
             connection,
             structure: None,
+            migration_status: None,
             _copy: copy,
         })
     }
@@ -276,6 +278,22 @@ impl Context {
             let structure = Arc::new(Structure::read(&mut look.connection, &names)?);
             look.structure = Some(Arc::clone(&structure));
             Ok(structure)
+        })
+    }
+
+    /// Where the database stands against these migrations, looked at once per connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::look`].
+    pub fn migration_status(&self, set: &MigrationSet) -> Result<Arc<MigrationStatus>, DbError> {
+        let structure = self.structure()?;
+        self.with_look(|look| {
+            if let Some(status) = &look.migration_status {
+                return Ok(Arc::clone(status));
+            }
+            let status = MigrationStatus::judge(&mut look.connection, set, &structure)?;
+            Ok(Arc::clone(look.migration_status.insert(Arc::new(status))))
         })
     }
 

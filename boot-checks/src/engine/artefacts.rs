@@ -57,17 +57,22 @@ impl Artefacts {
         (artefacts, evidence)
     }
 
-    /// The two flushes wait for the disk at the same time.
+    /// The writes wait for the disk at the same time.
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
         let record = self.reservation.take();
+        let logs = self.root.join("logs");
+        let has_report = writes_report(report);
         std::thread::scope(|scope| {
-            let root = &self.root;
-            let texts = scope.spawn(|| write_texts(root, report));
+            let text = has_report.then(|| scope.spawn(|| write_text(&logs, report)));
+            let metrics = has_report.then(|| scope.spawn(|| write_metrics(&logs, report)));
             let recorded = record.map_or(Ok(()), |record| {
                 record.write(&crate::report::json(report), Durability::Synced)
             });
-            let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
-            texts.join().unwrap_or_else(panicked).and(recorded)
+            let texts = text.into_iter().chain(metrics).map(|thread| {
+                let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
+                thread.join().unwrap_or_else(panicked)
+            });
+            texts.fold(recorded, std::io::Result::and)
         })?;
         if report.start.run_id.ends_with(PRUNED_AT) {
             records::prune(&self.root.join(records::FOLDER))?;
@@ -76,18 +81,18 @@ impl Artefacts {
     }
 }
 
-fn write_texts(root: &Path, report: &BootReport) -> std::io::Result<()> {
-    if !writes_report(report) {
-        return Ok(());
-    }
-    let logs = root.join("logs");
-    std::fs::create_dir_all(&logs)?;
+fn write_text(logs: &Path, report: &BootReport) -> std::io::Result<()> {
+    std::fs::create_dir_all(logs)?;
     let text = crate::report::text(report);
     replace(
         &logs.join("last_boot_report.txt"),
         &text,
         Durability::Synced,
-    )?;
+    )
+}
+
+fn write_metrics(logs: &Path, report: &BootReport) -> std::io::Result<()> {
+    std::fs::create_dir_all(logs)?;
     let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
     replace(
         &logs.join("startup_metrics.prom"),

@@ -99,10 +99,12 @@ impl GateLock {
     }
 }
 
+/// Cut to length after the writing and not before: giving a file's only block back to the disk and
+/// asking for one again costs more than the rest of the lock.
 fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    file.set_len(0)?;
-    file.write_all(holder.as_bytes())
+    file.write_all(holder.as_bytes())?;
+    file.set_len(holder.len() as u64)
 }
 
 fn read_holder(file: &mut File) -> String {

@@ -49,6 +49,9 @@ pub fn reserve(folder: &Path, timestamp: &str) -> io::Result<Reservation> {
             _ => format!("{timestamp}_{number}"),
         };
         let target = path_of(folder, &run_id);
+        if target.symlink_metadata().is_ok() {
+            continue;
+        }
         let temporary = folder.join(format!(".boot_{run_id}.json.tmp"));
         let staged = match Staged::create(temporary.clone(), target.clone(), None) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && number == 1 => {

@@ -34,19 +34,22 @@ impl Check for Database {
     }
 }
 
-/// Writes the file's own version number over itself, so that the probe needs no table and no name.
+/// Any number but the one that is there; this one spells `BOOT`.
+const PROBE: i64 = 0x424f_4f54;
+
+/// Writes the file's own version number, so that the probe needs no table and no name. Reading it
+/// before, within and after shows that the write took place and that nothing of it is left.
 fn probe(connection: &mut Connection) -> Result<(), DbError> {
-    let SqlValue::Integer(version) = connection.scalar("PRAGMA user_version")? else {
-        return Err(DbError::other("the database has no user_version"));
-    };
-    let other = if version == 0 { 1 } else { 0 };
-    let mut transaction = connection.begin_immediate()?;
-    transaction
-        .connection()
-        .execute(&format!("PRAGMA user_version = {other}"))?;
-    transaction.rollback()?;
-    if connection.scalar("PRAGMA user_version")? != SqlValue::Integer(version) {
-        return Err(DbError::other("the write probe was not rolled back"));
+    let seen = connection.rehearse(
+        "PRAGMA user_version",
+        &format!("PRAGMA user_version = {PROBE}"),
+    )?;
+    match seen {
+        [before, within, after] if within != SqlValue::Integer(PROBE) || before != after => {
+            Err(DbError::other(format!(
+                "the write probe saw {before:?}, {within:?}, {after:?}"
+            )))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -7,12 +7,12 @@
 use std::io;
 
 use crate::checks::Check;
-use crate::checks::support::{WRONG_FILE, ask, counted, database_name};
+use crate::checks::support::{WRONG_FILE, ask, counted, database_finding, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
-    Connection, DbError, Header, MainFile, SqliteVersion, StrayLog, Structure, WAL_SAFE_FROM,
-    quoted, stray_log,
+    Connection, DbError, Header, MainFile, SqliteVersion, StrayLog, WAL_SAFE_FROM, quoted,
+    stray_log,
 };
 
 /// See the module.
@@ -50,7 +50,18 @@ impl Check for DatabaseReadable {
         if let Some(finding) = judge_log(stray_log(&files.path), &name) {
             return Ok(Findings::problem(finding));
         }
-        ask(cx, |connection| read(cx, connection, header))
+        let structure = match cx.structure() {
+            Ok(structure) => structure,
+            Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
+        };
+        let required: Vec<&str> = cx
+            .config
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .filter(|name| structure.table(name).is_some())
+            .collect();
+        ask(cx, |connection| read(connection, &required, header))
     }
 }
 
@@ -128,31 +139,27 @@ fn too_old(version: &str, header: &Header) -> Option<Finding> {
     )
 }
 
-/// One question reads the whole schema, one touches every required table.
-fn read(cx: &Context, connection: &mut Connection, header: &Header) -> Result<Findings, DbError> {
-    let sql = "SELECT count(*), sqlite_version() FROM sqlite_schema WHERE type = 'table'";
-    let rows = connection.query(sql, &[])?;
-    let Some([SqlValue::Integer(tables), SqlValue::Text(version)]) =
+/// One question reads the whole schema and touches every required table.
+fn read(
+    connection: &mut Connection,
+    required: &[&str],
+    header: &Header,
+) -> Result<Findings, DbError> {
+    let touched = required
+        .iter()
+        .map(|table| format!(", EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)));
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'), sqlite_version(){}",
+        touched.collect::<String>()
+    );
+    let rows = connection.query(&sql, &[])?;
+    let Some([SqlValue::Integer(tables), SqlValue::Text(version), ..]) =
         rows.first().map(Vec::as_slice)
     else {
         return Err(DbError::other("the schema cannot be counted"));
     };
     if let Some(finding) = too_old(version, header) {
         return Ok(Findings::problem(finding));
-    }
-    let required: Vec<&str> = cx
-        .config
-        .tables
-        .iter()
-        .map(|table| table.name.as_str())
-        .collect();
-    let there = Structure::names(connection, &required)?;
-    if !there.is_empty() {
-        let touched: Vec<String> = there
-            .iter()
-            .map(|table| format!("EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)))
-            .collect();
-        connection.query(&format!("SELECT {}", touched.join(", ")), &[])?;
     }
     let mode = if header.is_wal() {
         "write-ahead log"

@@ -5,7 +5,7 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask, cannot_look, database_finding, healed_without_observe};
+use crate::checks::support::{APPLIES, cannot_look, database_finding, healed_without_observe};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -62,15 +62,14 @@ fn own(cx: &Context) -> CheckResult {
     if cx.database_path().is_none() {
         return Ok(Findings::not_applicable("the database is in memory"));
     }
-    let structure = match cx.structure() {
-        Ok(structure) => structure,
-        Err(error) => return Ok(Findings::problem(database_finding(cx, &error))),
-    };
-    ask(cx, |connection| {
-        let status = MigrationStatus::judge(connection, &set, &structure)?;
-        let mut findings = judge(cx, &status).fact("schema_mismatches", status.difference.len());
-        findings.notes.extend(status.difference.notes.clone());
-        Ok(findings)
+    Ok(match cx.migration_status(&set) {
+        Ok(status) => {
+            let mut findings =
+                judge(cx, &status).fact("schema_mismatches", status.difference.len());
+            findings.notes.extend(status.difference.notes.clone());
+            findings
+        }
+        Err(error) => Findings::problem(database_finding(cx, &error)),
     })
 }
 

@@ -6,10 +6,10 @@
 //! `restamp_migrations`, which runs nothing again.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, cannot_look, healed_without_observe};
+use crate::checks::support::{cannot_look, healed_without_observe};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
-use crate::services::migrations::{Drift, MigrationRecord, MigrationStatus};
+use crate::services::migrations::{Drift, MigrationRecord};
 
 /// See the module.
 pub struct MigrationChecksums;
@@ -26,20 +26,14 @@ impl Check for MigrationChecksums {
         if cx.database_path().is_none() {
             return Ok(Findings::not_applicable("the database is in memory"));
         }
-        let structure = match cx.structure() {
-            Ok(structure) => structure,
-            Err(error) => return Err(cannot_look(error)),
-        };
-        ask(cx, |connection| {
-            let status = MigrationStatus::judge(connection, &set, &structure)?;
-            if status.record != MigrationRecord::Sqlx {
-                return Ok(Findings::not_applicable("sqlx keeps no record here"));
-            }
-            let problems = status.drift.iter().map(|drift| finding(cx, *drift));
-            let count = set.versions().len() - status.pending.len();
-            let observed = format!("{count} checksums fit");
-            Ok(Findings::from_problems(problems.collect(), observed))
-        })
+        let status = cx.migration_status(&set).map_err(cannot_look)?;
+        if status.record != MigrationRecord::Sqlx {
+            return Ok(Findings::not_applicable("sqlx keeps no record here"));
+        }
+        let problems = status.drift.iter().map(|drift| finding(cx, *drift));
+        let count = set.versions().len() - status.pending.len();
+        let observed = format!("{count} checksums fit");
+        Ok(Findings::from_problems(problems.collect(), observed))
     }
 }
 

@@ -124,6 +124,28 @@ impl Connection {
         Ok(())
     }
 
+    /// Makes a change, rolls it back, and answers what `question` (of one value) saw before, within
+    /// and after it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason. The change is rolled back then too.
+    pub fn rehearse(&mut self, question: &str, change: &str) -> Result<[SqlValue; 3], DbError> {
+        let sql =
+            format!("{question}; BEGIN IMMEDIATE; {change}; {question}; ROLLBACK; {question}");
+        let rows = match block_on(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.inner)) {
+            Ok(rows) => rows,
+            Err(error) => {
+                // Where it has not begun there is nothing to roll back, which is an error too.
+                let _ = self.execute("ROLLBACK");
+                return Err(error.into());
+            }
+        };
+        let values: Result<Vec<SqlValue>, DbError> = rows.iter().map(|row| value(row, 0)).collect();
+        <[SqlValue; 3]>::try_from(values?)
+            .map_err(|seen| DbError::other(format!("three answers wanted, got {seen:?}")))
+    }
+
     /// Begins a transaction that holds the write lock from the start. Dropped without
     /// [`Transaction::commit`], it is rolled back.
     ///
@@ -264,6 +286,21 @@ mod tests {
             connection.scalar("SELECT count(*) FROM t").unwrap(),
             SqlValue::Integer(0)
         );
+    }
+
+    #[test]
+    fn a_rehearsed_change_is_seen_and_leaves_nothing() {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute("CREATE TABLE t (x)").unwrap();
+        let count = "SELECT count(*) FROM t";
+        let seen = connection
+            .rehearse(count, "INSERT INTO t VALUES (1)")
+            .unwrap();
+        assert_eq!(seen, [0, 1, 0].map(SqlValue::Integer));
+        connection
+            .rehearse(count, "INSERT INTO u VALUES (1)")
+            .unwrap_err();
+        connection.begin_immediate().unwrap().rollback().unwrap();
     }
 
     #[test]

@@ -96,13 +96,18 @@ impl Structure {
     /// SQLite's reason.
     pub fn read(connection: &mut Connection, only: &[&str]) -> Result<Structure, DbError> {
         let names: Vec<SqlValue> = only.iter().map(|name| SqlValue::from(*name)).collect();
-        let filter = table_filter(only.len());
-        let mut structure = Structure::default();
-        read_tables(connection, &filter, &names, &mut structure)?;
-        read_columns(connection, &filter, &names, &mut structure)?;
-        read_indexes(connection, &filter, &names, &mut structure)?;
-        read_foreign_keys(connection, &filter, &names, &mut structure)?;
-        Ok(structure)
+        let mut tables = BTreeMap::<String, Table>::new();
+        for row in connection.query(&everything(&table_filter(only.len())), &names)? {
+            if let [kind, owner, _, values @ ..] = row.as_slice() {
+                let table = tables.entry(text(owner)).or_default();
+                table.add(&text(kind), values);
+            }
+        }
+        for table in tables.values_mut() {
+            table.unique.sort();
+            table.foreign_keys.sort();
+        }
+        Ok(Structure { tables })
     }
 
     /// Which of these tables there are.
@@ -195,105 +200,53 @@ fn table_filter(named: usize) -> String {
     filter
 }
 
-fn read_tables(
-    connection: &mut Connection,
-    filter: &str,
-    names: &[SqlValue],
-    structure: &mut Structure,
-) -> Result<(), DbError> {
-    let sql = format!("SELECT m.name, m.sql FROM sqlite_schema m WHERE {filter}");
-    for row in connection.query(&sql, names)? {
-        let table = Table {
-            sql: text(&row[1]),
-            ..Table::default()
-        };
-        structure.tables.insert(text(&row[0]), table);
-    }
-    Ok(())
+/// Everything about the tables that `filter` names, in one question: each question costs a turn of two
+/// threads, which is more than SQLite needs to answer it.
+fn everything(filter: &str) -> String {
+    format!(
+        "WITH m (name, sql) AS MATERIALIZED (SELECT name, sql FROM sqlite_schema m WHERE {filter})
+         SELECT 'table' AS kind, m.name AS owner, 0 AS position, m.sql, NULL, NULL, NULL, NULL, NULL
+           FROM m
+         UNION ALL
+         SELECT 'column', m.name, x.cid, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden
+           FROM m, pragma_table_xinfo(m.name) x
+         UNION ALL
+         SELECT 'index', m.name, i.seq, i.name, i.\"unique\", i.origin,
+             (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
+             (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c), NULL
+           FROM m, pragma_index_list(m.name) i
+         UNION ALL
+         SELECT 'foreign_key', m.name, f.id, f.\"from\", f.\"table\", f.\"to\", NULL, NULL, NULL
+           FROM m, pragma_foreign_key_list(m.name) f
+         ORDER BY kind, owner, position"
+    )
 }
 
-fn read_columns(
-    connection: &mut Connection,
-    filter: &str,
-    names: &[SqlValue],
-    structure: &mut Structure,
-) -> Result<(), DbError> {
-    let sql = format!(
-        "SELECT m.name, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden \
-         FROM sqlite_schema m, pragma_table_xinfo(m.name) x WHERE {filter} ORDER BY m.name, x.cid"
-    );
-    for row in connection.query(&sql, names)? {
-        if let Some(table) = structure.tables.get_mut(&text(&row[0])) {
-            table.columns.push(Column {
-                name: text(&row[1]),
-                declared_type: text(&row[2]),
-                not_null: integer(&row[3]) != 0,
-                default: optional_text(&row[4]),
-                primary_key: integer(&row[5]),
-                generated: integer(&row[6]) != 0,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn read_indexes(
-    connection: &mut Connection,
-    filter: &str,
-    names: &[SqlValue],
-    structure: &mut Structure,
-) -> Result<(), DbError> {
-    let sql = format!(
-        "SELECT m.name, i.name, i.\"unique\", i.origin, \
-           (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name), \
-           (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c) \
-         FROM sqlite_schema m, pragma_index_list(m.name) i WHERE {filter} ORDER BY m.name, i.name"
-    );
-    for row in connection.query(&sql, names)? {
-        let Some(table) = structure.tables.get_mut(&text(&row[0])) else {
-            continue;
-        };
-        let unique = integer(&row[2]) != 0;
-        match text(&row[3]).as_str() {
-            "c" => {
-                let index = Index {
-                    sql: text(&row[4]),
-                    unique,
-                };
-                table.indexes.insert(text(&row[1]), index);
+impl Table {
+    fn add(&mut self, kind: &str, values: &[SqlValue]) {
+        let [a, b, c, d, e, f] = values else { return };
+        match kind {
+            "table" => self.sql = text(a),
+            "column" => self.columns.push(Column {
+                name: text(a),
+                declared_type: text(b),
+                not_null: integer(c) != 0,
+                default: optional_text(d),
+                primary_key: integer(e),
+                generated: integer(f) != 0,
+            }),
+            "index" if text(c) == "c" => {
+                let (sql, unique) = (text(d), integer(b) != 0);
+                self.indexes.insert(text(a), Index { sql, unique });
             }
-            "u" => table.unique.push(text(&row[5])),
+            "index" if text(c) == "u" => self.unique.push(text(e)),
+            "foreign_key" => {
+                let key = format!("{} -> {}({})", text(a), text(b), text(c));
+                self.foreign_keys.push(key);
+            }
             _ => {}
         }
     }
-    structure
-        .tables
-        .values_mut()
-        .for_each(|table| table.unique.sort());
-    Ok(())
-}
-
-fn read_foreign_keys(
-    connection: &mut Connection,
-    filter: &str,
-    names: &[SqlValue],
-    structure: &mut Structure,
-) -> Result<(), DbError> {
-    let sql = format!(
-        "SELECT m.name, f.\"from\", f.\"table\", f.\"to\" \
-         FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE {filter}"
-    );
-    for row in connection.query(&sql, names)? {
-        if let Some(table) = structure.tables.get_mut(&text(&row[0])) {
-            let key = format!("{} -> {}({})", text(&row[1]), text(&row[2]), text(&row[3]));
-            table.foreign_keys.push(key);
-        }
-    }
-    structure
-        .tables
-        .values_mut()
-        .for_each(|table| table.foreign_keys.sort());
-    Ok(())
 }
 
 fn text(value: &SqlValue) -> String {
