@@ -7,6 +7,8 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[path = "build/fixtures.rs"]
+mod fixtures;
 #[path = "build/migrations.rs"]
 mod migrations;
 // The very code that reads a structure at boot also describes the expected one.
@@ -35,6 +37,9 @@ fn generate() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     migrations::generate(&here.join("../migrations"), &out)?;
-    patterns::generate(&here.join("../fixtures/patterns"), &out.join("patterns.rs"))?;
+    let patterns = here.join("../fixtures/patterns");
+    patterns::generate(&patterns, &out.join("patterns.rs"))?;
+    let controls = here.join("../fixtures/controls");
+    fixtures::generate(&patterns, &controls, &out.join("fixtures.rs"))?;
     Ok(())
 }

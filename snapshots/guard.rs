@@ -46,15 +46,21 @@ fn every_snapshot_has_its_test() {
     assert!(orphans.is_empty(), "no test makes {orphans:?}");
 }
 
-/// Whether the name can be put together from the words in quotes of the source: `report_json_aborted`
-/// from `report_`, `json` and `aborted`.
+/// Whether the name can be put together from the words in quotes of the source, and from the ids of
+/// the fixtures: `report_json_aborted` from `report_`, `json` and `aborted`.
 fn is_made_by(code: &str, name: &str) -> bool {
+    let fixtures: Vec<String> = ["patterns", "controls"]
+        .into_iter()
+        .flat_map(|kind| fs::read_dir(repository().join("fixtures").join(kind)).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     let words: BTreeSet<&str> = code
         .split('"')
         .skip(1)
         .step_by(2)
         .flat_map(|literal| literal.split(['{', '}']))
         .map(|word| word.trim_matches('_'))
+        .chain(fixtures.iter().map(String::as_str))
         .filter(|word| !word.is_empty())
         .collect();
     can_be_split(name, &words)

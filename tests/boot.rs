@@ -55,7 +55,7 @@ fn prepare(root: &Path) {
         &say,
         |_| std::process::exit(Verdict::Blocked.exit_code().into()),
     );
-    let report = boot_checks::report::text(&first.report);
+    let report = boot_checks::report::text(&first);
     assert_eq!(first.verdict(), Verdict::MayStart, "{report}");
 }
 

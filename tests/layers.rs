@@ -75,6 +75,8 @@ const RULES: &[Rule] = &[
             "boot-checks/src/patterns/follow_state.rs",
             // What is measured is made in a temporary folder.
             "xtask/src/bench/",
+            // An incident is made in a temporary folder.
+            "xtask/src/replay/",
             // --report PATH.
             "xtask/src/boot.rs",
         ],

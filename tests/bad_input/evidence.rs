@@ -81,10 +81,32 @@ fn a_report_that_cannot_be_written_takes_the_old_one_with_it() {
     command.args(["-c", &script]).env_clear();
     command.envs(fixture.environment()).timeout(PATIENCE);
     let answer = answer(&mut command);
-    answer.says(answer.code, &["the report could not be written"]);
-    assert_ne!(answer.code, 0, "{}", answer.all());
+    answer.says(
+        1,
+        &["the report could not be written", "Exit code: 1 (blocked)"],
+    );
+    assert!(!answer.all().contains("SUCCESS"), "{}", answer.all());
     assert!(!fixture.path("logs/last_boot_report.txt").exists());
     fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+#[test]
+fn a_report_that_was_asked_for_and_cannot_be_written_is_no_green_boot() {
+    let fixture = Fixture::healthy();
+    let answer = fixture.boot(&["--report", "junit:nowhere/at/all.xml"]);
+    let words = [
+        "Reason: the report could not be written: cannot write nowhere/at/all.xml",
+        "Exit code: 1 (blocked)",
+    ];
+    answer.says(1, &words);
+    assert!(!answer.stdout.contains("SUCCESS"), "{}", answer.stdout);
+    assert!(
+        fixture.report().contains("Success: NO"),
+        "{}",
+        fixture.report()
+    );
+    let (code, json) = fixture.boot_json(&["--report", "text:nowhere/at/all.txt"]);
+    assert_eq!((code, &json["summary"]["exit_code"]), (1, &1.into()));
 }
 
 #[test]

@@ -131,6 +131,25 @@ fn a_run_is_taken_back_and_can_be_made_again() {
 }
 
 #[test]
+fn what_the_run_had_made_is_removed_and_not_restored() {
+    let (sandbox, _, run_id) = booted(Start::Empty);
+    let undone = undo(&sandbox, &run_id).text();
+    for words in [
+        "removed .env: it was not there",
+        "set aside var/grace.db: it was not there",
+    ] {
+        assert!(undone.contains(words), "{undone}");
+    }
+    assert!(!undone.contains("restored .env"), "{undone}");
+    let (sandbox, _, run_id) = booted(Start::Legacy(Journal::Delete));
+    let undone = undo(&sandbox, &run_id).text();
+    assert!(
+        undone.contains("restored .env\n") && undone.contains("restored var/grace.db\n"),
+        "{undone}"
+    );
+}
+
+#[test]
 fn what_was_changed_since_is_never_undone() {
     use std::os::unix::fs::PermissionsExt;
     type Later = fn(&Sandbox);

@@ -3,13 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use boot_checks::config::ConfigError;
-use boot_checks::engine::{self, BootOptions, BootOutcome, Selection, Sink};
+use boot_checks::engine::{self, BootOptions, Selection, Sink};
 use boot_checks::harness;
 use boot_checks::host::Host;
 use boot_checks::host::files::{Durability, write_atomic};
@@ -129,30 +127,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         output::data(&planned(&selection))?;
         return Ok(0);
     }
-    let undelivered = Arc::new(AtomicBool::new(false));
-    let outcome = boot(args, selection, &undelivered)?;
-    if let Some(error) = &outcome.evidence_error {
+    let report = boot(args, selection)?;
+    // Without a configuration there may be no place for a report: its own message is all there is to say.
+    let is_promised = report.verdict() != Verdict::Config;
+    if let Some(error) = report.unproven.as_ref().filter(|_| is_promised) {
+        let code = report.verdict().exit_code();
         output::complain(&format!(
-            "error: the report could not be written, and a start without proof is none (exit code 1): {error}"
+            "error: the report could not be written, and a start without proof is none (exit code {code}): {error}"
         ));
     }
-    let delivered = deliver(args.format, &outcome.report);
+    let delivered = deliver(args.format, &report);
     if let Err(error) = &delivered {
         output::complain(&format!("error: cannot write to standard output: {error}"));
     }
-    let is_missing = delivered.is_err() || undelivered.load(Ordering::Relaxed);
-    match outcome.verdict() {
-        Verdict::MayStart if is_missing => Ok(Verdict::Blocked.exit_code()),
+    match report.verdict() {
+        Verdict::MayStart if delivered.is_err() => Ok(Verdict::Blocked.exit_code()),
         verdict => Ok(verdict.exit_code()),
     }
 }
 
-/// `undelivered` is set where a report that was asked for could not be written.
-fn boot(
-    args: &Args,
-    selection: Selection,
-    undelivered: &Arc<AtomicBool>,
-) -> anyhow::Result<BootOutcome> {
+fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootReport> {
     let host = Host::real().context("the current folder is gone")?;
     let options = BootOptions {
         mode: if args.observe {
@@ -168,17 +162,17 @@ fn boot(
         allow_create: args.allow_create,
         approved: args.approve.clone(),
     };
-    let sinks = sinks(args, &host, undelivered);
+    let sinks = sinks(args, &host);
     let config = match args.application.load(&host) {
         Ok(config) => config,
         Err(error) => return Ok(refused(args, &host, &options, &error, sinks)),
     };
     let format = args.format;
-    let on_signal = move |outcome: BootOutcome| {
+    let on_signal = move |report: BootReport| {
         // The exit code says the same to whoever cannot read it.
-        let _ = deliver(format, &outcome.report);
+        let _ = deliver(format, &report);
         // The boot's own thread may be waiting for a lock; whatever it was writing can be killed.
-        std::process::exit(outcome.verdict().exit_code().into());
+        std::process::exit(report.verdict().exit_code().into());
     };
     Ok(engine::boot(
         config,
@@ -197,23 +191,20 @@ fn refused(
     options: &BootOptions,
     error: &ConfigError,
     sinks: Vec<Box<dyn Sink>>,
-) -> BootOutcome {
+) -> BootReport {
     let reason = format!("{error}; {}", error.hint());
     let ending = Ending::Refused {
         verdict: Verdict::Config,
         reason,
     };
     let root = args.application.root(host);
-    let mut outcome = match &root {
+    match &root {
         Some(root) => engine::refuse("the application", root, host, options, ending, sinks),
         None => engine::refuse_without_root(host, options, ending, sinks),
-    };
-    // Without a folder to write to, the exit code and the message are all there is to say.
-    outcome.evidence_error = None;
-    outcome
+    }
 }
 
-fn sinks(args: &Args, host: &Host, undelivered: &Arc<AtomicBool>) -> Vec<Box<dyn Sink>> {
+fn sinks(args: &Args, host: &Host) -> Vec<Box<dyn Sink>> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if args.format == Format::Pretty {
         sinks.push(Box::new(ConsoleSink::new(host.clone(), args.color.style())));
@@ -221,7 +212,7 @@ fn sinks(args: &Args, host: &Host, undelivered: &Arc<AtomicBool>) -> Vec<Box<dyn
     for report in &args.report {
         sinks.push(Box::new(FileSink {
             report: report.clone(),
-            undelivered: Arc::clone(undelivered),
+            failure: None,
         }));
     }
     sinks
@@ -268,7 +259,8 @@ impl ConsoleSink {
 }
 
 impl Sink for ConsoleSink {
-    fn event(&mut self, event: &Event, _report: &BootReport) {
+    fn event(&mut self, event: &Event, report: &BootReport) {
+        self.console.unproven(report.unproven.clone());
         if let Err(error) = self.console.event(event) {
             if !self.host.output_is_broken() && error.kind() != io::ErrorKind::BrokenPipe {
                 output::complain(&format!("error: cannot write to standard output: {error}"));
@@ -304,7 +296,7 @@ impl FromStr for FileReport {
 /// Writes a report into its file when the boot ends.
 struct FileSink {
     report: FileReport,
-    undelivered: Arc<AtomicBool>,
+    failure: Option<String>,
 }
 
 impl Sink for FileSink {
@@ -314,9 +306,16 @@ impl Sink for FileSink {
         }
         let FileReport { format, path } = &self.report;
         if let Err(error) = write_report(path, render(*format, report).as_bytes()) {
-            self.undelivered.store(true, Ordering::Relaxed);
-            output::complain(&format!("error: cannot write {}: {error}", path.display()));
+            self.failure = Some(format!("cannot write {}: {error}", path.display()));
         }
+    }
+
+    fn is_evidence(&self) -> bool {
+        true
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.clone()
     }
 }
 

@@ -10,6 +10,7 @@ mod diagnose;
 mod duration;
 mod output;
 mod playbooks;
+mod replay;
 mod undo;
 
 use std::process::ExitCode;
@@ -37,6 +38,9 @@ enum Command {
     Diagnose(diagnose::Args),
     CheckSource(check_source::Args),
     Playbooks(playbooks::Args),
+    Replay(replay::Args),
+    #[command(name = replay::programs::COMMAND, hide = true)]
+    ReplayProgram(replay::programs::Args),
     Undo(undo::Args),
     Backups(backups::Args),
     Ci(ci::Args),
@@ -53,6 +57,8 @@ fn main() -> ExitCode {
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Playbooks(args) => playbooks::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::ReplayProgram(args) => replay::programs::run(&args),
         Command::Undo(args) => undo::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

@@ -64,6 +64,13 @@ fn words(run_id: &str, undone: &Undone) -> String {
     for path in &undone.restored {
         text += &format!("  restored {}\n", path.display());
     }
+    for path in &undone.removed {
+        text += &format!("  removed {}: it was not there before\n", path.display());
+    }
+    for path in &undone.set_aside {
+        let place = "it was not there before, and stands among the copies of the run";
+        text += &format!("  set aside {}: {place}\n", path.display());
+    }
     for path in &undone.stayed {
         text += &format!("  kept {}: something is in it\n", path.display());
     }

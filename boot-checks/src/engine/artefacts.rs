@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Sink;
 use crate::host::Host;
@@ -14,47 +13,29 @@ const PRUNED_AT: char = '0';
 pub(super) struct Artefacts {
     root: PathBuf,
     reservation: Option<records::Reservation>,
-    evidence: Evidence,
-}
-
-/// Where the artefacts say why they could not be written.
-#[derive(Clone, Default)]
-pub(super) struct Evidence(Arc<Mutex<Option<String>>>);
-
-impl Evidence {
-    fn set(&self, error: String) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(error);
-    }
-
-    pub(super) fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+    failure: Option<String>,
 }
 
 impl Artefacts {
     /// Takes a name for the record that no other boot has, and gives it to the run.
-    pub(super) fn reserve(host: &Host, root: &Path, start: &mut Start) -> (Artefacts, Evidence) {
+    pub(super) fn reserve(host: &Host, root: &Path, start: &mut Start) -> Artefacts {
         let folder = root.join(records::FOLDER);
-        let evidence = Evidence::default();
+        let mut failure = None;
         let reservation = match records::reserve(&folder, &host.clock.compact()) {
             Ok(reservation) => {
                 start.run_id = reservation.run_id().to_owned();
                 Some(reservation)
             }
             Err(error) => {
-                evidence.set(format!("{}: {error}", folder.display()));
+                failure = Some(format!("{}: {error}", folder.display()));
                 None
             }
         };
-        let artefacts = Artefacts {
+        Artefacts {
             root: root.to_owned(),
             reservation,
-            evidence: evidence.clone(),
-        };
-        (artefacts, evidence)
+            failure,
+        }
     }
 
     /// The writes wait for the disk at the same time.
@@ -126,8 +107,16 @@ impl Sink for Artefacts {
             return;
         }
         if let Err(error) = self.write(report) {
-            self.evidence
-                .set(format!("{}: {error}", self.root.display()));
+            let failure = || format!("{}: {error}", self.root.display());
+            self.failure.get_or_insert_with(failure);
         }
+    }
+
+    fn is_evidence(&self) -> bool {
+        true
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failure.clone()
     }
 }

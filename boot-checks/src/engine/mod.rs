@@ -28,7 +28,7 @@ pub use kept::{Kept, kept};
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
 pub use restore::RestoreError;
-pub use run::{BootOptions, BootOutcome, boot, refuse, refuse_without_root};
+pub use run::{BootOptions, boot, refuse, refuse_without_root};
 pub use selection::{Selection, SelectionError};
 pub use session::Session;
 pub use touched::{Kind, Touched};

@@ -8,6 +8,17 @@ use crate::model::{BootReport, Ending, Event, Start, StepId};
 pub trait Sink: Send {
     /// One more event; secrets are out of it already.
     fn event(&mut self, event: &Event, report: &BootReport);
+
+    /// Whether it leaves something that says how the boot ended. Such sinks take every event first, so
+    /// that the others can say whether it could be left.
+    fn is_evidence(&self) -> bool {
+        false
+    }
+
+    /// Why it could not be left.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The event stream of one boot: every event passes the redactor once and then reaches every sink.
@@ -89,7 +100,15 @@ impl State {
     }
 
     fn deliver(&mut self, event: &Event) {
-        for sink in &mut self.sinks {
+        let (evidence, others): (Vec<_>, Vec<_>) =
+            self.sinks.iter_mut().partition(|sink| sink.is_evidence());
+        for sink in evidence {
+            sink.event(event, &self.report);
+            if self.report.unproven.is_none() {
+                self.report.unproven = sink.failure();
+            }
+        }
+        for sink in others {
             sink.event(event, &self.report);
         }
     }

@@ -54,26 +54,6 @@ impl Default for BootOptions {
     }
 }
 
-/// A boot that has come to its end.
-#[derive(Clone, Debug)]
-pub struct BootOutcome {
-    /// What happened.
-    pub report: BootReport,
-    /// Why the report or the record could not be written, where that is so.
-    pub evidence_error: Option<String>,
-}
-
-impl BootOutcome {
-    /// The answer. A start without proof is none: where the evidence could not be written, an older
-    /// report would go on speaking for this boot.
-    pub fn verdict(&self) -> Verdict {
-        match self.report.verdict() {
-            Verdict::MayStart if self.evidence_error.is_some() => Verdict::Blocked,
-            verdict => verdict,
-        }
-    }
-}
-
 /// A line on standard error while the boot has not begun.
 type Notify<'a> = &'a (dyn Fn(&str) + Sync);
 
@@ -86,8 +66,8 @@ pub fn boot(
     options: &BootOptions,
     sinks: Vec<Box<dyn Sink>>,
     notify: Notify<'_>,
-    on_signal: impl FnOnce(BootOutcome) + Send + 'static,
-) -> BootOutcome {
+    on_signal: impl FnOnce(BootReport) + Send + 'static,
+) -> BootReport {
     let redactor = Redactor::new(config.environment.secrets().map(str::to_owned));
     let root = config.root.clone();
     let lock_file = root.join("var/boot/lock");
@@ -127,7 +107,7 @@ pub fn refuse(
     options: &BootOptions,
     ending: Ending,
     sinks: Vec<Box<dyn Sink>>,
-) -> BootOutcome {
+) -> BootReport {
     let secrets = host
         .variables
         .iter()
@@ -143,13 +123,9 @@ pub fn refuse_without_root(
     options: &BootOptions,
     ending: Ending,
     sinks: Vec<Box<dyn Sink>>,
-) -> BootOutcome {
+) -> BootReport {
     let start = start("the application", Path::new(""), host, options);
-    let report = Recorder::begin(start, Redactor::new([]), sinks).finish(ending);
-    BootOutcome {
-        report,
-        evidence_error: None,
-    }
+    Recorder::begin(start, Redactor::new([]), sinks).finish(ending)
 }
 
 fn refuse_with(
@@ -159,14 +135,10 @@ fn refuse_with(
     ending: Ending,
     redactor: Redactor,
     mut sinks: Vec<Box<dyn Sink>>,
-) -> BootOutcome {
-    let (artefacts, evidence) = Artefacts::reserve(host, root, &mut start);
+) -> BootReport {
+    let artefacts = Artefacts::reserve(host, root, &mut start);
     sinks.push(Box::new(artefacts));
-    let report = Recorder::begin(start, redactor, sinks).finish(ending);
-    BootOutcome {
-        report,
-        evidence_error: evidence.take(),
-    }
+    Recorder::begin(start, redactor, sinks).finish(ending)
 }
 
 /// What is known when a boot begins.
@@ -188,31 +160,22 @@ fn boot_locked(
     options: &BootOptions,
     redactor: Redactor,
     mut sinks: Vec<Box<dyn Sink>>,
-    on_signal: impl FnOnce(BootOutcome) + Send + 'static,
-) -> BootOutcome {
+    on_signal: impl FnOnce(BootReport) + Send + 'static,
+) -> BootReport {
     let mut start = start(&config.application, &config.root, &host, options);
-    let (artefacts, evidence) = Artefacts::reserve(&host, &config.root, &mut start);
+    let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
     sinks.push(Box::new(artefacts));
     let door = Door::new(&config.root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, redactor, sinks));
 
     let for_signals = Arc::clone(&recorder);
-    let evidence_at_signal = evidence.clone();
     let interrupted = move |signal| {
         command::stop_running();
-        let report = for_signals.finish(Ending::Interrupted { signal });
-        on_signal(BootOutcome {
-            report,
-            evidence_error: evidence_at_signal.take(),
-        });
+        on_signal(for_signals.finish(Ending::Interrupted { signal }));
     };
     if let Err(error) = host::on_termination(interrupted) {
         let message = format!("cannot listen for signals: {error}");
-        let report = recorder.finish(Ending::Panicked { message });
-        return BootOutcome {
-            report,
-            evidence_error: evidence.take(),
-        };
+        return recorder.finish(Ending::Panicked { message });
     }
 
     let cx = Arc::new(context(config, host, options, &recorder));
@@ -236,10 +199,7 @@ fn boot_locked(
     cx.refresh();
     let report = recorder.finish(ending);
     remember(&cx, &report);
-    BootOutcome {
-        report,
-        evidence_error: evidence.take(),
-    }
+    report
 }
 
 fn context(

@@ -17,6 +17,10 @@ use crate::services::db::{Access, Connection, FileSet};
 pub struct Undone {
     /// What is again as it was before the run.
     pub restored: Vec<PathBuf>,
+    /// What the run had made, and is gone again.
+    pub removed: Vec<PathBuf>,
+    /// Databases that the run had made: moved away, with whatever is in them by now.
+    pub set_aside: Vec<PathBuf>,
     /// Folders that the run had made and that hold something by now; they stay.
     pub stayed: Vec<PathBuf>,
 }
@@ -91,12 +95,14 @@ pub fn undo(
     }
     let mut undone = Undone::default();
     for past in left.into_iter().rev() {
-        let path = past.touched.path.clone();
-        if put_back(&restore, &journal, past).map_err(UndoError::Stopped)? {
-            undone.restored.push(path);
-        } else {
-            undone.stayed.push(path);
-        }
+        let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
+        let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
+            (false, _, _) => &mut undone.stayed,
+            (true, ABSENT, Kind::Database) => &mut undone.set_aside,
+            (true, ABSENT, _) => &mut undone.removed,
+            (true, _, _) => &mut undone.restored,
+        };
+        list.push(past.touched.path.clone());
     }
     forget_databases(root, &state_folder, &all).map_err(|source| {
         UndoError::Stopped(RestoreError::Io {

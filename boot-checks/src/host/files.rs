@@ -44,6 +44,12 @@ impl Staged {
         })
     }
 
+    /// Keeps [`remove_abandoned`] from the temporary file for as long as this process lives.
+    pub fn lock_while_alive(&self) {
+        // Where the file system knows no locks, nothing is ever taken for abandoned.
+        let _ = self.file.try_lock();
+    }
+
     /// Where the contents will stand.
     pub fn target(&self) -> &Path {
         &self.target
@@ -159,6 +165,24 @@ pub fn names_in(folder: &Path, max_names: usize) -> io::Result<Vec<String>> {
             .transpose()
     });
     names.collect()
+}
+
+/// Removes a file that nobody has locked and that was not changed for as long as `age`; whether it
+/// did. See [`Staged::lock_while_alive`].
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn remove_abandoned(path: &Path, age: std::time::Duration) -> io::Result<bool> {
+    let file = File::open(path)?;
+    let modified = file.metadata()?.modified()?;
+    // A file from the future was changed before the clock went backwards.
+    let is_new = modified.elapsed().is_ok_and(|since| since < age);
+    if is_new || file.try_lock().is_err() {
+        return Ok(false);
+    }
+    fs::remove_file(path)?;
+    Ok(true)
 }
 
 /// What ends the name of a file that is being written.

@@ -80,6 +80,9 @@ pub struct BootReport {
     pub ending: Option<Ending>,
     /// From start to end.
     pub duration: Duration,
+    /// Why the report or the record could not be written. A start without proof is none: an older
+    /// report would go on speaking for this boot.
+    pub unproven: Option<String>,
 }
 
 impl BootReport {
@@ -90,6 +93,7 @@ impl BootReport {
             stages: Vec::new(),
             ending: None,
             duration: Duration::ZERO,
+            unproven: None,
         }
     }
 
@@ -173,6 +177,9 @@ impl BootReport {
         let warnings = self.count(StepStatus::Warn) + self.count(StepStatus::Error);
         if self.start.strict && warnings > 0 {
             return Verdict::WarningsUnderStrict;
+        }
+        if self.unproven.is_some() {
+            return Verdict::Blocked;
         }
         Verdict::MayStart
     }
@@ -283,6 +290,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_start_without_proof_is_none() {
+        let passed = step("a", OnFailure::Abort, StepOutcome::Passed);
+        let mut report = report(vec![passed], false);
+        assert_eq!(report.verdict(), Verdict::MayStart);
+        report.unproven = Some("no room".to_owned());
+        assert_eq!(report.verdict(), Verdict::Blocked);
+    }
+
     fn report(steps: Vec<StepReport>, strict: bool) -> BootReport {
         BootReport {
             start: Start {
@@ -300,6 +316,7 @@ mod tests {
             }],
             ending: Some(Ending::Completed),
             duration: Duration::ZERO,
+            unproven: None,
         }
     }
 

@@ -90,8 +90,8 @@ mod tests {
             "escalation": null
           },
           "checks": [
-            "preflight::database_writable",
-            "core_services::database_connection"
+            "preflight::database_readable",
+            "core_services::database"
           ],
           "verification_steps": [
             "An immediate transaction begins and rolls back on a fresh connection"

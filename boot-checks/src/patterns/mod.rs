@@ -9,6 +9,8 @@ mod catalogue;
 mod diagnose;
 mod diagnosis;
 mod evaluate;
+mod fixture;
+mod fixtures;
 mod follow;
 mod follow_state;
 #[cfg(test)]
@@ -39,6 +41,8 @@ pub use diagnose::{
 };
 pub use diagnosis::{Diagnosis, EscalationNote, Incident, Place};
 pub use evaluate::{EvaluateError, Evaluation, LabelScore, Miss, evaluate};
+pub use fixture::{Arrangement, Expectation, Fixture, Outcome, Probe, Restored};
+pub use fixtures::{Embedded, controls, replays};
 pub use follow::{Follower, Poll, Reset};
 pub use follow_state::FollowerState;
 pub use metadata::metadata_json;

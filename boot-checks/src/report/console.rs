@@ -63,6 +63,13 @@ impl<W: Write> Console<W> {
         self.out.flush()
     }
 
+    /// Takes note of why the evidence of this boot could not be left, before the last event.
+    pub fn unproven(&mut self, why: Option<String>) {
+        if let Some(report) = &mut self.report {
+            report.unproven = why;
+        }
+    }
+
     /// The writer.
     pub fn into_inner(self) -> W {
         self.out
@@ -245,6 +252,7 @@ pub fn pretty(report: &BootReport, style: Style) -> String {
         });
     }
     for event in &events {
+        console.unproven(report.unproven.clone());
         let written = console.event(event);
         debug_assert!(written.is_ok(), "memory takes every write");
     }

@@ -121,6 +121,12 @@ pub(super) fn reasons(report: &BootReport) -> Vec<Reason<'_>> {
             ..Reason::bare("no step was run")
         });
     }
+    if let Some(why) = report.unproven.as_ref().filter(|_| reasons.is_empty()) {
+        reasons.push(Reason {
+            next_step: Some("let the gate write there, then boot again"),
+            ..Reason::bare(format!("the report could not be written: {why}"))
+        });
+    }
     if reasons.is_empty() && verdict != Verdict::MayStart {
         reasons.push(Reason::bare(match first {
             Some(step) => format!("{step} did not hold"),

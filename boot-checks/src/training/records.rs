@@ -3,10 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::host::files::{Durability, Staged, names_in, read_limited};
+use crate::host::files::{self, Durability, Staged, names_in, read_limited};
 use crate::model::{BootRecord, RECORD_FORMAT_VERSION};
 
 /// Where records stand, below the application's root.
@@ -66,7 +67,10 @@ pub fn reserve(folder: &Path, timestamp: &str) -> io::Result<Reservation> {
             // Whoever wrote that record held this reservation and has given it back: only now, with
             // the reservation ours, does a look at the record's name mean anything.
             Ok(staged) if staged.target().symlink_metadata().is_ok() => drop(staged),
-            Ok(staged) => return Ok(Reservation { run_id, staged }),
+            Ok(staged) => {
+                staged.lock_while_alive();
+                return Ok(Reservation { run_id, staged });
+            }
         }
     }
     Err(io::Error::new(
@@ -188,7 +192,7 @@ pub fn prune(folder: &Path) -> io::Result<usize> {
 
 fn prune_to(folder: &Path, keep: usize) -> io::Result<usize> {
     let records = sorted(folder)?;
-    let mut removed = 0;
+    let mut removed = remove_reservations_of_the_dead(folder)?;
     for record in records.iter().skip(keep) {
         match fs::remove_file(folder.join(&record.name)) {
             Ok(()) => removed += 1,
@@ -199,6 +203,29 @@ fn prune_to(folder: &Path, keep: usize) -> io::Result<usize> {
     }
     Ok(removed)
 }
+
+/// Removes the reservations of boots that were killed before they could write their record.
+///
+/// Safety: a live boot holds the lock on its reservation from just after it made it; one that is not
+/// locked and not new is nobody's, and never held more than half of a record.
+fn remove_reservations_of_the_dead(folder: &Path) -> io::Result<usize> {
+    let mut removed = 0;
+    for name in names_in(folder, MAX_NAMES)? {
+        let record = name
+            .strip_prefix('.')
+            .and_then(|name| name.strip_suffix(".tmp"));
+        if record.is_none_or(|record| parse(record.to_owned()).is_none()) {
+            continue;
+        }
+        // What cannot be removed today is tried again by a later boot.
+        let is_removed = files::remove_abandoned(&folder.join(name), RESERVATION_AGE_MIN);
+        removed += usize::from(is_removed.unwrap_or(false));
+    }
+    Ok(removed)
+}
+
+/// Between making a reservation and locking it lie microseconds.
+const RESERVATION_AGE_MIN: Duration = Duration::from_secs(60);
 
 /// A record's file name, taken apart so that it sorts by time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -359,6 +386,32 @@ mod tests {
         assert_eq!(listed(root.path(), 10), expect);
         assert_eq!(listed(root.path(), 2), expect[..2]);
         assert_eq!(listed(&root.path().join("missing"), 2), [""; 0]);
+    }
+
+    #[test]
+    fn reservations_of_the_dead_go_and_those_of_the_living_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let living = reserve(root.path(), "20250101_000000").unwrap();
+        let names = [
+            ".boot_20250101_000000.json.tmp",
+            ".boot_20250102_000000.json.tmp",
+            ".boot_20250103_000000_2.json.tmp",
+            ".boot_latest.json.tmp",
+        ];
+        touch(root.path(), &names[1..]);
+        assert_eq!(prune_to(root.path(), 3).unwrap(), 0, "they are new");
+        let long_ago = std::time::SystemTime::now() - 2 * RESERVATION_AGE_MIN;
+        for name in names {
+            let file = fs::File::options()
+                .append(true)
+                .open(root.path().join(name));
+            file.unwrap().set_modified(long_ago).unwrap();
+        }
+        assert_eq!(prune_to(root.path(), 3).unwrap(), 2);
+        let mut left = names_in(root.path(), MAX_NAMES).unwrap();
+        left.sort();
+        assert_eq!(left, [names[0], names[3]]);
+        living.write("{}", Durability::Unsynced).unwrap();
     }
 
     #[test]

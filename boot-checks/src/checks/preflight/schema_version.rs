@@ -91,26 +91,28 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
         );
     }
     if let Some(finding) = record_problem(status) {
-        return Findings::problem(finding);
+        return Findings::problem(finding.pattern("migration_conflict"));
     }
     if status.record == MigrationRecord::None {
         return Findings::problem(outdated(cx, status, "it has no migration record"));
     }
     if !status.difference.is_empty() {
-        let finding = outdated(cx, status, "its record says that nothing is pending");
-        return Findings::problem(if status.pending.is_empty() {
-            finding
+        let is_pending = !status.pending.is_empty();
+        return Findings::problem(if is_pending {
+            outdated(cx, status, PENDING)
+        } else {
+            outdated(cx, status, "its record says that nothing is pending")
                 .cause("it was there when the migrations ran, and somebody dropped it")
                 .action("restore a backup: adding it again would hide that its rows are gone")
-        } else {
-            finding
         });
     }
     if !status.pending.is_empty() {
-        return Findings::problem(outdated(cx, status, "migrations are pending"));
+        return Findings::problem(outdated(cx, status, PENDING));
     }
     Findings::healthy("up to date")
 }
+
+const PENDING: &str = "migrations are pending";
 
 fn record_problem(status: &MigrationStatus) -> Option<Finding> {
     let list = |versions: &[i64]| {

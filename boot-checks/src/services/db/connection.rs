@@ -160,6 +160,16 @@ impl Connection {
         })
     }
 
+    /// What sqlx itself prints where these statements fail; none where they do not. They are tried
+    /// in a transaction that is rolled back.
+    pub fn complaint(&mut self, sql: &str) -> Option<String> {
+        let text = format!("BEGIN; {sql}");
+        let done = block_on(self.inner.execute(sqlx::raw_sql(AssertSqlSafe(text))));
+        // Where the error itself ended the transaction, there is none to roll back.
+        let _ = self.execute("ROLLBACK");
+        done.err().map(|error| error.to_string())
+    }
+
     /// Closes the connection and waits until its locks are gone.
     pub fn close(self) {
         // What SQLite could not do on closing (a checkpoint, say) is done at the next opening.
