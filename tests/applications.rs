@@ -281,6 +281,10 @@ fn what_nothing_was_said_about_is_skipped_with_the_reason() {
         ("preflight::schema_version", "boot.toml names no migrations"),
         ("preflight::port_free", "boot.toml names no port"),
         (
+            "preflight::entry_point_imports",
+            "boot.toml names no Python sources",
+        ),
+        (
             "schema_secrets::verification_events_passed",
             "verification_events is no table of this application",
         ),
@@ -307,6 +311,10 @@ fn what_nothing_was_said_about_is_skipped_with_the_reason() {
         (
             "startup_playbooks::apply_pending_migrations",
             "boot.toml names no migrations",
+        ),
+        (
+            "smoke::critical_imports",
+            "boot.toml names no Python sources",
         ),
         ("smoke::critical_records", "boot.toml names no records"),
         (

@@ -57,14 +57,17 @@ fn what_the_entry_point_meets_blocks_and_the_rest_is_a_warning() {
     [FAIL] import_name_missing: cannot import name 'Evnt' from 'backend.models'
            place: backend/main.py:1:1
            modules that fail: 1
+           cause: the module is there and defines no such name: it was moved, renamed or deleted
            -> 'backend.models' has 'Event'
     [WARN] missing_internal_module: no module named 'backend.gone'
            place: backend/spare.py:1:8
            modules that fail: 1
-           -> the nearest module is 'backend'
+           cause: the module was moved, renamed or deleted, and this import was left behind
+           -> restore 'backend.gone', or take this import out: no module is like it
     [WARN] coroutine_not_awaited: coroutine 'tick' is never awaited
            place: backend/main.py:9:5
            defined: backend.main.tick
+           cause: calling a coroutine only makes it; nothing of it ever runs
            -> write `await tick(…)`
     modules that fail on import: 2 of 4
     files: 4, lines: 12, files that do not parse: 0, harmless cycles: 0

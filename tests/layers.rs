@@ -108,19 +108,23 @@ const USES: &[(&str, &[&str])] = &[
     ("host", &["host", "model"]),
     ("config", &["config", "host", "model"]),
     ("services", &["services", "config", "host", "model"]),
+    ("python", &["python", "model"]),
     (
         "context",
-        &["context", "services", "config", "host", "model"],
+        &["context", "python", "services", "config", "host", "model"],
     ),
     (
         "checks",
-        &["checks", "context", "services", "config", "host", "model"],
+        &[
+            "checks", "context", "python", "services", "config", "host", "model",
+        ],
     ),
     (
         "playbooks",
         &[
             "playbooks",
             "context",
+            "python",
             "services",
             "config",
             "host",

@@ -1,6 +1,9 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
 mod integrity;
+mod sources;
+
+pub use sources::NoSources;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +13,7 @@ use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
-use crate::services::db::{self, Access, Connection, DbError, FileSet, Integrity, Structure};
+use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
@@ -49,8 +52,8 @@ pub struct Context {
     connection: Mutex<Option<Look>>,
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
-    left_behind: OnceLock<bool>,
-    integrity: Mutex<Option<Integrity>>,
+    integrity: integrity::Memory,
+    read: Mutex<sources::Read>,
 }
 
 struct Look {
@@ -100,8 +103,8 @@ impl Context {
             connection: Mutex::new(None),
             broken: Mutex::new(None),
             environment: Mutex::new(None),
-            left_behind: OnceLock::new(),
-            integrity: Mutex::new(None),
+            integrity: integrity::Memory::default(),
+            read: Mutex::default(),
         }
     }
 
@@ -199,6 +202,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.forget_sources();
         self.lock_broken().take();
         self.environment
             .lock()
@@ -211,9 +215,7 @@ impl Context {
     pub fn files(&self) -> Option<FileSet> {
         self.forget_connection();
         let files = self.database_path().map(FileSet::look)?;
-        // Only the first look tells: SQLite tidies up with the first question.
-        self.left_behind
-            .get_or_init(|| integrity::is_left_behind(&files));
+        self.integrity.first_look(&files);
         Some(files)
     }
 

@@ -134,6 +134,7 @@ const PREFLIGHT: &[Step] = &[
     needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
     needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
     warn("port_free", &preflight::PortFree),
+    healed_by(abort("entry_point_imports", &preflight::EntryPointImports), "fix_circular_imports"),
 ];
 
 #[rustfmt::skip]
@@ -179,6 +180,7 @@ const AUTONOMY: &[Step] = &[
 
 #[rustfmt::skip]
 const SMOKE: &[Step] = &[
+    healed_by(warn("critical_imports", &smoke::CriticalImports), "fix_circular_imports"),
     warn("critical_records", &smoke::CriticalRecords),
     warn("record_fields", &smoke::RecordFields),
     warn("database_query", &smoke::DatabaseQuery),
@@ -261,6 +263,42 @@ mod tests {
             files.sort();
             rows.sort_unstable();
             assert_eq!(files, rows, "{}", stage.id);
+        }
+    }
+
+    #[test]
+    fn every_pattern_names_steps_and_a_playbook_that_there_are() {
+        for pattern in crate::patterns::all() {
+            for check in pattern.checks {
+                let is_step = step_ids().any(|id| id.to_string() == *check);
+                assert!(is_step, "{}: no step is named {check}", pattern.id);
+            }
+            let playbook = pattern
+                .playbook
+                .is_none_or(|id| playbooks::find(id).is_some());
+            assert!(playbook, "{}", pattern.id);
+        }
+    }
+
+    #[test]
+    fn every_pattern_that_a_finding_names_is_in_the_catalogue() {
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut named = Vec::new();
+        let call = regex::Regex::new(r#"\.pattern\("(\w+)"\)"#).unwrap();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                named.extend(call.captures_iter(&text).map(|found| found[1].to_owned()));
+            }
+        }
+        assert!(named.contains(&"database_locked".to_owned()), "{named:?}");
+        for name in named {
+            assert!(crate::patterns::find(&name).is_some(), "{name}");
         }
     }
 

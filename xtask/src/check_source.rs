@@ -143,6 +143,9 @@ fn pretty(report: &SourceReport, blocks: impl Fn(&Problem) -> bool) -> String {
         for seen in &finding.evidence {
             text.push_str(&format!("       {}: {}\n", seen.label, seen.value));
         }
+        if let Some(cause) = &finding.cause {
+            text.push_str(&format!("       cause: {cause}\n"));
+        }
         if let Some(action) = &finding.action {
             text.push_str(&format!("       -> {action}\n"));
         }

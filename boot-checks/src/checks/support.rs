@@ -1,7 +1,9 @@
 //! How what the services say becomes a finding. The same error is the same finding in every check.
 
-use crate::context::Context;
+use crate::config::PythonConfig;
+use crate::context::{Context, NoSources};
 use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
+use crate::python::{SourceError, Sources};
 use crate::services::db::{DbError, Structure};
 
 /// The finding that a database error amounts to.
@@ -78,6 +80,38 @@ pub(super) fn ask_structure(
         Ok(structure) => judge(&structure),
         Err(error) => Findings::problem(database_finding(cx, &error)),
     })
+}
+
+/// Judges the application's Python sources.
+pub(super) fn ask_sources(
+    cx: &Context,
+    judge: impl FnOnce(&PythonConfig, &Sources) -> Findings,
+) -> CheckResult {
+    let asked = cx.python().and_then(|python| Ok((python, cx.sources()?)));
+    match asked {
+        Ok((python, sources)) => Ok(judge(python, &sources)),
+        Err(NoSources::NotPython(reason)) => Ok(Findings::not_applicable(reason)),
+        Err(NoSources::Unreadable(error)) => source_finding(&error),
+    }
+}
+
+/// The finding that sources which cannot be looked at amount to.
+fn source_finding(error: &SourceError) -> CheckResult {
+    let code = match error {
+        SourceError::Package { .. } => "package_missing",
+        SourceError::EntryPoint { .. } => "entry_point_missing",
+        SourceError::Environment(_) => "environment_missing",
+        SourceError::Root(_) | SourceError::Worker(_) => {
+            return Err(CheckError::new(error.to_string()).action(error.hint()));
+        }
+    };
+    let finding = Finding::new(code, error.to_string()).action(error.hint());
+    Ok(Findings::problem(match code {
+        "environment_missing" => finding.cause("boot.toml names it, and it was not made here"),
+        _ => finding
+            .cause("it was moved, renamed or deleted, or boot.toml names it wrongly")
+            .pattern("missing_internal_module"),
+    }))
 }
 
 /// The database as a person would name it.

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
-use super::{DatabaseLocation, Environment, Migrations, RequiredRecords, RequiredTable, Sourced};
+use super::{
+    DatabaseLocation, Environment, Migrations, PythonConfig, RequiredRecords, RequiredTable,
+    Sourced,
+};
 
 /// Everything the gate knows about the application that it guards.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,4 +32,6 @@ pub struct BootConfig {
     pub writable_folders: Vec<PathBuf>,
     /// The port that the application listens on.
     pub port: Option<u16>,
+    /// The application's Python sources, where it has any.
+    pub python: Option<PythonConfig>,
 }

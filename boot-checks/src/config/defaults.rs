@@ -1,7 +1,10 @@
 //! What holds where nothing was typed: Grace's description of itself, and neutral defaults for any
 //! other application.
 
-use super::{Migrations, RequiredColumn, RequiredRecords, RequiredTable};
+use super::{
+    CriticalImport, Migrations, PythonConfig, RequiredColumn, RequiredRecords, RequiredTable,
+    Source, Sourced,
+};
 
 /// The name of the reference application.
 pub(super) const GRACE: &str = "grace";
@@ -62,6 +65,15 @@ const GRACE_RECORDS: [(&str, &[&str], u64); 2] = [
     ("playbooks", &["name", "risk_level", "autonomy_tier"], 6),
 ];
 
+/// What Grace's smoke tests import (SPEC.md, stage 7), where its code has it.
+const GRACE_IMPORTS: [(&str, &[&str]); 2] = [
+    ("backend.avn_avm:VerificationEvent", &["passed"]),
+    (
+        "backend.self_heal_models:Playbook",
+        &["risk_level", "autonomy_tier"],
+    ),
+];
+
 /// What holds where nothing was typed.
 pub(super) struct Defaults {
     pub(super) database_url: Option<&'static str>,
@@ -71,6 +83,7 @@ pub(super) struct Defaults {
     pub(super) writable_folders: &'static [&'static str],
     pub(super) tables: Vec<RequiredTable>,
     pub(super) records: Vec<RequiredRecords>,
+    pub(super) python: Option<PythonConfig>,
 }
 
 impl Defaults {
@@ -102,6 +115,7 @@ impl Defaults {
                     at_least: *at_least,
                 })
                 .collect(),
+            python: Some(grace_python()),
         }
     }
 
@@ -114,7 +128,21 @@ impl Defaults {
             writable_folders: &["logs"],
             tables: Vec::new(),
             records: Vec::new(),
+            python: None,
         }
+    }
+}
+
+fn grace_python() -> PythonConfig {
+    let import = |(name, attributes): &(&str, &[&str])| CriticalImport {
+        name: (*name).to_owned(),
+        attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    PythonConfig {
+        entry_point: Some("backend.main:app".to_owned()),
+        packages: vec!["backend".to_owned()],
+        imports: Sourced::new(GRACE_IMPORTS.iter().map(import).collect(), Source::Default),
+        ..PythonConfig::neutral()
     }
 }
 

@@ -7,8 +7,8 @@ use super::raw::{Located, PORT_RANGE, RawConfig, RawMigrations};
 use super::root::CONFIG_FILE_NAME;
 use super::text_file::read_if_there;
 use super::{
-    BootConfig, ConfigError, DatabaseLocation, Environment, Inputs, Migrations, Place, Source,
-    Sourced, env_file, env_names, find_root,
+    BootConfig, ConfigError, DatabaseLocation, Environment, Inputs, Migrations, Place,
+    PythonConfig, Source, Sourced, env_file, env_names, find_root,
 };
 
 /// The configuration that these inputs mean: flag over environment over `.env` over `boot.toml`
@@ -78,6 +78,7 @@ pub fn load(inputs: &Inputs) -> Result<BootConfig, ConfigError> {
             .map(|folder| join(&root, Path::new(folder)))
             .collect(),
         port,
+        python: PythonConfig::resolve(raw.python, defaults.python, &root),
         root,
     })
 }

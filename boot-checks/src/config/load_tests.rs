@@ -257,6 +257,11 @@ fn each_fault_of_boot_toml_is_told() {
         "database.url = 'sqllite:///x.db'",
         "database.url = 'sqlite:///x.db?immutable=1'",
         "database.url = 'postgresql+asyncpg://u:hunter2@h/d'",
+        "python.entrypoint = 'a'",
+        "python.packages = ['../up']",
+        "python.timeout_seconds = 1",
+        "[python.imports]\n'a b:C' = []",
+        "[python.imports]\na = ['x']",
     ];
     let complaints: String = texts
         .iter()
@@ -271,7 +276,7 @@ fn each_fault_of_boot_toml_is_told() {
     unknown key: `prot` (/app/boot.toml:2:3): boot.toml has no such key
       did you mean `port`?
     unknown key: `colour` (/app/boot.toml:1:1): boot.toml has no such key
-      known keys: name, port, env_file, required_secrets, writable_folders, database, migrations, tables, records
+      known keys: name, port, env_file, required_secrets, writable_folders, database, migrations, tables, records, python
     unknown key: `database.uri` (/app/boot.toml:2:1): [database] has no such key
       did you mean `url`?
     unknown key: `migrations.timeout-seconds` (/app/boot.toml:3:1): [migrations] has no such key
@@ -328,6 +333,16 @@ fn each_fault_of_boot_toml_is_told() {
       take the option out of the URL
     unsupported database engine: PostgreSQL database `d` on `h` (/app/boot.toml:1:16): only SQLite is supported yet
       point the gate at a SQLite database, or start without it
+    unknown key: `python.entrypoint` (/app/boot.toml:1:8): [python] has no such key
+      did you mean `entry_point`?
+    invalid value: `python.packages` (/app/boot.toml:1:20): a package is a dotted name below the root, such as "backend"
+      correct the value, or take the key out
+    invalid value: `python.timeout_seconds` (/app/boot.toml:1:26): it stands beside `interpreter`, and there is none
+      correct the value, or take the key out
+    invalid value: `python.imports.a b:C` (/app/boot.toml:2:1): it is written "package.module:Class" or "package.module"
+      correct the value, or take the key out
+    invalid value: `python.imports.a` (/app/boot.toml:2:6): attributes are those of a class: write "package.module:Class"
+      correct the value, or take the key out
     "#);
 }
 

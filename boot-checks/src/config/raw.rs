@@ -24,9 +24,12 @@
 //! fields = ["id", "total"]
 //! at_least = 1                        # rows; 0 where not given
 //! ```
+//!
+//! `[python]` is described in its own file.
 
 use std::time::Duration;
 
+use super::raw_python::{self, RawPython};
 use super::toml_reader::{Document, TableReader};
 use super::{ConfigError, Place, RequiredColumn, RequiredRecords, RequiredTable};
 
@@ -40,6 +43,7 @@ const TOP_KEYS: &[&str] = &[
     "migrations",
     "tables",
     "records",
+    "python",
 ];
 const DATABASE_KEYS: &[&str] = &["url"];
 const MIGRATIONS_KEYS: &[&str] = &["source", "folder", "command", "check", "timeout_seconds"];
@@ -72,6 +76,7 @@ pub(super) struct RawConfig {
     pub(super) migrations: Option<RawMigrations>,
     pub(super) tables: Option<Vec<RequiredTable>>,
     pub(super) records: Option<Vec<RequiredRecords>>,
+    pub(super) python: Option<RawPython>,
 }
 
 /// `[migrations]`, with its folder as typed.
@@ -112,6 +117,10 @@ impl RawConfig {
                 .transpose()?,
             tables: top.any_table("tables")?.map(read_tables).transpose()?,
             records: top.any_table("records")?.map(read_records).transpose()?,
+            python: top
+                .table("python", raw_python::KEYS)?
+                .map(|table| raw_python::read(&table))
+                .transpose()?,
         })
     }
 }

@@ -24,10 +24,12 @@ pub struct Project {
 }
 
 /// An entry and, for a script, the root that its folder is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) module: ModId,
     pub(super) script_root: Option<usize>,
+    /// What a server asks of the module once it is imported: `app` in `backend.main:app`.
+    pub(super) attribute: Option<String>,
 }
 
 /// A project that has been read.
@@ -114,12 +116,15 @@ impl Project {
                 return Some(Entry {
                     module: world.module(script_root, &stem)?,
                     script_root: Some(script_root),
+                    attribute: None,
                 });
             }
-            let name = entry.split(':').next().unwrap_or_default();
+            let (name, attribute) = entry.split_once(':').unwrap_or((entry, ""));
+            let first = attribute.split(['.', '(']).next().unwrap_or_default();
             Some(Entry {
                 module: world.module(0, name)?,
                 script_root: None,
+                attribute: is_identifier(first).then(|| first.to_owned()),
             })
         };
         self.entry_points.iter().map(find).collect()

@@ -1,7 +1,5 @@
 use serde::Serialize;
 
-use super::project::Project;
-use super::report::SourceError;
 use super::resolver::{Entity, Resolver};
 use super::world::World;
 
@@ -54,39 +52,28 @@ pub enum AttributeResolution {
 }
 
 /// Looks for a class, written `backend.models:VerificationEvent`, and its attributes.
-///
-/// # Errors
-/// When the project cannot be read.
-pub fn resolve_record(
-    project: &Project,
-    class: &str,
-    attributes: &[&str],
-) -> Result<RecordResolution, SourceError> {
+pub(super) fn resolve(world: &World, class: &str, attributes: &[&str]) -> RecordResolution {
     let (module, name) = class
         .split_once(':')
         .or_else(|| class.rsplit_once('.'))
         .unwrap_or((class, ""));
-    let mut project = project.clone();
-    project.entry_points.clear();
-    let world = project.load(&[])?.world;
     let Some(module) = world.by_name(module) else {
-        return Ok(RecordResolution::ModuleMissing);
+        return RecordResolution::ModuleMissing;
     };
-    let names = world.names[module].as_ref();
-    let Some(names) = names else {
-        return Ok(RecordResolution::Unjudged);
+    let Some(names) = world.names[module].as_ref() else {
+        return RecordResolution::Unjudged;
     };
-    let resolver = Resolver::new(&world);
+    let resolver = Resolver::new(world);
     let path: Vec<String> = name.split('.').map(str::to_owned).collect();
-    Ok(match resolver.path(module, &path, 0) {
+    match resolver.path(module, &path, 0) {
         Some(Entity::Class(home, class)) => {
             let Some(known) = world.facts(home).and_then(|facts| facts.classes.get(class)) else {
-                return Ok(RecordResolution::Unjudged);
+                return RecordResolution::Unjudged;
             };
             let judge = |name: &&str| {
                 (
                     (*name).to_owned(),
-                    attribute(&world, &resolver, home, class, name),
+                    attribute(world, &resolver, home, class, name),
                 )
             };
             RecordResolution::Found {
@@ -101,7 +88,7 @@ pub fn resolve_record(
             RecordResolution::ClassMissing
         }
         _ => RecordResolution::Unjudged,
-    })
+    }
 }
 
 fn attribute(

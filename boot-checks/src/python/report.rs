@@ -230,6 +230,56 @@ impl ProblemKind {
         }
     }
 
+    /// Why it is so.
+    fn cause(&self) -> &'static str {
+        match self {
+            ProblemKind::MissingInternalModule { .. } => {
+                "the module was moved, renamed or deleted, and this import was left behind"
+            }
+            ProblemKind::RelativeBeyondTop { .. } => {
+                "there are more dots than packages around this file"
+            }
+            ProblemKind::ImportNameMissing { .. } => {
+                "the module is there and defines no such name: it was moved, renamed or deleted"
+            }
+            ProblemKind::SyntaxError { .. } => "Python refuses the whole file",
+            ProblemKind::MissingDependency { .. } => {
+                "the environment holds no package that provides it"
+            }
+            ProblemKind::ImportCycle { .. } => {
+                "the modules import each other, and this one runs before the name is bound"
+            }
+            ProblemKind::CoroutineNotAwaited { .. } => {
+                "calling a coroutine only makes it; nothing of it ever runs"
+            }
+        }
+    }
+
+    /// The next step where nothing more exact is known.
+    fn next_step(&self) -> String {
+        match self {
+            ProblemKind::MissingInternalModule { wanted } => {
+                format!("restore '{wanted}', or take this import out: no module is like it")
+            }
+            ProblemKind::RelativeBeyondTop { .. } => {
+                "write the import from the top-level package on".to_owned()
+            }
+            ProblemKind::ImportNameMissing { from, name } => {
+                format!("define '{name}' in '{from}', or take this import out: no module has it")
+            }
+            ProblemKind::SyntaxError { .. } => "correct the line".to_owned(),
+            ProblemKind::MissingDependency { wanted } => {
+                format!("install the package that provides '{wanted}'")
+            }
+            ProblemKind::ImportCycle { .. } => {
+                "see the edit that `cargo xtask heal fix_circular_imports --plan` proposes, or \
+                 import the name inside the function that uses it"
+                    .to_owned()
+            }
+            ProblemKind::CoroutineNotAwaited { .. } => "await it, or schedule it".to_owned(),
+        }
+    }
+
     fn pattern(&self) -> Option<&'static str> {
         match self {
             ProblemKind::ImportCycle { .. } => Some("circular_import_avn_models"),
@@ -252,8 +302,13 @@ impl From<&Problem> for Finding {
             problem.place.line,
             problem.place.column
         );
-        let mut finding =
-            Finding::new(problem.kind.code(), problem.kind.message()).evidence("place", place);
+        let message = match &problem.kind {
+            ProblemKind::SyntaxError { message } => {
+                format!("{} does not parse: {message}", problem.file.display())
+            }
+            kind => kind.message(),
+        };
+        let mut finding = Finding::new(problem.kind.code(), message).evidence("place", place);
         if !problem.chain.is_empty() {
             let steps: Vec<String> = problem
                 .chain
@@ -274,9 +329,10 @@ impl From<&Problem> for Finding {
         if !problem.fails.is_empty() {
             finding = finding.evidence("modules that fail", problem.fails.len());
         }
-        if let Some(suggestion) = &problem.suggestion {
-            finding = finding.action(suggestion);
-        }
+        let action = problem.suggestion.clone();
+        finding = finding
+            .cause(problem.kind.cause())
+            .action(action.unwrap_or_else(|| problem.kind.next_step()));
         match problem.kind.pattern() {
             Some(pattern) => finding.pattern(pattern),
             None => finding,

@@ -104,6 +104,12 @@ impl<'w> Simulation<'w> {
         Ok(())
     }
 
+    /// Asks a module, once it is imported, for a name, as a server does.
+    pub(super) fn ask(&mut self, module: ModId, name: &str) -> Result<(), Failure> {
+        self.name(module, Place { line: 1, column: 1 }, module, name)
+            .map_err(|failure| *failure)
+    }
+
     fn load(&mut self, id: ModId) -> Result<(), Box<Failure>> {
         match &self.status[id] {
             Status::Done | Status::Active(_) => return Ok(()),

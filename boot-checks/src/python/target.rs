@@ -117,19 +117,31 @@ impl World {
         if import.level == 0 {
             return self.resolve_absolute(&import.module);
         }
+        match self.absolute(from, import) {
+            Some(name) => self.walk(self.modules[from].root, &name),
+            None => {
+                let dots = ".".repeat(import.level as usize);
+                Target::outside(End::BeyondTop(format!("{dots}{}", import.module)))
+            }
+        }
+    }
+
+    /// The module that an import names, without its leading dots; none where they lead above the top.
+    pub(super) fn absolute(&self, from: ModId, import: &Import) -> Option<String> {
+        if import.level == 0 {
+            return Some(import.module.clone());
+        }
         let module = &self.modules[from];
-        let root = module.root;
-        let mut base: Vec<String> = module.name.split('.').map(str::to_owned).collect();
+        let mut base: Vec<&str> = module.name.split('.').collect();
         let drop = import.level as usize - usize::from(module.is_package);
-        let written = format!("{}{}", ".".repeat(import.level as usize), import.module);
         if drop >= base.len() {
-            return Target::outside(End::BeyondTop(written));
+            return None;
         }
         base.truncate(base.len() - drop);
         if !import.module.is_empty() {
-            base.push(import.module.clone());
+            base.push(&import.module);
         }
-        self.walk(root, &base.join("."))
+        Some(base.join("."))
     }
 
     fn resolve_absolute(&mut self, name: &str) -> Target {

@@ -8,32 +8,28 @@ use super::coroutines;
 use super::cycles::cycles;
 use super::load::{Unreadable, on_all_cores};
 use super::place::Place;
-use super::project::{Entry, Loaded, Project};
+use super::project::{Entry, Loaded};
 use super::report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
+use super::requirements;
 use super::simulate::{Cause, Failure, Simulation};
 use super::suggest;
 use super::target::End;
 use super::world::{ModId, World};
 
-/// Finds what would crash the start of an application.
-///
-/// # Errors
-/// When the root, a package, an entry point or the environment is not there.
-pub fn analyse(project: &Project) -> Result<SourceReport, SourceError> {
-    let loaded = project.load(&[])?;
-    judge(&loaded)
-}
-
 pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
     let world = &loaded.world;
-    let outcomes = run_all(loaded)?;
+    let members = loaded.members.iter().map(|module| Entry {
+        module: *module,
+        script_root: None,
+        attribute: None,
+    });
+    let entries: Vec<Entry> = loaded.entries.iter().cloned().chain(members).collect();
     let mut report = SourceReport {
         counts: counts(loaded),
         ..SourceReport::default()
     };
     let mut known: HashMap<(ModId, Place, Cause), usize> = HashMap::new();
-    for (at, failure) in outcomes {
-        let entry = loaded.entries.get(at);
+    for (at, failure) in run_all(world, &entries)? {
         let key = (failure.module, failure.place, failure.cause.clone());
         let index = *known.entry(key).or_insert_with(|| {
             report.problems.push(problem(world, &failure));
@@ -41,15 +37,14 @@ pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
         });
         let problem = &mut report.problems[index];
         let chain = links(world, &failure);
-        if entry.is_some() {
+        if at < loaded.entries.len() {
             // The way from an entry point says more than the shortest one.
             if !problem.reached_by_entry_point || chain.len() < problem.chain.len() {
                 problem.chain = chain;
             }
             problem.reached_by_entry_point = true;
         } else {
-            let member = loaded.members[at - loaded.entries.len()];
-            let name = world.modules[member].name.clone();
+            let name = world.modules[entries[at].module].name.clone();
             if !problem.reached_by_entry_point && chain.len() < problem.chain.len() {
                 problem.chain = chain;
             }
@@ -62,6 +57,14 @@ pub(super) fn judge(loaded: &Loaded) -> Result<SourceReport, SourceError> {
         .problems
         .extend(coroutines::problems(world, &loaded.members));
     Ok(report)
+}
+
+/// What the import of one module meets first; none where it comes to its end.
+pub(super) fn judge_entry(world: &World, entry: &Entry) -> Option<Problem> {
+    let failure = run(world, entry).err()?;
+    let mut problem = problem(world, &failure);
+    problem.reached_by_entry_point = true;
+    Some(problem)
 }
 
 /// Cycles that no problem names.
@@ -83,13 +86,8 @@ fn harmless_cycles(world: &World, problems: &[Problem]) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Every entry point, then every module of the packages, each in a fresh interpreter. The result is in that order.
-fn run_all(loaded: &Loaded) -> Result<Vec<(usize, Failure)>, SourceError> {
-    let members = loaded.members.iter().map(|module| Entry {
-        module: *module,
-        script_root: None,
-    });
-    let entries: Vec<Entry> = loaded.entries.iter().copied().chain(members).collect();
+/// Every entry in a fresh interpreter. The result is in their order.
+fn run_all(world: &World, entries: &[Entry]) -> Result<Vec<(usize, Failure)>, SourceError> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     let work = || {
@@ -97,8 +95,7 @@ fn run_all(loaded: &Loaded) -> Result<Vec<(usize, Failure)>, SourceError> {
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(at) else { break };
-            let result = Simulation::new(&loaded.world, entry.script_root).import(entry.module);
-            own.extend(result.err().map(|failure| (at, failure)));
+            own.extend(run(world, entry).err().map(|failure| (at, failure)));
         }
         done.lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -110,6 +107,15 @@ fn run_all(loaded: &Loaded) -> Result<Vec<(usize, Failure)>, SourceError> {
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     outcomes.sort_by_key(|(at, _)| *at);
     Ok(outcomes)
+}
+
+fn run(world: &World, entry: &Entry) -> Result<(), Failure> {
+    let mut simulation = Simulation::new(world, entry.script_root);
+    simulation.import(entry.module)?;
+    match &entry.attribute {
+        Some(name) => simulation.ask(entry.module, name),
+        None => Ok(()),
+    }
 }
 
 fn counts(loaded: &Loaded) -> Counts {
@@ -185,10 +191,9 @@ fn problem(world: &World, failure: &Failure) -> Problem {
 
 /// What is wrong, and what to write instead.
 fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
-    let importer = failure.module;
     match &failure.cause {
-        Cause::Missing(wanted) => missing(world, wanted, importer),
-        Cause::NotInstalled(wanted) => not_installed(world, wanted, importer),
+        Cause::Missing(wanted) => missing(world, wanted, failure),
+        Cause::NotInstalled(wanted) => not_installed(world, wanted, failure),
         Cause::BeyondTop(wanted) => (
             ProblemKind::RelativeBeyondTop {
                 wanted: wanted.clone(),
@@ -200,13 +205,13 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
                 from: world.modules[*from].name.clone(),
                 name: wanted.clone(),
             },
-            suggest::name(world, *from, wanted),
+            suggest::name(world, failure.module, *from, wanted),
         ),
         Cause::Cycle(from, wanted) => (
             ProblemKind::ImportCycle {
                 from: world.modules[*from].name.clone(),
                 name: wanted.clone(),
-                cycle: cycle_of(world, importer),
+                cycle: cycle_of(world, failure.module),
             },
             None,
         ),
@@ -219,27 +224,49 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
     }
 }
 
-fn missing(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
+fn missing(world: &World, wanted: &str, failure: &Failure) -> (ProblemKind, Option<String>) {
     let kind = ProblemKind::MissingInternalModule {
         wanted: wanted.to_owned(),
     };
-    (kind, suggest::module(world, wanted, importer))
+    (kind, meant(world, failure))
 }
 
-fn not_installed(world: &World, wanted: &str, importer: ModId) -> (ProblemKind, Option<String>) {
-    // A module of that name in the application was meant, or stood where Python would look.
-    let inside = world
-        .modules
-        .iter()
-        .any(|module| module.name.rsplit('.').next() == Some(wanted));
-    if inside {
-        return missing(world, wanted, importer);
-    }
+/// The import that the failing statement may have meant.
+fn meant(world: &World, failure: &Failure) -> Option<String> {
+    let mut imports = world.facts(failure.module)?.imports.iter();
+    let import = imports.find(|one| one.place == failure.place)?;
+    suggest::module(world, failure.module, import)
+}
+
+fn not_installed(world: &World, wanted: &str, failure: &Failure) -> (ProblemKind, Option<String>) {
     let kind = ProblemKind::MissingDependency {
         wanted: wanted.to_owned(),
     };
-    let suggestion =
-        format!("install the package that provides '{wanted}' and name it in the requirements");
+    if let Some(listed) = requirements::listed(&world.root, &world.packages, wanted) {
+        let place = format!("{}:{}", listed.file.display(), listed.line);
+        let text = &listed.text;
+        let suggestion = format!("install it, as {place} asks for: `pip install '{text}'`");
+        return (kind, Some(suggestion));
+    }
+    let file = requirements::first_file(&world.root, &world.packages);
+    let file = file.map_or_else(
+        || "the requirements".to_owned(),
+        |file| file.display().to_string(),
+    );
+    let package = requirements::package_of(wanted);
+    if package != wanted {
+        let suggestion = format!("add the line `{package}` to {file}, and install it");
+        return (kind, Some(suggestion));
+    }
+    // A module of that name in the application was meant, or stood where Python would look.
+    let is_last = |name: &str| name.rsplit('.').next() == Some(wanted);
+    if world.modules.iter().any(|module| is_last(&module.name)) {
+        return missing(world, wanted, failure);
+    }
+    // Not the name itself: whoever installs a package by a module's name may get a stranger's.
+    let suggestion = meant(world, failure).unwrap_or_else(|| {
+        format!("no requirement lists it: add the package that provides it to {file}, or take this import out")
+    });
     (kind, Some(suggestion))
 }
 

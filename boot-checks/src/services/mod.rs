@@ -4,6 +4,7 @@
 pub mod command;
 pub mod db;
 pub mod governance;
+pub mod interpreter;
 pub mod mesh;
 pub mod metrics;
 pub mod migrations;

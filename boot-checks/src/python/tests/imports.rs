@@ -1,5 +1,5 @@
 use super::{lines, project, report, tree};
-use crate::python::{AttributeResolution, RecordResolution, analyse, resolve_record};
+use crate::python::{AttributeResolution, RecordResolution, Sources, analyse};
 
 /// The text of `app/main.py` beside a small package, and the problems that it has.
 #[track_caller]
@@ -237,28 +237,24 @@ fn a_record_and_its_fields_are_resolved() {
         ),
     ]);
     let project = project(folder.path());
-    let found = resolve_record(
-        &project,
-        "app.models:Event",
-        &["passed", "seen", "id", "gone"],
-    )
-    .unwrap();
+    let sources = Sources::read(&project).unwrap();
+    let found = sources.record("app.models:Event", &["passed", "seen", "id", "gone"]);
     let RecordResolution::Found { attributes, .. } = found else {
         panic!("{found:?}")
     };
     let kinds: Vec<AttributeResolution> = attributes.into_iter().map(|(_, kind)| kind).collect();
     use AttributeResolution::{Found, Missing, Unjudged};
     assert_eq!(kinds, [Found, Found, Found, Missing]);
-    let mixed = resolve_record(&project, "app.models:Mixed", &["gone"]).unwrap();
+    let mixed = sources.record("app.models:Mixed", &["gone"]);
     assert!(
         matches!(mixed, RecordResolution::Found { attributes, .. } if attributes[0].1 == Unjudged)
     );
     assert_eq!(
-        resolve_record(&project, "app.models:Gone", &[]).unwrap(),
+        sources.record("app.models:Gone", &[]),
         RecordResolution::ClassMissing
     );
     assert_eq!(
-        resolve_record(&project, "app.gone:Gone", &[]).unwrap(),
+        sources.record("app.gone:Gone", &[]),
         RecordResolution::ModuleMissing
     );
 }
