@@ -77,7 +77,7 @@ impl Sandbox {
         self.root().join(format!("var/grace.db{suffix}"))
     }
 
-    fn prepare(&self, start: Start) {
+    pub(crate) fn prepare(&self, start: Start) {
         let (Start::Legacy(journal) | Start::Pending(journal)) = start else {
             return;
         };

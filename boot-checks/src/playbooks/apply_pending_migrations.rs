@@ -101,6 +101,20 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
     {
         return refuse("the migration record does not fit the migrations".to_owned());
     }
+    let difference = &status.difference;
+    if status.pending.is_empty() && difference.holds_no_values() && !difference.is_empty() {
+        let missing: Vec<&str> = difference
+            .additions
+            .iter()
+            .map(|it| it.object.as_str())
+            .collect();
+        return Ok(Plan {
+            summary: format!("made {} again", missing.join(", ")),
+            changes: vec![Change::ApplyMigrations {
+                versions: Vec::new(),
+            }],
+        });
+    }
     if status.pending.is_empty() {
         return refuse(
             "every migration is recorded as applied: what is missing was lost".to_owned(),

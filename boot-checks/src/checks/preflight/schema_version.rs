@@ -100,6 +100,8 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
         let is_pending = !status.pending.is_empty();
         return Findings::problem(if is_pending {
             outdated(cx, status, PENDING)
+        } else if status.difference.holds_no_values() {
+            outdated(cx, status, "somebody dropped it")
         } else {
             outdated(cx, status, "its record says that nothing is pending")
                 .cause("it was there when the migrations ran, and somebody dropped it")

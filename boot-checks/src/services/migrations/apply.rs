@@ -9,7 +9,8 @@ const RECORD_TABLE: &str = "_sqlx_migrations";
 
 const RECORD_CHANGED: &str = "the migration record changed since it was looked at";
 
-/// Applies what is pending, all in one transaction that holds the write lock from the start.
+/// Applies what is pending, and makes dropped indexes again: all in one transaction that holds the
+/// write lock from the start.
 ///
 /// Safety: the record is read again under the lock, so that two boots never apply the same migration
 /// twice; foreign keys are off on this connection, so that a rebuilt table does not cascade into its
@@ -32,8 +33,20 @@ pub fn apply_pending(
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
-        Ok(())
+        make_indexes(connection, set)
     })
+}
+
+/// Makes the indexes again that somebody has dropped: unlike a table or a column, an index comes back
+/// with all that was in it.
+fn make_indexes(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
+    let difference = MigrationStatus::look(connection, set)?.difference;
+    if difference.holds_no_values() {
+        for addition in &difference.additions {
+            connection.execute(&addition.statement)?;
+        }
+    }
+    Ok(())
 }
 
 /// Adds what is missing to a database that has no migration record, and records the migrations as
