@@ -9,6 +9,7 @@ mod healing;
 mod incident;
 mod journal;
 mod kept;
+mod memory;
 mod recorder;
 mod redact;
 mod restore;
@@ -21,6 +22,7 @@ mod undo;
 mod undo_tests;
 
 pub use backups::Backups;
+use door::STATE_FOLDER;
 pub use door::{Door, DoorError, Failure};
 pub use journal::{Journal, JournalEntry, Phase};
 pub use kept::{Kept, kept};
