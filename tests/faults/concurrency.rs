@@ -33,6 +33,7 @@ fn all_at_once(start: Start) {
             slowest = slowest.max(boot.took);
         }
         sandbox.verify(start).unwrap();
+        each_effect_once(&sandbox);
         let records = sandbox.names().into_iter().filter(|name| {
             name.starts_with("grace_training/startup_failures/boot_") && name.ends_with(".json")
         });
@@ -40,6 +41,31 @@ fn all_at_once(start: Start) {
     }
     println!(
         "| {start:?} | {BOOTS} boots at once | {rounds} rounds | 0 wrong | slowest {slowest:.1?} |"
+    );
+}
+
+/// What the boots did is in the journal, and was kept, once: each plan by one of them.
+fn each_effect_once(sandbox: &Sandbox) {
+    let journal = std::fs::read_to_string(sandbox.root().join("var/boot/journal.jsonl")).unwrap();
+    let lines = journal
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let applied = lines.filter(|line: &serde_json::Value| line["phase"] == "applied");
+    let mut plans: Vec<String> = applied
+        .map(|line| format!("{} {} {}", line["playbook"], line["step"], line["touched"]))
+        .collect();
+    let all = plans.len();
+    plans.sort();
+    plans.dedup();
+    assert!(all > 0 && plans.len() == all, "applied twice: {journal}");
+    let copies = sandbox.names().into_iter().filter(|name| {
+        let run = name.strip_prefix("var/boot/backups/");
+        run.is_some_and(|run| !run.contains('/'))
+    });
+    assert_eq!(
+        copies.count(),
+        1,
+        "one boot healed, and kept what it replaced"
     );
 }
 

@@ -1,6 +1,7 @@
 //! Somebody else has the database open: a process of its own, alive, stopped, or killed.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,9 +24,40 @@ pub(crate) struct Other {
 impl Other {
     /// Starts it and waits until the statements are done. The statements are separated by lines.
     pub(crate) fn start(database: &Path, statements: &str) -> Other {
+        Other::start_by(&[], database, statements)
+    }
+
+    /// The same, with these words before the program's own.
+    pub(crate) fn start_by(words: &[&str], database: &Path, statements: &str) -> Other {
+        let (other, is_ready) = Other::spawn(words, database, statements);
+        assert!(is_ready, "the other program failed: {statements}");
+        other
+    }
+
+    /// Whether a program of its own can do this now, without waiting for a lock.
+    pub(crate) fn can(database: &Path, statement: &str) -> bool {
+        let statements = format!("PRAGMA busy_timeout = 0\n{statement}\nBEGIN");
+        let (other, is_ready) = Other::spawn(&[], database, &statements);
+        if is_ready {
+            other.finish();
+        } else {
+            other.kill();
+        }
+        is_ready
+    }
+
+    /// And whether it has come to hold what it was to hold.
+    fn spawn(words: &[&str], database: &Path, statements: &str) -> (Other, bool) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), statements).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let program = std::env::current_exe().unwrap();
+        let all: Vec<_> = words
+            .iter()
+            .map(OsStr::new)
+            .chain([program.as_os_str()])
+            .collect();
+        let mut child = Command::new(all[0])
+            .args(&all[1..])
             .args(["--exact", "holders::other_program", "--ignored"])
             .args(["--nocapture", "--test-threads", "1"])
             .env(ROLE, file.path())
@@ -36,12 +68,12 @@ impl Other {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.any(|line| line.unwrap().contains("holding now"));
-        assert!(ready, "the other program failed: {statements}");
-        Other {
+        let is_ready = lines.any(|line| line.unwrap().contains("holding now"));
+        let other = Other {
             child,
             _statements: file,
-        }
+        };
+        (other, is_ready)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -54,7 +86,7 @@ impl Other {
     }
 
     /// Lets it commit and end.
-    fn finish(mut self) {
+    pub(crate) fn finish(mut self) {
         writeln!(self.child.stdin.take().unwrap(), "COMMIT").unwrap();
         self.child.wait().unwrap();
     }
@@ -102,14 +134,14 @@ fn impatient_boot(sandbox: &Sandbox) -> Boot {
 }
 
 /// A booted application, so that a boot has nothing to heal but the lock.
-fn booted(start: Start) -> Sandbox {
+pub(crate) fn booted(start: Start) -> Sandbox {
     let sandbox = Sandbox::prepared(start);
     let first = boot(sandbox.root());
     assert_eq!(first.code, Some(0), "{}", first.text());
     sandbox
 }
 
-const INSERT: &str = "INSERT INTO notes VALUES (1001, 'held', NULL)";
+pub(crate) const INSERT: &str = "INSERT INTO notes VALUES (1001, 'held', NULL)";
 
 /// Every way to hold the database; `is_stopped` freezes the holder.
 fn held(sandbox: &Sandbox, begin: &str, is_stopped: bool) {

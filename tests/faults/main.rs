@@ -17,9 +17,13 @@
 mod boots;
 mod concurrency;
 mod control;
+mod drift;
 mod holders;
 mod instants;
 mod leftovers;
+mod out_of_sight;
+mod read_only;
 mod sandbox;
 mod shim;
+mod small_disk;
 mod undo;

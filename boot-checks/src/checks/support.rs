@@ -32,8 +32,9 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
         .action(WRONG_FILE)
         .pattern("database_corrupt"),
         DbError::CannotOpen { .. } => {
-            Finding::new("database_cannot_open", format!("{name} cannot be opened"))
-                .action("check the permissions of the file and of its folder")
+            Finding::new("database_cannot_open", format!("{name} cannot be opened")).action(
+                "check the permissions of the file, of its -wal and -shm, and of its folder",
+            )
         }
         DbError::ReadOnly { .. } => {
             Finding::new("database_read_only", format!("{name} cannot be written"))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::artefacts::Artefacts;
-use super::healing::masked;
+use super::propose::masked;
 use super::run::context;
 use super::session::words;
 use super::{
@@ -74,8 +74,8 @@ pub struct HealOutcome {
 impl HealOutcome {
     /// Steps that the playbook is for, as they ended.
     pub fn steps<'a>(&'a self, playbook: &'a str) -> impl Iterator<Item = &'a StepReport> {
-        let is_for = |id: StepId| plan::step(id).is_some_and(|it| it.playbook == Some(playbook));
-        self.report.steps().filter(move |step| is_for(step.id))
+        let steps = self.report.steps();
+        steps.filter(move |step| plan::may_be_healed_by(step.id, playbook))
     }
 }
 
@@ -336,10 +336,8 @@ fn verdict(report: &BootReport, options: &HealOptions, planned: &[Planned]) -> V
         return Verdict::MayStart;
     }
     let is_for = |step: &&StepReport| {
-        let playbook = plan::step(step.id).and_then(|step| step.playbook);
-        options
-            .playbook
-            .is_none_or(|wanted| playbook == Some(wanted))
+        let is_for = |wanted| plan::may_be_healed_by(step.id, wanted);
+        options.playbook.is_none_or(is_for)
     };
     let steps: Vec<&StepReport> = report.steps().filter(is_for).collect();
     if steps.iter().any(|step| step.has_failed_repair()) {

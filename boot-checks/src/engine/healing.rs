@@ -2,28 +2,14 @@
 
 use std::io;
 
+use super::propose::{Permit, propose};
 use super::session::look;
 use super::{Approvals, Door, Recorder, notices};
 use crate::context::Context;
 use crate::model::{Change, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
 use crate::plan::Step;
-use crate::playbooks::{self, Plan, PlanError, Playbook};
-use crate::services::governance::decide;
+use crate::playbooks::{Plan, PlanError, Playbook};
 use crate::services::notices::Notice;
-
-/// What stands in the place of what a playbook makes up, where its plan is named or shown.
-pub(super) const MADE_UP: &str = "<random>";
-
-/// What a run lets playbooks do, beside what governance decides.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Permit {
-    /// Only this playbook may act, or may plan; none: all of them.
-    pub only: Option<&'static str>,
-    /// Only exactly this plan may be carried out.
-    pub plan: Option<String>,
-    /// What fails in one stage keeps the next from its turn no longer: this is no boot.
-    pub unblocked: bool,
-}
 
 /// What came of it.
 pub(super) enum Healed {
@@ -45,145 +31,169 @@ pub(super) enum Healed {
     },
 }
 
-/// Heals a problem, where the step has a playbook for it and governance lets it act. What counts as
-/// healed is decided by the step's own check, on a fresh connection.
-pub(super) fn heal(
-    cx: &Context,
-    door: &Door,
-    recorder: &Recorder,
-    id: StepId,
-    step: &Step,
-    first: &Findings,
-    permit: &Permit,
-) -> Healed {
-    let not = |repairs, notes| Healed::Not {
-        repairs,
-        problems: first.problems.clone(),
-        notes,
-    };
-    let Some(playbook) = step.playbook.and_then(playbooks::find) else {
-        return not(Vec::new(), Vec::new());
-    };
-    let meta = playbook.meta();
-    if permit.only.is_some_and(|only| only != meta.id) {
-        return not(Vec::new(), Vec::new());
-    }
-    let is_for_it = |problem: &Finding| meta.fixes.contains(&problem.code);
-    let healable = first.problems.iter().filter(|it| is_for_it(it)).count();
-    if healable == 0 {
-        return not(Vec::new(), Vec::new());
-    }
-    // The check would still fail afterwards, and what was done would be taken back.
-    if healable < first.problems.len() {
-        let note = format!("{} was not run: it cannot heal all of this", meta.id);
-        return not(Vec::new(), vec![note]);
-    }
-    let plan = match playbook.plan(cx, &first.problems) {
-        Ok(plan) => plan,
-        Err(error @ PlanError::NotApplicable(_)) => {
-            return not(
-                Vec::new(),
-                vec![format!("{} does nothing: {error}", meta.id)],
-            );
+/// A problem of one step, and all that healing it needs.
+pub(super) struct Healing<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) door: &'a Door,
+    pub(super) recorder: &'a Recorder,
+    pub(super) id: StepId,
+    pub(super) step: &'a Step,
+    pub(super) permit: &'a Permit,
+}
+
+impl Healing<'_> {
+    /// Heals a problem, where the step has a playbook for it and governance lets it act. What counts as
+    /// healed is decided by the step's own check, on a fresh connection.
+    pub(super) fn heal(&self, first: &Findings) -> Healed {
+        let mut notes = Vec::new();
+        let is_permitted = |id: &str| self.permit.only.is_none_or(|only| only == id);
+        let playbooks = self.step.playbooks();
+        for playbook in playbooks.filter(|playbook| is_permitted(playbook.meta().id)) {
+            match plan(self.cx, playbook, &first.problems) {
+                Ok(Some(plan)) => {
+                    let repair = propose(self.cx, playbook, plan, self.permit);
+                    return self.carry_out(first, repair, notes);
+                }
+                Ok(None) => {}
+                Err(note) => notes.push(note),
+            }
         }
-        Err(error) => return not(Vec::new(), vec![format!("{}: {error}", meta.id)]),
-    };
-    let mut repair = proposal(cx, playbook, plan, permit);
-    let decision = repair.decision;
-    if matches!(decision, Decision::Apply | Decision::ApplyAndNotify) {
-        recorder.record(Event::RepairStarted {
-            step: id,
-            playbook: meta.id,
-            summary: repair.summary.clone(),
-        });
-        let now = apply_and_verify(cx, door, id, step, &mut repair);
-        recorder.record(Event::RepairFinished {
-            step: id,
+        Healed::Not {
+            repairs: Vec::new(),
+            problems: first.problems.clone(),
+            notes,
+        }
+    }
+
+    fn carry_out(&self, first: &Findings, mut repair: Repair, notes: Vec<String>) -> Healed {
+        let may_act = matches!(repair.decision, Decision::Apply | Decision::ApplyAndNotify);
+        let now = if may_act {
+            self.recorder.record(Event::RepairStarted {
+                step: self.id,
+                playbook: repair.playbook,
+                summary: repair.summary.clone(),
+            });
+            self.apply_and_verify(&mut repair)
+        } else {
+            Err(Vec::new())
+        };
+        self.recorder.record(Event::RepairFinished {
+            step: self.id,
             repair: repair.clone(),
         });
-        return match now {
-            Ok(now) => Healed::Verified {
-                repairs: vec![repair],
-                now,
-            },
-            Err(problems) => {
-                let problems = if problems.is_empty() {
+        let repairs = vec![repair];
+        match now {
+            Ok(now) => Healed::Verified { repairs, now },
+            Err(problems) => Healed::Not {
+                repairs,
+                problems: if problems.is_empty() {
                     first.problems.clone()
                 } else {
                     problems
+                },
+                notes,
+            },
+        }
+    }
+
+    /// Applies a plan between its notice's beginning and its end.
+    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+        spend_approval(self.cx, repair)?;
+        let notice = begin_notice(self.cx, self.door, repair).map_err(|error| {
+            repair.result = RepairResult::Failed {
+                error: format!("cannot leave a notice: {error}"),
+                taken_back: true,
+            };
+            Vec::new()
+        })?;
+        let verified = self.change_and_look(repair);
+        let is_undone = matches!(
+            repair.result,
+            RepairResult::Failed {
+                taken_back: true,
+                ..
+            } | RepairResult::NotVerified {
+                taken_back: true,
+                ..
+            }
+        );
+        end_notice(self.cx, notice, !is_undone);
+        verified
+    }
+
+    /// What the check sees afterwards where all is well; else what is wrong, with the changes taken
+    /// back.
+    fn change_and_look(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+        let Healing {
+            cx, door, id, step, ..
+        } = *self;
+        refresh(cx, repair);
+        let applied = door.apply(cx, id, repair);
+        refresh(cx, repair);
+        let undo = match applied {
+            Ok(undo) => undo,
+            Err(failure) => {
+                repair.result = RepairResult::Failed {
+                    error: failure.error.to_string(),
+                    taken_back: failure.taken_back,
                 };
-                Healed::Not {
-                    repairs: vec![repair],
-                    problems,
-                    notes: Vec::new(),
-                }
+                return Err(Vec::new());
             }
         };
-    }
-    recorder.record(Event::RepairFinished {
-        step: id,
-        repair: repair.clone(),
-    });
-    not(vec![repair], Vec::new())
-}
-
-fn proposal(cx: &Context, playbook: &dyn Playbook, plan: Plan, permit: &Permit) -> Repair {
-    let meta = playbook.meta();
-    let masked = masked(&plan.changes, &playbook.made_up(&plan));
-    let fingerprint = Door::fingerprint(meta.id, &masked);
-    let approval = Approvals::new(&cx.state_folder()).of(&fingerprint);
-    let risk = plan.changes.iter().map(Change::least_risk).max();
-    let risk = risk.map_or(meta.risk, |risk| risk.max(meta.risk));
-    let is_another = |wanted: &String| *wanted != fingerprint;
-    let decision = match decide(risk, meta.tier, cx.mode, approval) {
-        // Another plan than the one that was seen: a person has to look again.
-        Decision::Apply | Decision::ApplyAndNotify
-            if permit.plan.as_ref().is_some_and(is_another) =>
-        {
-            Decision::NeedsApproval
-        }
-        decision => decision,
-    };
-    let diffs: Vec<&str> = plan
-        .changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::EditFile { diff, .. } => Some(diff.as_str()),
-            _ => None,
-        })
-        .collect();
-    Repair {
-        playbook: meta.id,
-        fingerprint,
-        summary: plan.summary,
-        decision,
-        proposal: (!diffs.is_empty()).then(|| diffs.concat()),
-        changes: plan.changes,
-        result: RepairResult::Proposed,
-    }
-}
-
-/// The changes with a fixed text in the place of what was made up, so that the same plan has the same
-/// name each time that it is made.
-pub(super) fn masked(changes: &[Change], made_up: &[String]) -> Vec<Change> {
-    let mask = |bytes: &mut Vec<u8>| {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return;
+        let problems = match look(step, cx) {
+            Ok(now) if now.is_healthy() => {
+                repair.result = RepairResult::Verified;
+                door.verified(id, repair);
+                return Ok(now);
+            }
+            Ok(now) => now.problems,
+            Err(error) => vec![Finding::new("verification_failed", error.to_string())],
         };
-        let masked = made_up.iter().fold(text.to_owned(), |text, made_up| {
-            text.replace(made_up, MADE_UP)
-        });
-        *bytes = masked.into_bytes();
-    };
-    let mut changes = changes.to_vec();
-    for change in &mut changes {
-        match change {
-            Change::CreateFile { contents, .. } => mask(contents),
-            Change::AppendToFile { addition, .. } => mask(addition),
-            _ => {}
-        }
+        refresh(cx, repair);
+        let taken_back = door.take_back(id, repair, undo);
+        repair.result = RepairResult::NotVerified {
+            problems: problems.clone(),
+            taken_back,
+        };
+        Err(problems)
     }
-    changes
+}
+
+/// So that the next look is a fresh one. Sources are read again only where they were edited.
+fn refresh(cx: &Context, repair: &Repair) {
+    cx.refresh();
+    let is_edit = |change: &Change| matches!(change, Change::EditFile { .. });
+    if repair.changes.iter().any(is_edit) {
+        cx.forget_sources();
+    }
+}
+
+/// What a playbook would do; none where these are not its problems, and in words why it does nothing.
+fn plan(
+    cx: &Context,
+    playbook: &dyn Playbook,
+    problems: &[Finding],
+) -> Result<Option<Plan>, String> {
+    let meta = playbook.meta();
+    let is_for_it = |problem: &&Finding| meta.fixes.contains(&problem.code);
+    let healable = problems.iter().filter(is_for_it).count();
+    if healable == 0 {
+        return Ok(None);
+    }
+    // The check would still fail afterwards, and what was done would be taken back.
+    if healable < problems.len() {
+        return Err(format!(
+            "{} was not run: it cannot heal all of this",
+            meta.id
+        ));
+    }
+    match playbook.plan(cx, problems) {
+        Ok(plan) => Ok(Some(plan)),
+        Err(error @ PlanError::NotApplicable(_)) => {
+            Err(format!("{} does nothing: {error}", meta.id))
+        }
+        Err(error) => Err(format!("{}: {error}", meta.id)),
+    }
 }
 
 /// An approval is for once, and is gone before anything is changed.
@@ -225,74 +235,4 @@ fn end_notice(cx: &Context, notice: Option<Notice>, is_done: bool) {
     } else {
         notices::withdraw(&folder, &notice)
     };
-}
-
-/// Applies a plan between its notice's beginning and its end.
-fn apply_and_verify(
-    cx: &Context,
-    door: &Door,
-    id: StepId,
-    step: &Step,
-    repair: &mut Repair,
-) -> Result<Findings, Vec<Finding>> {
-    spend_approval(cx, repair)?;
-    let notice = begin_notice(cx, door, repair).map_err(|error| {
-        repair.result = RepairResult::Failed {
-            error: format!("cannot leave a notice: {error}"),
-            taken_back: true,
-        };
-        Vec::new()
-    })?;
-    let verified = change_and_look(cx, door, id, step, repair);
-    let is_undone = matches!(
-        repair.result,
-        RepairResult::Failed {
-            taken_back: true,
-            ..
-        } | RepairResult::NotVerified {
-            taken_back: true,
-            ..
-        }
-    );
-    end_notice(cx, notice, !is_undone);
-    verified
-}
-
-/// What the check sees afterwards where all is well; else what is wrong, with the changes taken back.
-fn change_and_look(
-    cx: &Context,
-    door: &Door,
-    id: StepId,
-    step: &Step,
-    repair: &mut Repair,
-) -> Result<Findings, Vec<Finding>> {
-    cx.refresh();
-    let applied = door.apply(cx, id, repair);
-    cx.refresh();
-    let undo = match applied {
-        Ok(undo) => undo,
-        Err(failure) => {
-            repair.result = RepairResult::Failed {
-                error: failure.error.to_string(),
-                taken_back: failure.taken_back,
-            };
-            return Err(Vec::new());
-        }
-    };
-    let problems = match look(step, cx) {
-        Ok(now) if now.is_healthy() => {
-            repair.result = RepairResult::Verified;
-            door.verified(id, repair);
-            return Ok(now);
-        }
-        Ok(now) => now.problems,
-        Err(error) => vec![Finding::new("verification_failed", error.to_string())],
-    };
-    cx.refresh();
-    let taken_back = door.take_back(id, repair, undo);
-    repair.result = RepairResult::NotVerified {
-        problems: problems.clone(),
-        taken_back,
-    };
-    Err(problems)
 }

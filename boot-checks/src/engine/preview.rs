@@ -50,6 +50,10 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
             "add to the database, in one transaction".to_owned(),
             &mut statements.iter().cloned(),
         ),
+        Change::RestampMigrations { versions } => listed(
+            "renew the checksums of migrations, in one transaction".to_owned(),
+            &mut versions.iter().map(i64::to_string),
+        ),
         Change::WriteRows { statements } => listed(
             format!("run {} statements, in one transaction", statements.len()),
             &mut statements.iter().map(|one| one.sql.clone()),

@@ -54,7 +54,7 @@ impl Selection {
             .is_none_or(|filter| matches(id, filter, self.exact));
         let healed = self
             .playbook
-            .is_none_or(|name| plan::step(id).is_some_and(|step| step.playbook == Some(name)));
+            .is_none_or(|name| plan::may_be_healed_by(id, name));
         in_stage && kept && healed && !self.skips(id)
     }
 

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sha2::Digest as _;
+
 use super::{Door, UndoError, undo};
 use crate::config::{Inputs, load};
 use crate::context::Context;
@@ -183,6 +185,22 @@ fn samples() -> Vec<(Application, Change)> {
                 (plain.with_database(), Change::WriteRows { statements })
             }
             8 => {
+                let plain = plain.with_database();
+                let set = MigrationSet::built_in();
+                let first = set.iter().next().unwrap();
+                let crlf = first.sql.as_str().replace('\n', "\r\n");
+                let checksum: String = sha2::Sha384::digest(crlf)
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                let version = first.version;
+                plain.run_sql(&format!(
+                    "UPDATE _sqlx_migrations SET checksum = x'{checksum}' WHERE version = {version}"
+                ));
+                let versions = vec![version];
+                (plain, Change::RestampMigrations { versions })
+            }
+            9 => {
                 let (path, expected, edited) = (at("a.py"), b"x = 1".to_vec(), b"x = 2".to_vec());
                 std::fs::write(&path, &expected).unwrap();
                 (
@@ -223,7 +241,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -236,8 +254,9 @@ fn number(change: &Change) -> usize {
         Change::ApplyMigrations { .. } => 5,
         Change::AdoptSchema { .. } => 6,
         Change::WriteRows { .. } => 7,
-        Change::EditFile { .. } => 8,
-        Change::RunMigrator { .. } => 9,
+        Change::RestampMigrations { .. } => 8,
+        Change::EditFile { .. } => 9,
+        Change::RunMigrator { .. } => 10,
     }
 }
 

@@ -120,6 +120,11 @@ pub enum Change {
         /// The structure for which the statements were computed.
         expected_fingerprint: String,
     },
+    /// Write today's checksums of migrations that differ in line endings only; run nothing again.
+    RestampMigrations {
+        /// Versions, oldest first.
+        versions: Vec<i64>,
+    },
     /// Change rows, all in one transaction.
     WriteRows {
         /// Run in order.
@@ -146,6 +151,7 @@ impl Change {
             | Change::ApplyMigrations { .. }
             | Change::AdoptSchema { .. }
             | Change::WriteRows { .. }
+            | Change::RestampMigrations { .. }
             | Change::RunMigrator { .. } => RiskLevel::Low,
         }
     }

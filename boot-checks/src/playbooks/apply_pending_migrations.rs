@@ -91,7 +91,7 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
     if status
         .drift
         .iter()
-        .any(|drift| matches!(drift, Drift::Text(_)))
+        .any(|drift| matches!(drift, Drift::OtherStructure(_)))
     {
         return refuse("an applied migration's text has changed since".to_owned());
     }
@@ -100,6 +100,20 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
         || !status.unfinished.is_empty()
     {
         return refuse("the migration record does not fit the migrations".to_owned());
+    }
+    let difference = &status.difference;
+    if status.pending.is_empty() && difference.holds_no_values() && !difference.is_empty() {
+        let missing: Vec<&str> = difference
+            .additions
+            .iter()
+            .map(|it| it.object.as_str())
+            .collect();
+        return Ok(Plan {
+            summary: format!("made {} again", missing.join(", ")),
+            changes: vec![Change::ApplyMigrations {
+                versions: Vec::new(),
+            }],
+        });
     }
     if status.pending.is_empty() {
         return refuse(

@@ -1,4 +1,4 @@
-use super::{Affinity, Column, Structure, Table, quoted};
+use super::{Affinity, Column, Index, Structure, Table, quoted};
 
 /// What lies between the structure that is there and the one that is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub struct Addition {
     pub object: String,
     /// Adds it.
     pub statement: String,
+    /// Whether it holds values of its own, which adding it again would not bring back. An index is made
+    /// from its table's.
+    pub holds_values: bool,
 }
 
 /// A deviation that only a person can resolve.
@@ -44,8 +47,25 @@ impl Difference {
         self.additions.len() + self.refusals.len()
     }
 
+    /// Whether all that is missing can be made from what is there.
+    pub fn holds_no_values(&self) -> bool {
+        self.refusals.is_empty() && self.additions.iter().all(|addition| !addition.holds_values)
+    }
+
     fn add(&mut self, object: String, statement: String) {
-        self.additions.push(Addition { object, statement });
+        self.additions.push(Addition {
+            object,
+            statement,
+            holds_values: true,
+        });
+    }
+
+    fn add_index(&mut self, index: &str, definition: &Index) {
+        self.additions.push(Addition {
+            object: format!("index {index}"),
+            statement: definition.sql.clone(),
+            holds_values: false,
+        });
     }
 
     fn refuse(&mut self, object: String, found: &str, expected: &str, reason: &'static str) {
@@ -74,7 +94,7 @@ pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
 fn add_table(name: &str, wanted: &Table, difference: &mut Difference) {
     difference.add(format!("table {name}"), wanted.sql.clone());
     for (index, definition) in &wanted.indexes {
-        difference.add(format!("index {index}"), definition.sql.clone());
+        difference.add_index(index, definition);
     }
 }
 
@@ -156,7 +176,7 @@ fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
 fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
     for (index, definition) in &wanted.indexes {
         if !there.indexes.contains_key(index) {
-            difference.add(format!("index {index}"), definition.sql.clone());
+            difference.add_index(index, definition);
         }
     }
     let missing = |kind: &str, what: &str| format!("{kind} {what} of {name}");

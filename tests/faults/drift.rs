@@ -1,0 +1,269 @@
+//! The structure is not the one that the migrations lead to: what can be added without losing a value
+//! is added, all else is refused with the difference, and every byte stays.
+
+use crate::boots::{Boot, boot};
+use crate::holders::bytes;
+use crate::sandbox::Sandbox;
+
+const CONFIGURATION: &str = "
+name = \"orders\"
+[database]
+url = \"sqlite:///./var/grace.db\"
+[migrations]
+folder = \"migrations\"
+[tables]
+orders = [\"id\", \"total REAL\"]
+";
+
+const MIGRATIONS: [(&str, &str); 2] = [
+    (
+        "1_first.sql",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, total REAL, note TEXT);\n\
+         CREATE INDEX orders_by_total ON orders (total);\n\
+         CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT);\n",
+    ),
+    (
+        "3_paid.sql",
+        "ALTER TABLE orders ADD COLUMN paid INTEGER;\n",
+    ),
+];
+
+const ROWS: &str = "
+    INSERT INTO settings VALUES ('k', 'v');
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+    INSERT INTO orders (id, total, note) SELECT i, i * 0.5, 'order ' || i FROM n;";
+
+/// An application with migrations of its own, booted once, with rows in it.
+fn orders() -> Sandbox {
+    let sandbox = Sandbox::new();
+    std::fs::write(sandbox.root().join("boot.toml"), CONFIGURATION).unwrap();
+    for (name, sql) in MIGRATIONS {
+        add_migration(&sandbox, name, sql);
+    }
+    let first = boot(sandbox.root());
+    assert_eq!(first.code, Some(0), "{}", first.text());
+    run(&sandbox, ROWS);
+    sandbox
+}
+
+fn add_migration(sandbox: &Sandbox, name: &str, sql: &str) {
+    let folder = sandbox.root().join("migrations");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), sql).unwrap();
+}
+
+fn run(sandbox: &Sandbox, sql: &str) {
+    let mut connection = sandbox.open();
+    connection.execute(sql).unwrap();
+    connection.close();
+}
+
+fn number(sandbox: &Sandbox, sql: &str) -> i64 {
+    let mut connection = sandbox.open();
+    let found = connection.scalar(sql);
+    connection.close();
+    match found {
+        Ok(boot_checks::model::SqlValue::Integer(number)) => number,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+/// The console breaks lines.
+fn words(boot: &Boot) -> String {
+    boot.text().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn healed(sandbox: &Sandbox, what: &str) {
+    let healed = boot(sandbox.root());
+    assert_eq!(healed.code, Some(0), "{what}: {}", healed.text());
+    assert!(words(&healed).contains(what), "{what}: {}", healed.text());
+    assert_eq!(
+        number(
+            sandbox,
+            "SELECT count(*) FROM orders WHERE note = 'order ' || id"
+        ),
+        1000
+    );
+    let again = boot(sandbox.root());
+    assert_eq!(again.code, Some(0), "{what}: {}", again.text());
+    assert!(
+        !words(&again).contains("fixed by apply"),
+        "{what}: {}",
+        again.text()
+    );
+}
+
+fn refused(sandbox: &Sandbox, what: &[&str]) {
+    let before = bytes(sandbox);
+    for _ in 0..2 {
+        let refused = boot(sandbox.root());
+        assert_eq!(refused.code, Some(1), "{what:?}: {}", refused.text());
+        for what in what {
+            assert!(words(&refused).contains(what), "{what}: {}", refused.text());
+        }
+        assert!(before == bytes(sandbox), "{what:?}: a byte was changed");
+    }
+}
+
+const FORGET: &str = "DROP TABLE _sqlx_migrations";
+
+#[test]
+fn a_dropped_column_is_added_where_no_record_says_that_it_had_values() {
+    let sandbox = orders();
+    run(&sandbox, "ALTER TABLE orders DROP COLUMN paid");
+    refused(
+        &sandbox,
+        &[
+            "column orders.paid",
+            "somebody dropped it",
+            "restore a backup",
+        ],
+    );
+    run(&sandbox, FORGET);
+    healed(&sandbox, "added column orders.paid");
+}
+
+#[test]
+fn a_dropped_table_is_made_where_no_record_says_that_it_had_rows() {
+    let sandbox = orders();
+    run(&sandbox, "DROP TABLE settings");
+    refused(
+        &sandbox,
+        &["table settings", "somebody dropped it", "restore a backup"],
+    );
+    run(&sandbox, FORGET);
+    healed(&sandbox, "added table settings");
+}
+
+#[test]
+fn a_dropped_index_holds_no_value_and_is_made_again() {
+    for forget in ["", FORGET] {
+        let sandbox = orders();
+        run(&sandbox, "DROP INDEX orders_by_total");
+        run(&sandbox, forget);
+        healed(&sandbox, "index orders_by_total");
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'orders_by_total'";
+        assert_eq!(number(&sandbox, sql), 1);
+    }
+}
+
+#[test]
+fn a_dropped_index_is_not_made_where_something_else_is_gone_too() {
+    let sandbox = orders();
+    run(&sandbox, "DROP INDEX orders_by_total; DROP TABLE settings");
+    refused(
+        &sandbox,
+        &[
+            "index orders_by_total",
+            "table settings",
+            "restore a backup",
+        ],
+    );
+}
+
+#[test]
+fn a_renamed_column_is_refused() {
+    for forget in ["", FORGET] {
+        let sandbox = orders();
+        run(&sandbox, "ALTER TABLE orders RENAME COLUMN note TO remark");
+        run(&sandbox, forget);
+        refused(
+            &sandbox,
+            &[
+                "column orders.note",
+                "found remark",
+                "a rename is suspected",
+            ],
+        );
+    }
+}
+
+#[test]
+fn another_type_is_refused() {
+    let sandbox = orders();
+    run(
+        &sandbox,
+        "CREATE TABLE other (id INTEGER PRIMARY KEY, total TEXT, note TEXT, paid INTEGER);
+         INSERT INTO other SELECT * FROM orders; DROP TABLE orders;
+         ALTER TABLE other RENAME TO orders; CREATE INDEX orders_by_total ON orders (total)",
+    );
+    refused(
+        &sandbox,
+        &[
+            "column orders.total",
+            "found TEXT, expected REAL",
+            "affinity",
+        ],
+    );
+}
+
+#[test]
+fn other_line_endings_are_no_drift() {
+    let sandbox = orders();
+    let (name, sql) = MIGRATIONS[0];
+    add_migration(&sandbox, name, &sql.replace('\n', "\r\n"));
+    let current = boot(sandbox.root());
+    assert_eq!(current.code, Some(0), "{}", current.text());
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM orders"), 1000);
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM _sqlx_migrations"), 2);
+}
+
+#[test]
+fn a_database_that_is_newer_than_the_code_is_refused() {
+    let sandbox = orders();
+    run(
+        &sandbox,
+        "INSERT INTO _sqlx_migrations VALUES (9, 'x', 0, 1, x'00', 0)",
+    );
+    refused(
+        &sandbox,
+        &["newer than the code", "applied and not known here: 9"],
+    );
+}
+
+#[test]
+fn a_migration_out_of_order_is_refused() {
+    let sandbox = orders();
+    add_migration(&sandbox, "2_between.sql", "CREATE TABLE between_them (x);");
+    refused(
+        &sandbox,
+        &[
+            "a pending migration is older than an applied one",
+            "pending: 2",
+        ],
+    );
+    assert_eq!(
+        number(
+            &sandbox,
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'between_them'"
+        ),
+        0
+    );
+}
+
+/// sqlx's own connections enforce foreign keys; then DROP TABLE deletes the children.
+#[test]
+fn a_rebuilt_table_keeps_its_children() {
+    let sandbox = orders();
+    add_migration(
+        &sandbox,
+        "4_lines.sql",
+        "CREATE TABLE lines (id INTEGER PRIMARY KEY, \
+         parent INTEGER NOT NULL REFERENCES orders (id) ON DELETE CASCADE);",
+    );
+    assert_eq!(boot(sandbox.root()).code, Some(0));
+    run(&sandbox, "INSERT INTO lines (parent) SELECT id FROM orders");
+    add_migration(
+        &sandbox,
+        "5_rebuild.sql",
+        "CREATE TABLE new_orders (id INTEGER PRIMARY KEY, total REAL NOT NULL, note TEXT, paid INTEGER);
+         INSERT INTO new_orders SELECT id, total, note, paid FROM orders;
+         DROP TABLE orders;
+         ALTER TABLE new_orders RENAME TO orders;
+         CREATE INDEX orders_by_total ON orders (total);",
+    );
+    healed(&sandbox, "applied migration 5");
+    let sql = "SELECT count(*) FROM lines JOIN orders ON orders.id = parent";
+    assert_eq!(number(&sandbox, sql), 1000);
+    println!("| table rebuild with cascading children | 1000 of 1000 children |");
+}
