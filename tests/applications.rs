@@ -297,6 +297,10 @@ fn what_nothing_was_said_about_is_skipped_with_the_reason() {
             "boot.toml names no required column",
         ),
         (
+            "schema_secrets::migration_checksums",
+            "the gate applies no migrations",
+        ),
+        (
             "schema_secrets::secret_key",
             "boot.toml names no required secret",
         ),

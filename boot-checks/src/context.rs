@@ -1,5 +1,6 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
+mod integrity;
 mod sources;
 
 pub use sources::NoSources;
@@ -17,6 +18,8 @@ use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
 
+pub use integrity::INTEGRITY_FILE;
+
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
 const STATEMENT_WAIT: Duration = Duration::from_millis(100);
 
@@ -33,6 +36,8 @@ pub struct Context {
     pub mode: Mode,
     /// Whether a database that vanished may be made anew.
     pub allow_create: bool,
+    /// Fingerprints of the plans that a person approved.
+    pub approved: Vec<String>,
     /// Playbooks that the application's registry lists.
     pub registry: Vec<PlaybookMeta>,
     /// The trigger mesh, once stage 3 has started it.
@@ -47,6 +52,7 @@ pub struct Context {
     connection: Mutex<Option<Look>>,
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
+    integrity: integrity::Memory,
     read: Mutex<sources::Read>,
 }
 
@@ -85,6 +91,7 @@ impl Context {
             host,
             mode,
             allow_create: false,
+            approved: Vec::new(),
             registry,
             mesh: OnceLock::new(),
             metrics: OnceLock::new(),
@@ -96,6 +103,7 @@ impl Context {
             connection: Mutex::new(None),
             broken: Mutex::new(None),
             environment: Mutex::new(None),
+            integrity: integrity::Memory::default(),
             read: Mutex::default(),
         }
     }
@@ -206,7 +214,9 @@ impl Context {
     /// open database would drop its locks.
     pub fn files(&self) -> Option<FileSet> {
         self.forget_connection();
-        self.database_path().map(FileSet::look)
+        let files = self.database_path().map(FileSet::look)?;
+        self.integrity.first_look(&files);
+        Some(files)
     }
 
     /// Closes the connection, so that the next look is a fresh one.

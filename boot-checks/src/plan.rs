@@ -6,7 +6,7 @@ use crate::checks::{
     startup_playbooks,
 };
 use crate::model::{OnFailure, PlannedStage, PlannedStep, StageId, StepId};
-use crate::playbooks;
+use crate::playbooks::{self, Playbook};
 
 /// One row of the table.
 pub struct Step {
@@ -18,8 +18,21 @@ pub struct Step {
     pub check: &'static dyn Check,
     /// May heal it.
     pub playbook: Option<&'static str>,
+    /// May heal it where the one before has nothing to do.
+    pub or_else: &'static [&'static str],
     /// Steps of the same stage without which it cannot look.
     pub needs: &'static [&'static str],
+}
+
+impl Step {
+    /// Which playbooks may heal it, in the order in which they are asked.
+    pub fn playbooks(&self) -> impl Iterator<Item = &'static dyn Playbook> + use<> {
+        let ids = self
+            .playbook
+            .into_iter()
+            .chain(self.or_else.iter().copied());
+        ids.filter_map(playbooks::find)
+    }
 }
 
 /// The steps of one stage.
@@ -36,6 +49,7 @@ const fn abort(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Abort,
         check,
         playbook: None,
+        or_else: &[],
         needs: &[],
     }
 }
@@ -46,6 +60,7 @@ const fn warn(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Warn,
         check,
         playbook: None,
+        or_else: &[],
         needs: &[],
     }
 }
@@ -56,6 +71,7 @@ const fn go_on(name: &'static str, check: &'static dyn Check) -> Step {
         on_failure: OnFailure::Continue,
         check,
         playbook: None,
+        or_else: &[],
         needs: &[],
     }
 }
@@ -114,6 +130,7 @@ const PREFLIGHT: &[Step] = &[
     needing(healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"), &["disk_space"]),
     needing(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["disk_space"]),
     needing(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), &["database_exists"]),
+    needing(healed_by(abort("database_intact", &preflight::DatabaseIntact), "unlock_database"), &["database_readable"]),
     needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
     needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
     warn("port_free", &preflight::PortFree),
@@ -125,6 +142,7 @@ const SCHEMA_SECRETS: &[Step] = &[
     healed_by(abort("verification_events_passed", &schema_secrets::VerificationEventsPassed), "apply_pending_migrations"),
     healed_by(abort("playbooks_risk_fields", &schema_secrets::PlaybooksRiskFields), "apply_pending_migrations"),
     healed_by(abort("required_columns", &schema_secrets::RequiredColumns), "apply_pending_migrations"),
+    healed_by(warn("migration_checksums", &schema_secrets::MigrationChecksums), "restamp_migrations"),
     healed_by(warn("secret_key", &schema_secrets::SecretKey), "create_default_env"),
     healed_by(warn("database_url", &schema_secrets::DatabaseUrlSet), "create_default_env"),
     healed_by(warn("utf8_configured", &schema_secrets::Utf8Configured), "fix_unicode_logging"),
@@ -204,7 +222,7 @@ pub fn planned(skip_reason: impl Fn(StepId) -> Option<String>) -> Vec<PlannedSta
                         id,
                         on_failure: step.on_failure,
                         title: step.check.title(),
-                        playbook: step.playbook.and_then(playbooks::find).map(|p| *p.meta()),
+                        playbooks: step.playbooks().map(|it| *it.meta()).collect(),
                         skip_reason: skip_reason(id),
                     }
                 })
@@ -288,11 +306,8 @@ mod tests {
     fn the_stages_stand_in_order_and_name_playbooks_that_there_are() {
         assert_eq!(STAGES.each_ref().map(|stage| stage.id), StageId::ALL);
         for step in STAGES.iter().flat_map(|stage| stage.steps) {
-            assert!(
-                step.playbook.is_none_or(|id| playbooks::find(id).is_some()),
-                "{}",
-                step.name
-            );
+            let named = step.playbook.iter().count() + step.or_else.len();
+            assert_eq!(step.playbooks().count(), named, "{}", step.name);
         }
     }
 

@@ -167,7 +167,7 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 13] = [
+    const NAMES: [&str; 14] = [
         ".env",
         "grace_training",
         "grace_training/startup_failures",
@@ -180,6 +180,7 @@ fn is_expected(name: &str) -> bool {
         "var/boot/journal.jsonl",
         "var/boot/schedule.json",
         "var/boot/database_seen",
+        "var/boot/integrity",
         "var/grace.db",
     ];
     let is_record = name.starts_with("grace_training/startup_failures/boot_");

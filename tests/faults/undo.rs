@@ -29,13 +29,15 @@ fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
 /// Bytes and permissions of everything but the gate's own evidence, which an undo does not unwrite.
 fn snapshot(sandbox: &Sandbox) -> Snapshot {
     use std::os::unix::fs::PermissionsExt;
-    const EVIDENCE: [&str; 9] = [
+    const EVIDENCE: [&str; 11] = [
         "var/boot/backups",
         "var/boot/journal.jsonl",
         "var/boot/lock",
         "var/boot/database_seen",
         // What a killed boot left of it; the next one that writes it tidies up.
         "var/boot/.database_seen",
+        "var/boot/integrity",
+        "var/boot/.integrity",
         "grace_training",
         "logs/",
         // Made by the run, and kept while the run's own report is in it.

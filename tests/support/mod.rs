@@ -20,11 +20,12 @@ use tempfile::TempDir;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that the gate writes on every boot, whatever it sees.
-pub(crate) const OWN_ARTEFACTS: [&str; 4] = [
+pub(crate) const OWN_ARTEFACTS: [&str; 5] = [
     "logs/last_boot_report.txt",
     "logs/startup_metrics.prom",
     "grace_training/startup_failures/boot_",
     "var/boot/lock",
+    "var/boot/integrity",
 ];
 
 /// An application in a temporary folder.

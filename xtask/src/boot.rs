@@ -72,6 +72,10 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_create: bool,
 
+    /// Carry out the plan with this fingerprint, which a boot showed and a person read (repeatable)
+    #[arg(long, value_name = "PLAN")]
+    approve: Vec<String>,
+
     /// What to print
     #[arg(long, value_name = "FORMAT", default_value = "pretty", value_parser = printed_format)]
     format: Format,
@@ -156,6 +160,7 @@ fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootReport> {
         lock_timeout: args.lock_timeout,
         threads: args.test_threads,
         allow_create: args.allow_create,
+        approved: args.approve.clone(),
     };
     let sinks = sinks(args, &host);
     let config = match args.application.load(&host) {
@@ -328,9 +333,14 @@ fn planned(selection: &Selection) -> String {
     for stage in plan::planned(|id| selection.reason_to_skip(id)) {
         text.push_str(&format!("{}\n", stage.id));
         for step in stage.steps {
-            let heals = step.playbook.map_or(String::new(), |meta| {
-                format!("; heals with {} ({}, {})", meta.id, meta.risk, meta.tier)
-            });
+            let metas = step.playbooks.iter();
+            let heals: Vec<String> = metas
+                .map(|meta| format!("{} ({}, {})", meta.id, meta.risk, meta.tier))
+                .collect();
+            let heals = match heals.as_slice() {
+                [] => String::new(),
+                heals => format!("; heals with {}", heals.join(" or ")),
+            };
             let skipped = step
                 .skip_reason
                 .map_or(String::new(), |reason| format!("; skip: {reason}"));

@@ -37,9 +37,10 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
             touched
         }
         Change::CreateDatabase { path } => vec![(path.clone(), Kind::Database)],
-        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
-            database(Kind::Database).into_iter().collect()
-        }
+        Change::ApplyMigrations { .. }
+        | Change::AdoptSchema { .. }
+        | Change::RestampMigrations { .. }
+        | Change::WriteRows { .. } => database(Kind::Database).into_iter().collect(),
         Change::RunMigrator { .. } => database(Kind::ByTool).into_iter().collect(),
     }
 }
@@ -61,7 +62,10 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
         Change::RunMigrator { argv } => run_migrator(cx, argv),
-        Change::ApplyMigrations { .. } | Change::AdoptSchema { .. } | Change::WriteRows { .. } => {
+        Change::ApplyMigrations { .. }
+        | Change::AdoptSchema { .. }
+        | Change::RestampMigrations { .. }
+        | Change::WriteRows { .. } => {
             let reason = "a transaction is no change of a file".to_owned();
             Err(DoorError::NotPossible(reason))
         }

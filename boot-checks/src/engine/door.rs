@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::changes::{file_error, migrations, perform, touches, write_rows};
+use super::memory::forget_integrity;
 use super::restore::Restore;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, Touched};
@@ -13,7 +14,7 @@ use crate::context::Context;
 use crate::model::{Change, Repair, SqlValue, StepId};
 use crate::services::command::CommandError;
 use crate::services::db::{Access, Connection, DbError, OnLock};
-use crate::services::migrations::{adopt, apply_pending};
+use crate::services::migrations::{adopt, apply_pending, restamp};
 
 /// The one door: nothing but this writes to the application's files or its database. Each change is
 /// atomic in itself, is in the journal with all that undoing it needs before it begins, and a copy
@@ -166,6 +167,9 @@ impl Door {
     }
 
     fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
+        if phase == Phase::Begun {
+            forget_integrity(&self.root);
+        }
         self.journal.write(&JournalEntry {
             run_id: self.journal.run_id().to_owned(),
             step: part.step.to_string(),
@@ -230,6 +234,11 @@ impl Door {
                 let set = set()?;
                 adopt(connection, &set, statements, expected_fingerprint, on_lock)
             }),
+            Change::RestampMigrations { versions } => {
+                self.in_database(cx, part, done, |connection, on_lock| {
+                    restamp(connection, set()?.as_ref(), versions, on_lock)
+                })
+            }
             Change::WriteRows { statements } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     write_rows(connection, statements, on_lock)

@@ -5,7 +5,7 @@ use super::{Door, Recorder};
 use crate::context::Context;
 use crate::model::{Approval, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
 use crate::plan::Step;
-use crate::playbooks::{self, Plan, PlanError, Playbook};
+use crate::playbooks::{Plan, PlanError, Playbook};
 use crate::services::governance::decide;
 
 /// What came of it.
@@ -28,130 +28,147 @@ pub(super) enum Healed {
     },
 }
 
-/// Heals a problem, where the step has a playbook for it and governance lets it act. What counts as
-/// healed is decided by the step's own check, on a fresh connection.
-pub(super) fn heal(
-    cx: &Context,
-    door: &Door,
-    recorder: &Recorder,
-    id: StepId,
-    step: &Step,
-    first: &Findings,
-) -> Healed {
-    let not = |repairs, notes| Healed::Not {
-        repairs,
-        problems: first.problems.clone(),
-        notes,
-    };
-    let Some(playbook) = step.playbook.and_then(playbooks::find) else {
-        return not(Vec::new(), Vec::new());
-    };
-    let meta = playbook.meta();
-    let is_for_it = |problem: &Finding| meta.fixes.contains(&problem.code);
-    let healable = first.problems.iter().filter(|it| is_for_it(it)).count();
-    if healable == 0 {
-        return not(Vec::new(), Vec::new());
-    }
-    // The check would still fail afterwards, and what was done would be taken back.
-    if healable < first.problems.len() {
-        let note = format!("{} was not run: it cannot heal all of this", meta.id);
-        return not(Vec::new(), vec![note]);
-    }
-    let plan = match playbook.plan(cx, &first.problems) {
-        Ok(plan) => plan,
-        Err(error @ PlanError::NotApplicable(_)) => {
-            return not(
-                Vec::new(),
-                vec![format!("{} does nothing: {error}", meta.id)],
-            );
+/// A problem of one step, and all that healing it needs.
+pub(super) struct Healing<'a> {
+    pub(super) cx: &'a Context,
+    pub(super) door: &'a Door,
+    pub(super) recorder: &'a Recorder,
+    pub(super) id: StepId,
+    pub(super) step: &'a Step,
+}
+
+impl Healing<'_> {
+    /// Heals a problem, where the step has a playbook for it and governance lets it act. What counts as
+    /// healed is decided by the step's own check, on a fresh connection.
+    pub(super) fn heal(&self, first: &Findings) -> Healed {
+        let mut notes = Vec::new();
+        for playbook in self.step.playbooks() {
+            match plan(self.cx, playbook, &first.problems) {
+                Ok(Some(plan)) => {
+                    let repair = propose(self.cx, playbook, plan);
+                    return self.carry_out(first, repair, notes);
+                }
+                Ok(None) => {}
+                Err(note) => notes.push(note),
+            }
         }
-        Err(error) => return not(Vec::new(), vec![format!("{}: {error}", meta.id)]),
-    };
-    let decision = decide(meta.risk, meta.tier, cx.mode, Approval::None);
-    let mut repair = proposal(playbook, plan, decision);
-    if matches!(decision, Decision::Apply | Decision::ApplyAndNotify) {
-        recorder.record(Event::RepairStarted {
-            step: id,
-            playbook: meta.id,
-            summary: repair.summary.clone(),
-        });
-        let now = apply_and_verify(cx, door, id, step, &mut repair);
-        recorder.record(Event::RepairFinished {
-            step: id,
+        Healed::Not {
+            repairs: Vec::new(),
+            problems: first.problems.clone(),
+            notes,
+        }
+    }
+
+    fn carry_out(&self, first: &Findings, mut repair: Repair, notes: Vec<String>) -> Healed {
+        let may_act = matches!(repair.decision, Decision::Apply | Decision::ApplyAndNotify);
+        let now = if may_act {
+            self.recorder.record(Event::RepairStarted {
+                step: self.id,
+                playbook: repair.playbook,
+                summary: repair.summary.clone(),
+            });
+            self.apply_and_verify(&mut repair)
+        } else {
+            Err(Vec::new())
+        };
+        self.recorder.record(Event::RepairFinished {
+            step: self.id,
             repair: repair.clone(),
         });
-        return match now {
-            Ok(now) => Healed::Verified {
-                repairs: vec![repair],
-                now,
-            },
-            Err(problems) => {
-                let problems = if problems.is_empty() {
+        let repairs = vec![repair];
+        match now {
+            Ok(now) => Healed::Verified { repairs, now },
+            Err(problems) => Healed::Not {
+                repairs,
+                problems: if problems.is_empty() {
                     first.problems.clone()
                 } else {
                     problems
+                },
+                notes,
+            },
+        }
+    }
+
+    /// What the check sees afterwards where all is well; else what is wrong, with the changes taken
+    /// back.
+    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+        let Healing {
+            cx, door, id, step, ..
+        } = *self;
+        cx.refresh();
+        let applied = door.apply(cx, id, repair);
+        cx.refresh();
+        let undo = match applied {
+            Ok(undo) => undo,
+            Err(failure) => {
+                repair.result = RepairResult::Failed {
+                    error: failure.error.to_string(),
+                    taken_back: failure.taken_back,
                 };
-                Healed::Not {
-                    repairs: vec![repair],
-                    problems,
-                    notes: Vec::new(),
-                }
+                return Err(Vec::new());
             }
         };
+        let problems = match look(step, cx) {
+            Ok(now) if now.is_healthy() => {
+                repair.result = RepairResult::Verified;
+                door.verified(id, repair);
+                return Ok(now);
+            }
+            Ok(now) => now.problems,
+            Err(error) => vec![Finding::new("verification_failed", error.to_string())],
+        };
+        cx.refresh();
+        let taken_back = door.take_back(id, repair, undo);
+        repair.result = RepairResult::NotVerified {
+            problems: problems.clone(),
+            taken_back,
+        };
+        Err(problems)
     }
-    recorder.record(Event::RepairFinished {
-        step: id,
-        repair: repair.clone(),
-    });
-    not(vec![repair], Vec::new())
 }
 
-fn proposal(playbook: &dyn Playbook, plan: Plan, decision: Decision) -> Repair {
+/// What a playbook would do; none where these are not its problems, and in words why it does nothing.
+fn plan(
+    cx: &Context,
+    playbook: &dyn Playbook,
+    problems: &[Finding],
+) -> Result<Option<Plan>, String> {
+    let meta = playbook.meta();
+    let is_for_it = |problem: &&Finding| meta.fixes.contains(&problem.code);
+    let healable = problems.iter().filter(is_for_it).count();
+    if healable == 0 {
+        return Ok(None);
+    }
+    // The check would still fail afterwards, and what was done would be taken back.
+    if healable < problems.len() {
+        return Err(format!(
+            "{} was not run: it cannot heal all of this",
+            meta.id
+        ));
+    }
+    match playbook.plan(cx, problems) {
+        Ok(plan) => Ok(Some(plan)),
+        Err(error @ PlanError::NotApplicable(_)) => {
+            Err(format!("{} does nothing: {error}", meta.id))
+        }
+        Err(error) => Err(format!("{}: {error}", meta.id)),
+    }
+}
+
+fn propose(cx: &Context, playbook: &dyn Playbook, plan: Plan) -> Repair {
+    let meta = playbook.meta();
+    let fingerprint = Door::fingerprint(meta.id, &plan.changes);
+    let approval = match cx.approved.contains(&fingerprint) {
+        true => Approval::Person,
+        false => Approval::None,
+    };
     Repair {
-        playbook: playbook.meta().id,
-        fingerprint: Door::fingerprint(playbook.meta().id, &plan.changes),
+        playbook: meta.id,
+        fingerprint,
         summary: plan.summary,
-        decision,
+        decision: decide(meta.risk, meta.tier, cx.mode, approval),
         changes: plan.changes,
         result: RepairResult::Proposed,
     }
-}
-
-/// What the check sees afterwards where all is well; else what is wrong, with the changes taken back.
-fn apply_and_verify(
-    cx: &Context,
-    door: &Door,
-    id: StepId,
-    step: &Step,
-    repair: &mut Repair,
-) -> Result<Findings, Vec<Finding>> {
-    cx.refresh();
-    let applied = door.apply(cx, id, repair);
-    cx.refresh();
-    let undo = match applied {
-        Ok(undo) => undo,
-        Err(failure) => {
-            repair.result = RepairResult::Failed {
-                error: failure.error.to_string(),
-                taken_back: failure.taken_back,
-            };
-            return Err(Vec::new());
-        }
-    };
-    let problems = match look(step, cx) {
-        Ok(now) if now.is_healthy() => {
-            repair.result = RepairResult::Verified;
-            door.verified(id, repair);
-            return Ok(now);
-        }
-        Ok(now) => now.problems,
-        Err(error) => vec![Finding::new("verification_failed", error.to_string())],
-    };
-    cx.refresh();
-    let taken_back = door.take_back(id, repair, undo);
-    repair.result = RepairResult::NotVerified {
-        problems: problems.clone(),
-        taken_back,
-    };
-    Err(problems)
 }

@@ -8,6 +8,7 @@ mod door;
 mod healing;
 mod journal;
 mod kept;
+mod memory;
 mod recorder;
 mod redact;
 mod restore;
@@ -20,6 +21,7 @@ mod undo;
 mod undo_tests;
 
 pub use backups::Backups;
+use door::STATE_FOLDER;
 pub use door::{Door, DoorError, Failure};
 pub use journal::{Journal, JournalEntry, Phase};
 pub use kept::{Kept, kept};

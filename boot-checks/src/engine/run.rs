@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::artefacts::Artefacts;
+use super::memory::remember;
 use super::session::words;
 use super::{Door, Recorder, Redactor, Selection, Session, Sink};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
-use crate::host::files::{Durability, write_atomic};
 use crate::host::lock::{GateLock, LockError};
 use crate::host::{self, Host};
 use crate::model::{BootReport, Ending, Mode, Start, Verdict};
@@ -34,6 +34,8 @@ pub struct BootOptions {
     pub threads: usize,
     /// Whether a database that vanished may be made anew.
     pub allow_create: bool,
+    /// Fingerprints of the plans that a person approved.
+    pub approved: Vec<String>,
 }
 
 impl Default for BootOptions {
@@ -47,6 +49,7 @@ impl Default for BootOptions {
             lock_timeout: Duration::from_secs(30),
             threads: 1,
             allow_create: false,
+            approved: Vec::new(),
         }
     }
 }
@@ -195,7 +198,7 @@ fn boot_locked(
     };
     cx.refresh();
     let report = recorder.finish(ending);
-    remember_database(&cx, &report);
+    remember(&cx, &report);
     report
 }
 
@@ -217,27 +220,6 @@ fn context(
         on_wait,
     );
     cx.allow_create = options.allow_create;
+    cx.approved = options.approved.clone();
     cx
-}
-
-/// So that a later boot can tell a database that vanished from one that never was.
-fn remember_database(cx: &Context, report: &BootReport) {
-    let Some(path) = cx.database_path() else {
-        return;
-    };
-    if cx.mode == Mode::Observe || !report.success() {
-        return;
-    }
-    let file = cx.seen_file();
-    let seen = std::fs::read_to_string(&file).unwrap_or_default();
-    let line = path.display().to_string();
-    if !seen.lines().any(|known| known == line) {
-        // Of use to a later boot only; this one is over and was right.
-        let _ = write_atomic(
-            &file,
-            format!("{seen}{line}\n").as_bytes(),
-            Durability::Synced,
-            None,
-        );
-    }
 }

@@ -3,7 +3,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{Door, Recorder, Selection, healing};
+use super::healing::{Healed, Healing};
+use super::{Door, Recorder, Selection};
 use crate::context::Context;
 use crate::model::{
     CheckError, CheckResult, Ending, Event, Findings, OnFailure, StepId, StepOutcome, StepReport,
@@ -137,16 +138,23 @@ impl Session {
         if first.is_healthy() {
             return finished(id, step.on_failure, StepOutcome::Passed, first);
         }
-        let healed = healing::heal(&self.cx, &self.door, &self.recorder, id, step, &first);
+        let healing = Healing {
+            cx: &self.cx,
+            door: &self.door,
+            recorder: &self.recorder,
+            id,
+            step,
+        };
+        let healed = healing.heal(&first);
         let problems = first.problems.clone();
         match healed {
-            healing::Healed::Verified { repairs, now } => finished(
+            Healed::Verified { repairs, now } => finished(
                 id,
                 step.on_failure,
                 StepOutcome::Fixed { problems, repairs },
                 now,
             ),
-            healing::Healed::Not {
+            Healed::Not {
                 repairs,
                 problems,
                 notes,

@@ -41,6 +41,7 @@ const fn step(name: &'static str, on_failure: OnFailure, check: &'static dyn Che
         on_failure,
         check,
         playbook: None,
+        or_else: &[],
         needs: &[],
     }
 }

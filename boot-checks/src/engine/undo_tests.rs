@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sha2::Digest as _;
+
 use super::{Door, UndoError, undo};
 use crate::config::{Inputs, load};
 use crate::context::Context;
@@ -181,6 +183,22 @@ fn samples() -> Vec<(Application, Change)> {
                 }];
                 (plain.with_database(), Change::WriteRows { statements })
             }
+            8 => {
+                let plain = plain.with_database();
+                let set = MigrationSet::built_in();
+                let first = set.iter().next().unwrap();
+                let crlf = first.sql.as_str().replace('\n', "\r\n");
+                let checksum: String = sha2::Sha384::digest(crlf)
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                let version = first.version;
+                plain.run_sql(&format!(
+                    "UPDATE _sqlx_migrations SET checksum = x'{checksum}' WHERE version = {version}"
+                ));
+                let versions = vec![version];
+                (plain, Change::RestampMigrations { versions })
+            }
             _ => {
                 let argv = ["sh", "-c", "echo made > var/grace.db"]
                     .map(str::to_owned)
@@ -209,7 +227,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 9;
+const KINDS: usize = 10;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -222,7 +240,8 @@ fn number(change: &Change) -> usize {
         Change::ApplyMigrations { .. } => 5,
         Change::AdoptSchema { .. } => 6,
         Change::WriteRows { .. } => 7,
-        Change::RunMigrator { .. } => 8,
+        Change::RestampMigrations { .. } => 8,
+        Change::RunMigrator { .. } => 9,
     }
 }
 

@@ -201,6 +201,12 @@ pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+/// Names this run of the system, from its start to its end; empty where the system does not tell.
+pub fn system_boot() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     rustix::system::uname()

@@ -131,6 +131,11 @@ pub fn file_identity(_metadata: &std::fs::Metadata) -> (u64, u64) {
     (0, 0)
 }
 
+/// Names this run of the system; here nothing does.
+pub fn system_boot() -> String {
+    String::new()
+}
+
 /// This machine's name.
 pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())

@@ -105,6 +105,11 @@ pub enum Change {
         /// The structure for which the statements were computed.
         expected_fingerprint: String,
     },
+    /// Write today's checksums of migrations that differ in line endings only; run nothing again.
+    RestampMigrations {
+        /// Versions, oldest first.
+        versions: Vec<i64>,
+    },
     /// Change rows, all in one transaction.
     WriteRows {
         /// Run in order.

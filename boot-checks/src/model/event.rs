@@ -11,8 +11,8 @@ pub struct PlannedStep {
     pub on_failure: OnFailure,
     /// What it asks, in a few words.
     pub title: &'static str,
-    /// The playbook that may heal it.
-    pub playbook: Option<PlaybookMeta>,
+    /// The playbooks that may heal it, in the order in which they are asked.
+    pub playbooks: Vec<PlaybookMeta>,
     /// Why it will not be run, where that is known beforehand.
     pub skip_reason: Option<String>,
 }

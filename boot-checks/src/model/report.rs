@@ -445,7 +445,7 @@ mod tests {
                 },
                 on_failure: OnFailure::Abort,
                 title: "",
-                playbook: None,
+                playbooks: Vec::new(),
                 skip_reason: Some("not asked for".to_owned()),
             }],
         }];

@@ -56,7 +56,7 @@ impl Start {
                 id: _,
                 on_failure: _,
                 title: _,
-                playbook: _,
+                playbooks: _,
                 skip_reason,
             } in steps
             {
@@ -181,7 +181,8 @@ impl Change {
                 contents: _,
             } => path(it, visit),
             Change::CreateDatabase { path: it } => path(it, visit),
-            Change::ApplyMigrations { versions: _ } => {}
+            Change::ApplyMigrations { versions: _ } | Change::RestampMigrations { versions: _ } => {
+            }
             Change::AdoptSchema {
                 statements,
                 versions: _,

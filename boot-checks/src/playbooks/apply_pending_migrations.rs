@@ -91,7 +91,7 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
     if status
         .drift
         .iter()
-        .any(|drift| matches!(drift, Drift::Text(_)))
+        .any(|drift| matches!(drift, Drift::OtherStructure(_)))
     {
         return refuse("an applied migration's text has changed since".to_owned());
     }

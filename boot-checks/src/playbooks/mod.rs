@@ -8,6 +8,7 @@ mod create_folders;
 mod fix_circular_imports;
 mod fix_unicode_logging;
 mod register_playbooks;
+mod restamp_migrations;
 mod schedule_monitor;
 mod unlock_database;
 mod verify_async_subscriptions;
@@ -51,7 +52,7 @@ pub trait Playbook: Sync {
 }
 
 /// All playbooks. The first six are SPEC.md's; the rest are the gate's own chores.
-pub const ALL: [&dyn Playbook; 10] = [
+pub const ALL: [&dyn Playbook; 11] = [
     &fix_unicode_logging::FixUnicodeLogging,
     &apply_pending_migrations::ApplyPendingMigrations,
     &verify_async_subscriptions::VerifyAsyncSubscriptions,
@@ -61,6 +62,7 @@ pub const ALL: [&dyn Playbook; 10] = [
     &create_database::CreateDatabase,
     &create_folders::CreateFolders,
     &register_playbooks::RegisterPlaybooks,
+    &restamp_migrations::RestampMigrations,
     &schedule_monitor::ScheduleMonitor,
 ];
 

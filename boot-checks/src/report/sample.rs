@@ -63,7 +63,10 @@ pub(crate) fn start() -> Start {
                 id: StepId { stage, name },
                 on_failure,
                 title,
-                playbook: (name == "schema_version").then_some(MIGRATE),
+                playbooks: (name == "schema_version")
+                    .then_some(MIGRATE)
+                    .into_iter()
+                    .collect(),
                 skip_reason: None,
             });
         PlannedStage {

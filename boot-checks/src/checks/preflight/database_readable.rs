@@ -10,7 +10,10 @@ use crate::checks::Check;
 use crate::checks::support::{WRONG_FILE, ask, counted, database_finding, database_name};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
-use crate::services::db::{Connection, DbError, Header, MainFile, StrayLog, quoted, stray_log};
+use crate::services::db::{
+    Connection, DbError, Header, MainFile, SqliteVersion, StrayLog, WAL_SAFE_FROM, quoted,
+    stray_log,
+};
 
 /// See the module.
 pub struct DatabaseReadable;
@@ -120,6 +123,22 @@ fn not_a_database(name: &str, bytes: u64) -> Finding {
     .pattern("database_corrupt")
 }
 
+/// The version is asked of the SQLite that answers, not of the one that was built against: a linked
+/// library is replaced without a build.
+fn too_old(version: &str, header: &Header) -> Option<Finding> {
+    let parsed = SqliteVersion::parse(version);
+    if parsed.is_some_and(|version| version.may_share(header.is_wal())) {
+        return None;
+    }
+    let message = format!("SQLite {version} may lose rows of a write-ahead log that is shared");
+    Some(
+        Finding::new("sqlite_too_old", message)
+            .evidence("needed", format!("{WAL_SAFE_FROM} or newer"))
+            .cause("two processes that reset the log at the same time overwrite committed rows")
+            .action("build the gate with the SQLite that it bundles"),
+    )
+}
+
 /// One question reads the whole schema and touches every required table.
 fn read(
     connection: &mut Connection,
@@ -130,17 +149,43 @@ fn read(
         .iter()
         .map(|table| format!(", EXISTS (SELECT * FROM {} LIMIT 1)", quoted(table)));
     let sql = format!(
-        "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'){}",
+        "SELECT (SELECT count(*) FROM sqlite_schema WHERE type = 'table'), sqlite_version(){}",
         touched.collect::<String>()
     );
-    let SqlValue::Integer(tables) = connection.scalar(&sql)? else {
+    let rows = connection.query(&sql, &[])?;
+    let Some([SqlValue::Integer(tables), SqlValue::Text(version), ..]) =
+        rows.first().map(Vec::as_slice)
+    else {
         return Err(DbError::other("the schema cannot be counted"));
     };
+    if let Some(finding) = too_old(version, header) {
+        return Ok(Findings::problem(finding));
+    }
     let mode = if header.is_wal() {
         "write-ahead log"
     } else {
         "rollback journal"
     };
-    let tables = counted(usize::try_from(tables).unwrap_or_default(), "table");
+    let tables = counted(usize::try_from(*tables).unwrap_or_default(), "table");
     Ok(Findings::healthy(format!("{tables}, {mode}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_sqlite_is_refused_for_a_log_only() {
+        let header = |version| Header {
+            bytes: 8192,
+            page_size: 4096,
+            pages: Some(2),
+            write_version: version,
+            read_version: version,
+        };
+        let (log, journal) = (header(2), header(1));
+        assert_eq!(too_old("3.51.2", &log).unwrap().code, "sqlite_too_old");
+        assert_eq!(too_old("unknown", &log).unwrap().code, "sqlite_too_old");
+        assert!(too_old("3.51.2", &journal).is_none() && too_old("3.51.3", &log).is_none());
+    }
 }

@@ -1,6 +1,7 @@
 //! Stage 1: the database and what surrounds it.
 
 mod database_exists;
+mod database_intact;
 mod database_readable;
 mod disk_space;
 mod entry_point_imports;
@@ -10,6 +11,7 @@ mod schema_version;
 mod writable_folders;
 
 pub use database_exists::DatabaseExists;
+pub use database_intact::DatabaseIntact;
 pub use database_readable::DatabaseReadable;
 pub use disk_space::DiskSpace;
 pub use entry_point_imports::EntryPointImports;

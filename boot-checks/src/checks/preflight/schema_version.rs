@@ -74,6 +74,10 @@ fn own(cx: &Context) -> CheckResult {
 }
 
 fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
+    // First: where a text was edited, the structure that is expected of it says nothing.
+    if let Some(finding) = drift_problem(status) {
+        return Findings::problem(finding);
+    }
     if !status.difference.refusals.is_empty() {
         return Findings::problem(not_additive(status));
     }
@@ -107,14 +111,7 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
     if !status.pending.is_empty() {
         return Findings::problem(outdated(cx, status, PENDING));
     }
-    let mut findings = Findings::healthy("up to date");
-    for drift in &status.drift {
-        let (Drift::LineEndings(version) | Drift::Text(version)) = drift;
-        findings = findings.note(format!(
-            "migration {version} differs in its line endings only"
-        ));
-    }
-    findings
+    Findings::healthy("up to date")
 }
 
 const PENDING: &str = "migrations are pending";
@@ -155,17 +152,24 @@ fn record_problem(status: &MigrationStatus) -> Option<Finding> {
             .action("give the pending migration a version of its own that comes last"),
         );
     }
+    None
+}
+
+fn drift_problem(status: &MigrationStatus) -> Option<Finding> {
     let changed = status.drift.iter().find_map(|drift| match drift {
-        Drift::Text(version) => Some(*version),
-        Drift::LineEndings(_) => None,
+        Drift::OtherStructure(version) => Some(*version),
+        Drift::LineEndings(_) | Drift::SameStructure(_) => None,
     })?;
-    Some(
-        Finding::new(
-            "migration_drift",
-            format!("migration {changed} was edited after it was applied"),
-        )
-        .action("restore its text, and put the edit into a new migration"),
+    let mut finding = Finding::new(
+        "migration_drift",
+        format!("migration {changed} was edited after it was applied"),
     )
+    .cause("its text of today makes another structure; it is never run again")
+    .action("restore its text, and put the edit into a new migration");
+    for difference in &status.drift_difference {
+        finding = finding.evidence("difference", difference);
+    }
+    Some(finding)
 }
 
 fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {

@@ -6,8 +6,10 @@ mod create;
 mod difference;
 mod error;
 mod files;
+mod integrity;
 mod stray_log;
 mod structure;
+mod version;
 
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
@@ -17,8 +19,10 @@ pub use difference::{Difference, compare};
 pub use error::DbError;
 pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
+pub use integrity::{BOOTS_BETWEEN, Due, Integrity, LastCheck, integrity_check, quick_check};
 pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
+pub use version::{SqliteVersion, WAL_SAFE_FROM};
 
 /// Called once a transaction has the write lock and has written nothing yet.
 pub type OnLock<'a> = dyn FnMut(&mut Connection) -> Result<(), DbError> + 'a;

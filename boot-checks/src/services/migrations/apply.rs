@@ -1,11 +1,16 @@
 use sqlx::migrate::{Migrate, Migration};
 
+use super::status::{differs_in_line_endings, rows_of_record};
 use super::{MigrationRecord, MigrationSet, MigrationStatus};
+use crate::model::{SqlStatement, SqlValue};
 use crate::services::db::{Connection, DbError, OnLock, Structure, block_on, compare};
 
 const RECORD_TABLE: &str = "_sqlx_migrations";
 
-/// Applies what is pending, and makes dropped indexes again: all in one transaction that holds the write lock from the start.
+const RECORD_CHANGED: &str = "the migration record changed since it was looked at";
+
+/// Applies what is pending, and makes dropped indexes again: all in one transaction that holds the
+/// write lock from the start.
 ///
 /// Safety: the record is read again under the lock, so that two boots never apply the same migration
 /// twice; foreign keys are off on this connection, so that a rebuilt table does not cascade into its
@@ -23,9 +28,7 @@ pub fn apply_pending(
     in_one_transaction(connection, set, on_lock, |connection| {
         let status = MigrationStatus::look(connection, set)?;
         if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
-            return Err(DbError::other(
-                "the migration record changed since it was looked at",
-            ));
+            return Err(DbError::other(RECORD_CHANGED));
         }
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
@@ -78,6 +81,43 @@ pub fn adopt(
         }
         Ok(())
     })
+}
+
+/// Writes today's checksums of migrations whose texts differ in line endings or a byte order mark only.
+///
+/// Safety: nothing is run again. Under the write lock, each recorded checksum is compared once more
+/// with the spellings of today's text; one that is none of them is left, and nothing is changed then.
+///
+/// # Errors
+///
+/// SQLite's reason, or that the record changed since it was looked at.
+pub fn restamp(
+    connection: &mut Connection,
+    set: &MigrationSet,
+    versions: &[i64],
+    on_lock: &mut OnLock<'_>,
+) -> Result<(), DbError> {
+    let mut transaction = connection.begin_immediate()?;
+    on_lock(transaction.connection())?;
+    let recorded = rows_of_record(transaction.connection())?;
+    for version in versions {
+        let row = recorded.iter().find(|row| row.version == *version);
+        let migration = set.iter().find(|it| it.version == *version);
+        let (Some(row), Some(migration)) = (row, migration) else {
+            return Err(DbError::other(RECORD_CHANGED));
+        };
+        if !differs_in_line_endings(migration, &row.checksum) {
+            return Err(DbError::other(RECORD_CHANGED));
+        }
+        transaction.run(&SqlStatement {
+            sql: format!("UPDATE {RECORD_TABLE} SET checksum = ?1 WHERE version = ?2"),
+            parameters: vec![
+                SqlValue::Blob(migration.checksum.to_vec()),
+                (*version).into(),
+            ],
+        })?;
+    }
+    transaction.commit()
 }
 
 fn in_one_transaction(
@@ -144,7 +184,6 @@ fn apply_one(connection: &mut Connection, migration: &Migration) -> Result<(), D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SqlValue;
 
     fn set_of(migrations: &[(&str, &str)]) -> (tempfile::TempDir, MigrationSet) {
         let folder = tempfile::tempdir().unwrap();
@@ -238,5 +277,20 @@ mod tests {
             .unwrap();
         assert!(apply_pending(&mut connection, &both, &mut |_| Ok(())).is_err());
         assert_eq!(count(&mut connection, "p"), SqlValue::Integer(1));
+    }
+
+    #[test]
+    fn a_checksum_of_another_text_is_never_stamped_over() {
+        let (_folder, set) = set_of(&[FIRST]);
+        let mut connection = Connection::in_memory().unwrap();
+        set.apply_all(&mut connection).unwrap();
+        let stamp = |connection: &mut Connection| restamp(connection, &set, &[1], &mut |_| Ok(()));
+        assert!(stamp(&mut connection).is_err(), "nothing to stamp");
+        connection
+            .execute("UPDATE _sqlx_migrations SET checksum = x'00'")
+            .unwrap();
+        assert!(stamp(&mut connection).is_err(), "another text");
+        let kept = connection.scalar("SELECT checksum FROM _sqlx_migrations");
+        assert_eq!(kept, Ok(SqlValue::Blob(vec![0])));
     }
 }

@@ -4,6 +4,6 @@ mod apply;
 mod set;
 mod status;
 
-pub use apply::{adopt, apply_pending};
+pub use apply::{adopt, apply_pending, restamp};
 pub use set::{MigrationSet, MigrationSetError};
 pub use status::{Drift, MigrationRecord, MigrationStatus, foreign_tool};

@@ -140,6 +140,15 @@ impl MigrationSet {
         Ok(())
     }
 
+    /// The structure that only these versions lead to.
+    pub(super) fn shadow_of(&self, versions: &[i64]) -> Result<Structure, DbError> {
+        let mut connection = Connection::in_memory()?;
+        for migration in self.iter().filter(|it| versions.contains(&it.version)) {
+            connection.execute(migration.sql.as_str())?;
+        }
+        Structure::read(&mut connection, &[])
+    }
+
     fn shadow(&self) -> Result<Structure, DbError> {
         let mut connection = Connection::in_memory()?;
         self.apply_all(&mut connection)?;

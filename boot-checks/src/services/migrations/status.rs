@@ -40,8 +40,10 @@ pub enum MigrationRecord {
 pub enum Drift {
     /// Only line endings or a byte order mark differ.
     LineEndings(i64),
-    /// Something else differs.
-    Text(i64),
+    /// Something else differs, and the database has exactly the structure that today's text makes.
+    SameStructure(i64),
+    /// Something else differs, and the structures do too.
+    OtherStructure(i64),
 }
 
 /// Where a database stands against a set of migrations.
@@ -59,6 +61,8 @@ pub struct MigrationStatus {
     pub unfinished: Vec<i64>,
     /// Applied versions whose text has changed since.
     pub drift: Vec<Drift>,
+    /// What today's text of the applied migrations makes differently, where some of it was edited.
+    pub drift_difference: Vec<String>,
     /// The expected structure against the one that is there.
     pub difference: Difference,
     /// Names exactly the structure that was looked at.
@@ -96,13 +100,14 @@ impl MigrationStatus {
             unknown: Vec::new(),
             unfinished: Vec::new(),
             drift: Vec::new(),
+            drift_difference: Vec::new(),
             difference: compare(&structure, set.expected()),
             fingerprint: structure.fingerprint(),
         };
         match status.record {
             MigrationRecord::Foreign(_) => {}
             MigrationRecord::None => status.pending = set.versions(),
-            MigrationRecord::Sqlx => status.read_record(connection, set)?,
+            MigrationRecord::Sqlx => status.read_record(connection, set, &structure)?,
         }
         Ok(status)
     }
@@ -116,7 +121,7 @@ impl MigrationStatus {
             && !self
                 .drift
                 .iter()
-                .any(|drift| matches!(drift, Drift::Text(_)));
+                .any(|drift| matches!(drift, Drift::OtherStructure(_)));
         record_is_current && self.difference.is_empty()
     }
 
@@ -124,30 +129,28 @@ impl MigrationStatus {
         &mut self,
         connection: &mut Connection,
         set: &MigrationSet,
+        structure: &Structure,
     ) -> Result<(), DbError> {
-        let rows = connection.query(
-            "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version",
-            &[],
-        )?;
         let mut applied = Vec::new();
-        for row in rows {
-            let [
-                SqlValue::Integer(version),
-                SqlValue::Blob(checksum),
-                success,
-            ] = row.as_slice()
-            else {
-                return Err(DbError::other("the table _sqlx_migrations is not sqlx's"));
-            };
-            if *success != SqlValue::Integer(1) {
-                self.unfinished.push(*version);
+        let mut edited = Vec::new();
+        for row in rows_of_record(connection)? {
+            if !row.success {
+                self.unfinished.push(row.version);
             }
-            match set.iter().find(|migration| migration.version == *version) {
-                None => self.unknown.push(*version),
-                Some(migration) => self.drift.extend(drift(migration, checksum)),
+            match set
+                .iter()
+                .find(|migration| migration.version == row.version)
+            {
+                None => self.unknown.push(row.version),
+                Some(migration) if *migration.checksum == row.checksum => {}
+                Some(migration) if differs_in_line_endings(migration, &row.checksum) => {
+                    self.drift.push(Drift::LineEndings(row.version));
+                }
+                Some(_) => edited.push(row.version),
             }
-            applied.push(*version);
+            applied.push(row.version);
         }
+        self.judge_edited(set, structure, &applied, &edited)?;
         self.pending = set.versions();
         self.pending.retain(|version| !applied.contains(version));
         let newest = applied.last().copied().unwrap_or(i64::MIN);
@@ -159,6 +162,86 @@ impl MigrationStatus {
             .collect();
         Ok(())
     }
+
+    /// An edited migration is judged by what it makes: a shadow database is built from today's text of
+    /// the applied migrations and compared with the structure that is there, in both directions.
+    fn judge_edited(
+        &mut self,
+        set: &MigrationSet,
+        structure: &Structure,
+        applied: &[i64],
+        edited: &[i64],
+    ) -> Result<(), DbError> {
+        if edited.is_empty() {
+            return Ok(());
+        }
+        let shadow = set.shadow_of(applied)?;
+        let structure = structure.only(&shadow);
+        let is_same = structure.fingerprint() == shadow.fingerprint();
+        if !is_same {
+            self.drift_difference = words_of_difference(&structure, &shadow);
+        }
+        let drift = if is_same {
+            Drift::SameStructure
+        } else {
+            Drift::OtherStructure
+        };
+        self.drift
+            .extend(edited.iter().map(|version| drift(*version)));
+        Ok(())
+    }
+}
+
+/// One row of sqlx's record.
+pub(super) struct Recorded {
+    pub(super) version: i64,
+    pub(super) checksum: Vec<u8>,
+    pub(super) success: bool,
+}
+
+/// sqlx's record, oldest first.
+pub(super) fn rows_of_record(connection: &mut Connection) -> Result<Vec<Recorded>, DbError> {
+    let sql = "SELECT version, checksum, success FROM _sqlx_migrations ORDER BY version";
+    let rows = connection.query(sql, &[])?.into_iter().map(|row| {
+        let [
+            SqlValue::Integer(version),
+            SqlValue::Blob(checksum),
+            success,
+        ] = row.as_slice()
+        else {
+            return Err(DbError::other("the table _sqlx_migrations is not sqlx's"));
+        };
+        Ok(Recorded {
+            version: *version,
+            checksum: checksum.clone(),
+            success: *success == SqlValue::Integer(1),
+        })
+    });
+    rows.collect()
+}
+
+fn words_of_difference(there: &Structure, shadow: &Structure) -> Vec<String> {
+    let missing = compare(there, shadow);
+    let more = compare(shadow, there);
+    let mut words: Vec<String> = missing
+        .additions
+        .iter()
+        .map(|it| format!("{} would be made and is not there", it.object))
+        .collect();
+    words.extend(missing.refusals.iter().map(|it| {
+        let (found, expected) = (&it.found, it.expected.trim());
+        format!("{}: found {found}, would be {expected}", it.object)
+    }));
+    words.extend(missing.notes);
+    words.extend(
+        more.additions
+            .iter()
+            .map(|it| format!("{} is there and would not be made", it.object)),
+    );
+    if words.is_empty() {
+        words.push("constraints or their order differ".to_owned());
+    }
+    words
 }
 
 /// The tool, other than sqlx, that keeps a record in this database.
@@ -188,10 +271,8 @@ fn record(connection: &mut Connection) -> Result<MigrationRecord, DbError> {
     }))
 }
 
-fn drift(migration: &Migration, applied: &[u8]) -> Option<Drift> {
-    if *migration.checksum == *applied {
-        return None;
-    }
+/// Whether the applied text was this one in another spelling.
+pub(super) fn differs_in_line_endings(migration: &Migration, applied: &[u8]) -> bool {
     let plain = migration
         .sql
         .as_str()
@@ -204,12 +285,7 @@ fn drift(migration: &Migration, applied: &[u8]) -> Option<Drift> {
         with_crlf,
         plain,
     ];
-    let same = spellings.into_iter().any(|sql| checksum(sql) == applied);
-    Some(if same {
-        Drift::LineEndings(migration.version)
-    } else {
-        Drift::Text(migration.version)
-    })
+    *migration.checksum != *applied && spellings.into_iter().any(|sql| checksum(sql) == applied)
 }
 
 fn checksum(sql: String) -> Vec<u8> {
@@ -249,7 +325,45 @@ mod tests {
         assert_eq!(look(&unfinished).unfinished, [newest]);
         let changed =
             format!("UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = {newest}");
-        assert_eq!(look(&changed).drift, [Drift::Text(newest)]);
+        assert_eq!(look(&changed).drift, [Drift::SameStructure(newest)]);
+        assert!(look(&changed).is_current());
+        let dropped = format!("{changed}; ALTER TABLE playbooks DROP COLUMN risk_level");
+        let seen = look(&dropped);
+        assert_eq!(seen.drift, [Drift::OtherStructure(newest)]);
+        assert!(!seen.is_current());
+        let words = "column playbooks.risk_level would be made and is not there";
+        assert_eq!(seen.drift_difference, [words]);
+    }
+
+    #[test]
+    fn an_edit_is_judged_by_the_migrations_that_were_applied() {
+        let versions = MigrationSet::built_in().versions();
+        let newest = versions[versions.len() - 1];
+        let edited = versions[0];
+        let mut connection = Connection::in_memory().unwrap();
+        let set = MigrationSet::built_in();
+        for migration in set.iter().filter(|it| it.version != newest) {
+            connection.execute(migration.sql.as_str()).unwrap();
+        }
+        connection
+            .execute(&format!(
+                "CREATE TABLE _sqlx_migrations (version, description, installed_on, success, checksum, execution_time);
+                 INSERT INTO _sqlx_migrations SELECT {edited}, '', 0, 1, x'00', 0"
+            ))
+            .unwrap();
+        for migration in set
+            .iter()
+            .filter(|it| ![edited, newest].contains(&it.version))
+        {
+            let sql = "INSERT INTO _sqlx_migrations VALUES (?1, '', 0, 1, ?2, 0)";
+            let checksum = SqlValue::Blob(migration.checksum.to_vec());
+            connection
+                .query(sql, &[migration.version.into(), checksum])
+                .unwrap();
+        }
+        let seen = MigrationStatus::look(&mut connection, &set).unwrap();
+        assert_eq!(seen.drift, [Drift::SameStructure(edited)]);
+        assert_eq!(seen.pending, [newest]);
     }
 
     #[test]
@@ -258,9 +372,10 @@ mod tests {
         let migration = set.iter().next().unwrap();
         let text = migration.sql.as_str();
         for spelling in [text.replace('\n', "\r\n"), format!("\u{feff}{text}")] {
-            let seen = drift(migration, &checksum(spelling));
-            assert_eq!(seen, Some(Drift::LineEndings(migration.version)));
+            assert!(differs_in_line_endings(migration, &checksum(spelling)));
         }
+        let other = checksum(format!("{text} "));
+        assert!(!differs_in_line_endings(migration, &other));
     }
 
     #[test]

@@ -1,0 +1,85 @@
+//! Do the database's pages fit together?
+//!
+//! Looking at every page costs as much as the database is large, so it is done after an unclean end
+//! (a log or a journal was left behind, the machine was started anew, the last boot did not end
+//! well), and every so many boots; and only for so long. A look that was not finished says so. What a
+//! boot can see at any size, `database_readable` has seen before. Damaged pages are healed by
+//! `rebuild_database` where nothing is lost, and by `salvage_database` with a person's approval.
+
+use std::time::Duration;
+
+use crate::checks::Check;
+use crate::checks::support::{ask, cannot_look, database_finding};
+use crate::context::Context;
+use crate::model::{CheckResult, Finding, Findings};
+use crate::services::db::{BOOTS_BETWEEN, DbError, Due, Integrity, quick_check};
+
+/// See the module.
+pub struct DatabaseIntact;
+
+/// How long a boot may look at pages. A gibibyte on a fast disk is within it.
+const BUDGET: Duration = Duration::from_secs(2);
+
+impl Check for DatabaseIntact {
+    fn title(&self) -> &'static str {
+        "Database is intact"
+    }
+
+    fn run(&self, cx: &Context) -> CheckResult {
+        if cx.database_path().is_none() {
+            return Ok(Findings::not_applicable("the database is in memory"));
+        }
+        let (due, last) = cx.integrity_due();
+        let Some(due) = due else {
+            let left = last.map_or(0, |last| last.boots_left());
+            let observed = format!("header and schema; every page again in {left} boots");
+            return Ok(Findings::healthy(observed));
+        };
+        let mut seen = None;
+        let asked = ask(cx, |connection| {
+            seen = Some(quick_check(connection, BUDGET)?);
+            Ok(Findings::default())
+        })?;
+        let Some(seen) = seen else {
+            return match asked.problems.into_iter().next() {
+                Some(problem) => Ok(Findings::problem(problem)),
+                None => Err(cannot_look("the pages could not be looked at")),
+            };
+        };
+        cx.note_integrity(&seen);
+        Ok(judge(cx, due, seen))
+    }
+}
+
+fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
+    let why = match due {
+        Due::Unknown => "no finished check is known".to_owned(),
+        Due::LeftBehind => "a log or journal was left behind".to_owned(),
+        Due::Restarted => "the machine was started anew".to_owned(),
+        Due::Routine => format!("{BOOTS_BETWEEN} boots since the last time"),
+    };
+    match seen {
+        Integrity::Intact => Findings::healthy(format!("every page fits ({why})")),
+        Integrity::Unfinished => {
+            let seconds = BUDGET.as_secs();
+            Findings::healthy(format!(
+                "header and schema only: every page needs more than {seconds} s ({why})"
+            ))
+            .note("not every page was looked at; `PRAGMA quick_check` has no limit of time")
+        }
+        Integrity::Damaged(words) => {
+            let error = DbError::Corrupt {
+                code: 11,
+                message: words.first().cloned().unwrap_or_default(),
+            };
+            let mut finding: Finding = database_finding(cx, &error);
+            for word in words.iter().skip(1).take(WORDS_SHOWN) {
+                finding = finding.evidence("and", word);
+            }
+            Findings::problem(finding)
+        }
+    }
+}
+
+/// Beside the first: enough to see how far the damage goes.
+const WORDS_SHOWN: usize = 4;

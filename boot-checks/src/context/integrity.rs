@@ -1,0 +1,67 @@
+//! When every page of the database is looked at, and what was seen.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::Context;
+use crate::host;
+use crate::services::db::{self, Due, FileSet, Integrity, LastCheck};
+
+/// The file, below the gate's own folder, that remembers the last look at every page.
+pub const INTEGRITY_FILE: &str = "integrity";
+
+/// What this boot saw of it.
+#[derive(Default)]
+pub(super) struct Memory {
+    left_behind: OnceLock<bool>,
+    seen: Mutex<Option<Integrity>>,
+}
+
+impl Memory {
+    /// Only the first look at the files tells: SQLite tidies up with the first question.
+    pub(super) fn first_look(&self, files: &FileSet) {
+        self.left_behind.get_or_init(|| is_left_behind(files));
+    }
+}
+
+impl Context {
+    /// The file of the last look at every page.
+    pub fn integrity_file(&self) -> PathBuf {
+        self.state_folder().join(INTEGRITY_FILE)
+    }
+
+    /// Whether and why every page is to be looked at, and when that was last done.
+    pub fn integrity_due(&self) -> (Option<Due>, Option<LastCheck>) {
+        let last = std::fs::read_to_string(self.integrity_file()).ok();
+        let last = last.map(LastCheck::parse);
+        let path = self.database_path().unwrap_or(Path::new(""));
+        let left_behind = self
+            .integrity
+            .left_behind
+            .get()
+            .copied()
+            .unwrap_or_default();
+        let due = LastCheck::due(last.as_ref(), path, &host::system_boot(), left_behind);
+        (due, last)
+    }
+
+    /// Remembers what a look at every page found.
+    pub fn note_integrity(&self, seen: &Integrity) {
+        let slot = self.integrity.seen.lock();
+        *slot.unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
+    }
+
+    /// What the last look at every page found; none where this boot had no such look.
+    pub fn integrity(&self) -> Option<Integrity> {
+        let slot = self.integrity.seen.lock();
+        slot.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whether somebody went away without tidying up. While another process has the database open, its log
+/// is no sign of that.
+fn is_left_behind(files: &FileSet) -> bool {
+    let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
+    let is_open = || host::lock_holder(&files.path, db::LOCK_BYTES);
+    (holds(files.wal_bytes) || holds(files.journal_bytes)) && !matches!(is_open(), Ok(Some(_)))
+}

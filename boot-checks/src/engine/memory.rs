@@ -1,0 +1,76 @@
+//! What one boot remembers for the next ones.
+
+use std::io::Write as _;
+
+use super::STATE_FOLDER;
+use crate::context::{Context, INTEGRITY_FILE};
+use crate::host;
+use crate::host::files::{Durability, write_atomic};
+use crate::model::{BootReport, Mode};
+use crate::services::db::{Integrity, LastCheck};
+
+/// At the end of a boot. What cannot be written is not there for the next boot, which then looks
+/// harder; this one is over and was right.
+pub(super) fn remember(cx: &Context, report: &BootReport) {
+    if cx.mode == Mode::Observe || cx.database_path().is_none() {
+        return;
+    }
+    if report.success() {
+        remember_database(cx);
+    }
+    remember_integrity(cx, report);
+}
+
+/// Whatever is being changed, the last look at every page is no longer the last word. The boot that
+/// ends well writes it down again; after one that does not, the next looks at every page.
+pub(super) fn forget_integrity(root: &std::path::Path) {
+    let _ = std::fs::remove_file(root.join(STATE_FOLDER).join(INTEGRITY_FILE));
+}
+
+/// So that a later boot can tell a database that vanished from one that never was.
+fn remember_database(cx: &Context) {
+    let Some(path) = cx.database_path() else {
+        return;
+    };
+    let file = cx.seen_file();
+    let seen = std::fs::read_to_string(&file).unwrap_or_default();
+    let line = path.display().to_string();
+    if !seen.lines().any(|known| known == line) {
+        let text = format!("{seen}{line}\n");
+        let _ = write_atomic(&file, text.as_bytes(), Durability::Synced, None);
+    }
+}
+
+/// One byte more where nothing was due; a new beginning where every page was looked at, and also where
+/// that took too long: it is tried again after as many boots, or every boot would be slow.
+fn remember_integrity(cx: &Context, report: &BootReport) {
+    if !report.success() {
+        if report.verdict_word() != "partial" {
+            forget_integrity(&cx.config.root);
+        }
+        return;
+    }
+    let Some(path) = cx.database_path() else {
+        return;
+    };
+    let file = cx.integrity_file();
+    let (due, last) = cx.integrity_due();
+    let text = match (due, cx.integrity(), last) {
+        (None, _, Some(last)) => {
+            let appended = std::fs::OpenOptions::new()
+                .append(true)
+                .open(&file)
+                .and_then(|mut file| file.write_all(b"."));
+            if appended.is_ok() {
+                return;
+            }
+            last.text().to_owned() + "."
+        }
+        (Some(_), Some(Integrity::Intact | Integrity::Unfinished), _) => {
+            let now = LastCheck::now(path, &host::system_boot());
+            now.text().to_owned()
+        }
+        _ => return,
+    };
+    let _ = write_atomic(&file, text.as_bytes(), Durability::Unsynced, None);
+}

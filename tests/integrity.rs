@@ -1,0 +1,184 @@
+//! When every page is looked at, and what an edited migration means.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+
+use support::{Fixture, step};
+
+const PAGES: &str = "preflight::database_intact";
+const CHECKSUMS: &str = "schema_secrets::migration_checksums";
+
+/// What a boot said about its look at the pages.
+fn observed(fixture: &Fixture) -> String {
+    let (_, record) = fixture.boot_json(&[]);
+    step(&record, PAGES)["observed"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[test]
+fn every_page_is_looked_at_after_an_unclean_end_and_now_and_then() {
+    let fixture = Fixture::healthy();
+    let plain = "header and schema; every page again in 49 boots";
+    fixture.boot(&[]);
+    assert_eq!(observed(&fixture), plain);
+    let memory = fixture.path("var/boot/integrity");
+
+    let text = fs::read_to_string(&memory).unwrap();
+    fs::write(&memory, format!("{text}{}", ".".repeat(60))).unwrap();
+    assert_eq!(
+        observed(&fixture),
+        "every page fits (50 boots since the last time)"
+    );
+
+    fs::write(&memory, format!("another-{text}")).unwrap();
+    assert_eq!(
+        observed(&fixture),
+        "every page fits (the machine was started anew)"
+    );
+
+    fs::remove_file(&memory).unwrap();
+    assert_eq!(
+        observed(&fixture),
+        "every page fits (no finished check is known)"
+    );
+
+    // As after a crash: a log that nobody tidied up.
+    let log = fixture.path("var/grace.db-wal");
+    let database = fs::read(fixture.database()).unwrap();
+    let mut connection = boot_checks::services::db::Connection::open(
+        &fixture.database(),
+        boot_checks::services::db::Access::ReadWrite,
+        support::PATIENCE,
+    )
+    .unwrap();
+    connection
+        .execute("PRAGMA journal_mode = WAL; PRAGMA user_version = 7")
+        .unwrap();
+    let (main, frames) = (
+        fs::read(fixture.database()).unwrap(),
+        fs::read(&log).unwrap(),
+    );
+    connection.close();
+    assert!(main.len() == database.len() && !frames.is_empty());
+    fs::write(fixture.database(), main).unwrap();
+    fs::write(&log, frames).unwrap();
+    assert_eq!(
+        observed(&fixture),
+        "every page fits (a log or journal was left behind)"
+    );
+}
+
+#[test]
+fn a_boot_that_does_not_end_well_makes_the_next_one_look_at_every_page() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]);
+    fixture.write("boot.toml", "[tables]\nnever_made = [\"id\"]\n");
+    assert_ne!(fixture.boot(&[]).code, 0);
+    fs::remove_file(fixture.path("boot.toml")).unwrap();
+    assert_eq!(
+        observed(&fixture),
+        "every page fits (no finished check is known)"
+    );
+}
+
+#[test]
+fn a_partial_or_an_observing_run_is_no_boot() {
+    let fixture = Fixture::healthy();
+    let memory = fixture.read("var/boot/integrity");
+    fixture.boot(&["--observe"]);
+    assert_eq!(fixture.read("var/boot/integrity"), memory);
+    fixture.boot(&["codec"]);
+    assert_eq!(fixture.read("var/boot/integrity"), memory);
+}
+
+const FOLDER: &str = "name = \"shop\"\n[database]\nurl = \"sqlite:///./var/grace.db\"\n\
+                      [migrations]\nfolder = \"migrations\"\n[tables]\norders = [\"id\"]\n";
+
+const FIRST: &str =
+    "-- orders\nCREATE TABLE orders (\n  id INTEGER PRIMARY KEY,\n  note TEXT\n);\n";
+
+/// An application whose one migration was applied as `FIRST`, and reads `text` now.
+fn edited(text: &str) -> Fixture {
+    let fixture = Fixture::empty();
+    fixture.write("boot.toml", FOLDER);
+    fixture.write("migrations/1_orders.sql", FIRST);
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql("INSERT INTO orders VALUES (1, 'kept')");
+    fixture.write("migrations/1_orders.sql", text);
+    fixture
+}
+
+#[test]
+fn other_line_endings_are_stamped_anew_and_nothing_is_run_again() {
+    let crlf = FIRST.replace('\n', "\r\n");
+    for text in [
+        crlf.clone(),
+        format!("\u{feff}{FIRST}"),
+        format!("\u{feff}{crlf}"),
+    ] {
+        let fixture = edited(&text);
+        let before = fs::read(fixture.database()).unwrap();
+        let (code, observed) = fixture.boot_json(&["--observe"]);
+        assert_eq!(
+            (code, &step(&observed, CHECKSUMS)["status"]),
+            (0, &"warn".into())
+        );
+        let (code, record) = fixture.boot_json(&[]);
+        assert_eq!(
+            (code, &step(&record, CHECKSUMS)["status"]),
+            (0, &"fixed".into())
+        );
+        let run = record["run_id"].as_str().unwrap().to_owned();
+        let (_, again) = fixture.boot_json(&[]);
+        assert_eq!(step(&again, CHECKSUMS)["status"], "pass");
+        let mut undo = assert_cmd::Command::cargo_bin("xtask").unwrap();
+        undo.args(["undo", &run, "--root"]).arg(fixture.root());
+        undo.assert().success();
+        assert!(fs::read(fixture.database()).unwrap() == before, "{text:?}");
+    }
+}
+
+#[test]
+fn an_edit_that_makes_the_same_structure_is_a_warning() {
+    let fixture = edited(&FIRST.replace("-- orders", "-- all orders"));
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(
+        0,
+        &["[WARN]", "migration 1 was edited after it was applied"],
+    );
+    fixture.boot(&["--strict"]).says(5, &[]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+}
+
+#[test]
+fn an_edit_that_makes_another_structure_aborts_with_the_difference() {
+    let cases = [
+        (
+            "note TEXT",
+            "note TEXT, total REAL",
+            "column orders.total would be made and is not there",
+        ),
+        (
+            ",\n  note TEXT",
+            "",
+            "column orders.note is there and would not be made",
+        ),
+        (
+            "note TEXT",
+            "note INTEGER",
+            "column orders.note: found TEXT, would be INTEGER",
+        ),
+    ];
+    for (from, to, difference) in cases {
+        let fixture = edited(&FIRST.replace(from, to));
+        let before = fs::read(fixture.database()).unwrap();
+        fixture
+            .boot(&[])
+            .says(1, &["edited after it was applied", difference]);
+        assert!(fs::read(fixture.database()).unwrap() == before, "{to}");
+    }
+}
