@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
 const TRIALS: [&str; 10] = [
     "killed at each change of the file system during a migration, then run again",
     "disk full from each of those changes on, then run again with room",
-    "32 at once, one migration pending",
+    "many at once, 5 rounds, one migration pending",
     "a live process holds a write transaction",
     "1,000 rows in a write-ahead log that a crash left, then a migration",
     "table rebuilt, 1,000 rows refer to it with ON DELETE CASCADE",
