@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const OWN_ARTEFACTS: [&str; 5] = [
     "logs/last_boot_report.txt",
     "logs/startup_metrics.prom",
-    "grace_training/startup_failures/boot_",
+    "grace_training/startup_failures/",
     "var/boot/lock",
     "var/boot/integrity",
 ];
@@ -125,6 +125,7 @@ impl Fixture {
         };
         let mut names: Vec<String> = folder
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with("boot_"))
             .collect();
         names.sort();
         names

@@ -6,6 +6,7 @@ mod backups;
 mod changes;
 mod door;
 mod healing;
+mod incident;
 mod journal;
 mod kept;
 mod memory;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::artefacts::Artefacts;
+use super::incident;
 use super::memory::remember;
 use super::session::words;
 use super::{Door, Recorder, Redactor, Selection, Session, Sink};
@@ -199,6 +200,8 @@ fn boot_locked(
     cx.refresh();
     let report = recorder.finish(ending);
     remember(&cx, &report);
+    // Where it cannot be written, the record tells what happened all the same.
+    let _ = incident::leave(&cx, &recorder, &report);
     report
 }
 
