@@ -202,6 +202,7 @@ impl Fixture {
 
     /// Names of the tables in the application's database.
     pub(crate) fn tables(&self) -> Vec<String> {
+        // As the application would open it: what a killed boot had begun is rolled back.
         let mut connection =
             Connection::open(&self.database(), Access::ReadWrite, PATIENCE).unwrap();
         let sql = "SELECT group_concat(name) FROM
