@@ -263,11 +263,15 @@ impl Context {
     /// As [`Context::look`].
     pub fn structure(&self) -> Result<Arc<Structure>, DbError> {
         let migrations = self.migrations().ok().flatten();
-        let expected = migrations
-            .iter()
-            .flat_map(|set| set.expected().tables.keys());
+        let nothing = Structure::default();
+        let expected = migrations.as_ref().map_or(&nothing, |set| set.expected());
         let required = self.config.tables.iter().map(|table| &table.name);
-        let mut names: Vec<&str> = expected.chain(required).map(String::as_str).collect();
+        let mut names: Vec<&str> = expected
+            .tables
+            .keys()
+            .chain(required)
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         names.dedup();
         if names.is_empty() {
@@ -277,7 +281,8 @@ impl Context {
             if let Some(structure) = &look.structure {
                 return Ok(Arc::clone(structure));
             }
-            let structure = Arc::new(Structure::read(&mut look.connection, &names)?);
+            let structure = Structure::read_expecting(&mut look.connection, &names, expected)?;
+            let structure = Arc::new(structure);
             look.structure = Some(Arc::clone(&structure));
             Ok(structure)
         })
