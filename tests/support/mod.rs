@@ -202,8 +202,9 @@ impl Fixture {
 
     /// Names of the tables in the application's database.
     pub(crate) fn tables(&self) -> Vec<String> {
+        // As the application would open it: what a killed boot had begun is rolled back.
         let mut connection =
-            Connection::open(&self.database(), Access::ReadOnly, PATIENCE).unwrap();
+            Connection::open(&self.database(), Access::ReadWrite, PATIENCE).unwrap();
         let sql = "SELECT group_concat(name) FROM
                    (SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name)";
         let boot_checks::model::SqlValue::Text(names) = connection.scalar(sql).unwrap() else {

@@ -10,7 +10,7 @@ use boot_checks::training::{self, IncidentBundle};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::rebuild::rebuild;
+use super::rebuild::{is_below, rebuild};
 use super::sandbox::Sandbox;
 use super::words::Words;
 use super::{Args, Format};
@@ -109,7 +109,9 @@ fn by_patterns(args: &Args, file: &Path, record: &BootRecord) -> anyhow::Result<
 }
 
 fn replay(args: &Args, file: &Path, bundle: &IncidentBundle) -> anyhow::Result<Rebuilt> {
-    let keep = args.keep.as_ref().map(|folder| folder.join(&bundle.run_id));
+    let name = Some(bundle.run_id.as_str()).filter(|name| is_below(name));
+    let keep = args.keep.as_ref();
+    let keep = keep.map(|folder| folder.join(name.unwrap_or("incident")));
     let mut sandbox = Sandbox::empty(keep.as_deref())?;
     let not_made = rebuild(&mut sandbox, bundle).context("cannot make the state again")?;
     let boot = Gate::of(&sandbox).observe()?;
@@ -206,6 +208,7 @@ impl Rebuilt {
         let again = self.findings.iter().filter(|it| it.came_again).count();
         let _ = writeln!(text, "\nCame again: {again}/{}", self.findings.len());
         let _ = writeln!(text, "Exit code: {}", self.exit_code);
-        text
+        // The file comes from anywhere; a terminal must not obey it.
+        text.replace(|c: char| c.is_control() && c != '\n', "?")
     }
 }

@@ -118,6 +118,19 @@ impl<'a> Gate<'a> {
         }
     }
 
+    /// Says that this person approves this plan.
+    pub(super) fn approve(&self, fingerprint: &str, by: &str) -> anyhow::Result<()> {
+        let mut command = self.command("approve")?;
+        let output = command.args([fingerprint, "--by", by]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "approve: {}: {said}",
+            output.status
+        );
+        Ok(())
+    }
+
     /// This binary in the sandbox's environment and nothing else of ours.
     pub(super) fn command(&self, name: &str) -> anyhow::Result<Command> {
         let binary = std::env::current_exe().context("this program has no file")?;

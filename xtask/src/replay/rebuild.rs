@@ -75,7 +75,7 @@ fn database_name(database: &IncidentDatabase) -> String {
     }
 }
 
-fn is_below(path: &str) -> bool {
+pub(super) fn is_below(path: &str) -> bool {
     let is_plain = |part| matches!(part, std::path::Component::Normal(_));
     !path.is_empty() && std::path::Path::new(path).components().all(is_plain)
 }
@@ -225,6 +225,9 @@ fn make_database(
     }
     if ["missing", "empty"].contains(&told.kind.as_str()) {
         for (suffix, bytes) in &told.side_files {
+            if !["-wal", "-journal", "-shm"].contains(&suffix.as_str()) {
+                continue;
+            }
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
@@ -240,6 +243,14 @@ fn make_database(
     Ok(())
 }
 
+/// A bundle comes from anywhere: only what makes something in this very database is run.
+fn is_harmless(statement: &str) -> bool {
+    const REACHES_OUT: [&str; 4] = ["attach", "vacuum", "pragma", "load_extension"];
+    let statement = statement.to_ascii_lowercase();
+    let mut words = statement.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    statement.starts_with("create ") && !words.any(|word| REACHES_OUT.contains(&word))
+}
+
 fn make_schema(
     path: &std::path::Path,
     told: &IncidentDatabase,
@@ -252,6 +263,12 @@ fn make_schema(
     // A file without any object is no database yet.
     connection.execute("PRAGMA user_version = 1; PRAGMA user_version = 0")?;
     for statement in &told.schema {
+        if !is_harmless(statement) {
+            limits.push(format!(
+                "`{statement}`: it is not run, since it could reach other files"
+            ));
+            continue;
+        }
         if let Err(error) = connection.execute(statement) {
             limits.push(format!("`{statement}`: {error}"));
         }
@@ -268,4 +285,34 @@ fn make_schema(
     }
     connection.close();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_cannot_reach_beyond_the_sandbox() {
+        for (statement, expect) in [
+            ("CREATE TABLE a (attached TEXT)", true),
+            (
+                "create trigger t after insert on a begin delete from b; end",
+                true,
+            ),
+            ("ATTACH '/srv/a.db' AS b", false),
+            ("CREATE TABLE a (x); ATTACH '/srv/a.db' AS b", false),
+            ("CREATE TABLE a (x);VACUUM INTO '/srv/a.db'", false),
+            ("DROP TABLE a", false),
+        ] {
+            assert_eq!(is_harmless(statement), expect, "{statement}");
+        }
+        for (path, expect) in [
+            ("var/a.db", true),
+            ("../a.db", false),
+            ("/a.db", false),
+            ("", false),
+        ] {
+            assert_eq!(is_below(path), expect, "{path}");
+        }
+    }
 }
