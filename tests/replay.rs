@@ -33,7 +33,15 @@ fn json(arguments: &[&str]) -> (i32, Value) {
 }
 
 /// One run of everything, for all tests.
-static ALL: LazyLock<(i32, Value)> = LazyLock::new(|| json(&["--all", "--test-threads", "2"]));
+static ALL: LazyLock<(i32, Value)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::cargo_bin("xtask").unwrap();
+    command.args(["replay", "--all", "--format", "json", "--test-threads", "2"]);
+    let answer = answer(command.env("TMPDIR", folder.path()));
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "sandboxes are left behind");
+    (answer.code, serde_json::from_str(&answer.stdout).unwrap())
+});
 
 fn replays(report: &Value) -> impl Iterator<Item = &Value> {
     let all = ["patterns", "controls"].map(|kind| report[kind].as_array().unwrap());
@@ -243,6 +251,28 @@ fn the_gates_own_output_is_shown_on_request() {
     let boots = answer.stdout.matches("| BOOT PIPELINE SUCCESS").count();
     assert_eq!(boots, 3, "{}", answer.stdout);
     assert!(answer.stdout.contains("port <port> is in use"));
+}
+
+#[test]
+fn a_replay_that_is_stopped_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut replay = std::process::Command::new(support::binary())
+        .args(["replay", "--all"])
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once a sandbox is there, it is under way.
+    while fs::read_dir(folder.path()).unwrap().next().is_none() {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&replay);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut replay.stdout.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("stopped by SIGTERM"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
