@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use boot_checks::model::StepId;
-use boot_checks::patterns::{self, Embedded, OwnPackages, recognise};
+use boot_checks::patterns::{self, Embedded, Outcome, OwnPackages, recognise};
 use boot_checks::plan;
 use serde_json::Value;
 
@@ -219,6 +219,27 @@ fn observing_ends_after_finding_it() {
         .collect();
     assert_eq!(status, ["held", "held", "not-run", "not-run", "not-run"]);
     assert_eq!(code, 0);
+}
+
+#[test]
+fn with_approval_a_proposal_is_carried_out_and_taken_back() {
+    let proposals: Vec<&str> = patterns::replays()
+        .iter()
+        .filter(|embedded| embedded.fixture().expect.outcome == Outcome::Proposal)
+        .map(|embedded| embedded.id)
+        .collect();
+    assert!(!proposals.is_empty());
+    let (_, report) = json(&[&["--approve"], proposals.as_slice()].concat());
+    let unmet = unmet(&report);
+    for replay in replays(&report) {
+        if !unmet.contains(replay["id"].as_str().unwrap()) {
+            assert_eq!(replay["held"], true, "{replay:#}");
+            assert_eq!(replay["outcome"], "healed");
+            let heal = &replay["steps"][2]["seen"];
+            assert_eq!(heal["result"], "verified", "{heal:#}");
+            assert_eq!(heal["approved by"][0], "ann", "{heal:#}");
+        }
+    }
 }
 
 #[test]
