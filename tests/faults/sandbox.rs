@@ -167,7 +167,7 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 15] = [
+    const NAMES: [&str; 16] = [
         ".env",
         "grace_training",
         "grace_training/startup_failures",
@@ -179,6 +179,7 @@ fn is_expected(name: &str) -> bool {
         "var/boot",
         "var/boot/lock",
         "var/boot/journal.jsonl",
+        "var/boot/notices.json",
         "var/boot/schedule.json",
         "var/boot/database_seen",
         "var/boot/integrity",

@@ -14,6 +14,7 @@ pub(super) struct Artefacts {
     root: PathBuf,
     reservation: Option<records::Reservation>,
     failure: Option<String>,
+    leaves_report: bool,
 }
 
 impl Artefacts {
@@ -35,6 +36,15 @@ impl Artefacts {
             root: root.to_owned(),
             reservation,
             failure,
+            leaves_report: true,
+        }
+    }
+
+    /// Leaves the last boot's report alone: what follows is no boot.
+    pub(super) fn record_only(self) -> Artefacts {
+        Artefacts {
+            leaves_report: false,
+            ..self
         }
     }
 
@@ -42,7 +52,7 @@ impl Artefacts {
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
         let record = self.reservation.take();
         let logs = self.root.join("logs");
-        let has_report = writes_report(report);
+        let has_report = self.leaves_report && writes_report(report);
         std::thread::scope(|scope| {
             let text = has_report.then(|| scope.spawn(|| write_text(&logs, report)));
             let metrics = has_report.then(|| {

@@ -1,15 +1,20 @@
 //! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
 //! which anything is written.
 
+mod approvals;
 mod artefacts;
 mod backups;
 mod changes;
 mod door;
+mod heal;
 mod healing;
 mod incident;
 mod journal;
 mod kept;
 mod memory;
+mod notices;
+mod preview;
+mod propose;
 mod recorder;
 mod redact;
 mod restore;
@@ -21,11 +26,15 @@ mod undo;
 #[cfg(test)]
 mod undo_tests;
 
+pub use approvals::{Approvals, Approved, QUORUM};
 pub use backups::Backups;
 use door::STATE_FOLDER;
 pub use door::{Door, DoorError, Failure};
+pub use heal::{HealOptions, HealOutcome, Intent, Planned, approve, heal};
 pub use journal::{Journal, JournalEntry, Phase};
 pub use kept::{Kept, kept};
+pub use notices::acknowledge;
+pub use propose::Permit;
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
 pub use restore::RestoreError;

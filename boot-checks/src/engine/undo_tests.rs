@@ -109,6 +109,7 @@ fn repair(playbook: &'static str, changes: Vec<Change>) -> Repair {
         summary: String::new(),
         decision: Decision::Apply,
         fingerprint: Door::fingerprint(playbook, &changes),
+        proposal: None,
         changes,
         result: RepairResult::Proposed,
     }
@@ -199,6 +200,19 @@ fn samples() -> Vec<(Application, Change)> {
                 let versions = vec![version];
                 (plain, Change::RestampMigrations { versions })
             }
+            9 => {
+                let (path, expected, edited) = (at("a.py"), b"x = 1".to_vec(), b"x = 2".to_vec());
+                std::fs::write(&path, &expected).unwrap();
+                (
+                    plain,
+                    Change::EditFile {
+                        path,
+                        expected,
+                        edited,
+                        diff: String::new(),
+                    },
+                )
+            }
             _ => {
                 let argv = ["sh", "-c", "echo made > var/grace.db"]
                     .map(str::to_owned)
@@ -227,7 +241,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 11;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -241,7 +255,8 @@ fn number(change: &Change) -> usize {
         Change::AdoptSchema { .. } => 6,
         Change::WriteRows { .. } => 7,
         Change::RestampMigrations { .. } => 8,
-        Change::RunMigrator { .. } => 9,
+        Change::EditFile { .. } => 9,
+        Change::RunMigrator { .. } => 10,
     }
 }
 

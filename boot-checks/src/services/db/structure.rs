@@ -113,6 +113,44 @@ impl Structure {
         Ok(Structure { tables })
     }
 
+    /// As [`Structure::read`] for tables that are expected to have this structure. Where the statements
+    /// that made them are the expected ones, word for word, so is what they made, and SQLite need not
+    /// take them apart.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn read_expecting(
+        connection: &mut Connection,
+        names: &[&str],
+        expected: &Structure,
+    ) -> Result<Structure, DbError> {
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+        let sql = format!(
+            "SELECT json_group_array(json_array(name, sql) ORDER BY name) FROM sqlite_schema \
+             WHERE sql IS NOT NULL AND type IN ('table', 'index') \
+             AND tbl_name COLLATE NOCASE IN ({})",
+            places.join(", ")
+        );
+        let parameters: Vec<SqlValue> = names.iter().map(|name| SqlValue::from(*name)).collect();
+        let there = connection.query(&sql, &parameters)?;
+        let mut statements: Vec<(&str, &str)> = expected
+            .tables
+            .iter()
+            .flat_map(|(name, table)| {
+                let indexes = table.indexes.iter();
+                let made = indexes.map(|(name, index)| (name.as_str(), index.sql.as_str()));
+                made.chain([(name.as_str(), table.sql.as_str())])
+            })
+            .collect();
+        statements.sort_unstable();
+        let as_expected = serde_json::to_string(&statements).unwrap_or_default();
+        match there.first().and_then(|row| row.first()) {
+            Some(SqlValue::Text(json)) if *json == as_expected => Ok(expected.clone()),
+            _ => Structure::read(connection, names),
+        }
+    }
+
     /// Which of these tables there are.
     ///
     /// # Errors
@@ -299,6 +337,44 @@ impl Table {
                 let to = to.unwrap_or_default();
                 self.foreign_keys.push(format!("{from} -> {table}({to})"));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MADE: &str =
+        "CREATE TABLE t (a TEXT DEFAULT 'x\ty/\"\u{e9}', b UNIQUE); CREATE INDEX i ON t (a);";
+
+    fn expecting(sql: &str, expected: &Structure) -> (Structure, Structure) {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute(sql).unwrap();
+        let read = Structure::read(&mut connection, &["t"]).unwrap();
+        let seen = Structure::read_expecting(&mut connection, &["t", "absent"], expected).unwrap();
+        (read, seen)
+    }
+
+    #[test]
+    fn the_same_statements_are_not_taken_apart_again() {
+        let (mut expected, _) = expecting(MADE, &Structure::default());
+        expected.tables.get_mut("t").unwrap().columns.clear();
+        assert_eq!(expecting(MADE, &expected).1, expected);
+    }
+
+    #[test]
+    fn any_other_statement_is() {
+        let (expected, _) = expecting(MADE, &Structure::default());
+        for more in [
+            "DROP INDEX i",
+            "CREATE INDEX j ON t (b)",
+            "ALTER TABLE t ADD COLUMN c",
+            "DROP TABLE t",
+        ] {
+            let (read, seen) = expecting(&format!("{MADE} {more}"), &expected);
+            assert_eq!(seen, read, "{more}");
+            assert_ne!(seen, expected, "{more}");
         }
     }
 }
