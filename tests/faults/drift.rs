@@ -15,7 +15,7 @@ folder = \"migrations\"
 orders = [\"id\", \"total REAL\"]
 ";
 
-const MIGRATIONS: [(&str, &str); 2] = [
+pub(crate) const MIGRATIONS: [(&str, &str); 2] = [
     (
         "1_first.sql",
         "CREATE TABLE orders (id INTEGER PRIMARY KEY, total REAL, note TEXT);\n\
@@ -34,7 +34,7 @@ const ROWS: &str = "
     INSERT INTO orders (id, total, note) SELECT i, i * 0.5, 'order ' || i FROM n;";
 
 /// An application with migrations of its own, booted once, with rows in it.
-fn orders() -> Sandbox {
+pub(crate) fn orders() -> Sandbox {
     let sandbox = Sandbox::new();
     std::fs::write(sandbox.root().join("boot.toml"), CONFIGURATION).unwrap();
     for (name, sql) in MIGRATIONS {
@@ -46,7 +46,7 @@ fn orders() -> Sandbox {
     sandbox
 }
 
-fn add_migration(sandbox: &Sandbox, name: &str, sql: &str) {
+pub(crate) fn add_migration(sandbox: &Sandbox, name: &str, sql: &str) {
     let folder = sandbox.root().join("migrations");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join(name), sql).unwrap();
@@ -58,7 +58,7 @@ fn run(sandbox: &Sandbox, sql: &str) {
     connection.close();
 }
 
-fn number(sandbox: &Sandbox, sql: &str) -> i64 {
+pub(crate) fn number(sandbox: &Sandbox, sql: &str) -> i64 {
     let mut connection = sandbox.open();
     let found = connection.scalar(sql);
     connection.close();

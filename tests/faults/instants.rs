@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::boots::{boot, boot_with, count_changes};
+use crate::boots::{Boot, boot, boot_with, count_changes};
 use crate::sandbox::{Journal, Sandbox, Start};
 use crate::shim::{self, EIO, ENOSPC, Fault};
 
 /// How long a plain boot may take after a dead one: it must not wait for what nobody holds.
-const PLAIN_BOOT_MAX: Duration = Duration::from_secs(5);
+pub(crate) const PLAIN_BOOT_MAX: Duration = Duration::from_secs(5);
 
 /// How long a boot may take whose disk fails for good: SQLite itself tries for ten seconds to make the
 /// index of a write-ahead log.
@@ -34,14 +34,14 @@ pub(crate) fn skipped(why: &str) {
 
 /// The instants of a boot of this application at which a fault is tried.
 pub(crate) fn points(template: &Sandbox, library: &Path) -> Vec<usize> {
-    sample(count_changes(template.copy().root(), library))
+    sample(count_changes(template.copy().root(), library), SAMPLE)
 }
 
-fn sample(changes: usize) -> Vec<usize> {
+fn sample(changes: usize, size: usize) -> Vec<usize> {
     let step = if everything() {
         1
     } else {
-        (changes / SAMPLE).max(1)
+        (changes / size).max(1)
     };
     // From the first: that one is before anything was changed.
     (1..=changes).step_by(step).collect()
@@ -50,25 +50,41 @@ fn sample(changes: usize) -> Vec<usize> {
 /// Tries the fault at each point and gives what went wrong. `tamper` is called between the fault and
 /// the plain boot.
 pub(crate) fn sweep(start: Start, fault: Fault, tamper: impl Fn(&Sandbox) + Sync) -> Vec<String> {
+    let template = Sandbox::prepared(start);
+    try_points(
+        &format!("{start:?}"),
+        fault,
+        &template.copy(),
+        SAMPLE,
+        |library, fault, at| try_point(&template, start, fault, at, library, &tamper),
+    )
+}
+
+/// Tries the fault at each instant of a boot of this application, or at about as many as `size` where not
+/// everything is asked for. The application is booted once without it.
+pub(crate) fn try_points(
+    what: &str,
+    fault: Fault,
+    application: &Sandbox,
+    size: usize,
+    try_one: impl Fn(&Path, Fault, usize) -> Result<(), String> + Sync,
+) -> Vec<String> {
     let Some(library) = shim::library() else {
         skipped("there is no C compiler");
         return Vec::new();
     };
     let began = Instant::now();
-    let template = Sandbox::prepared(start);
-    let changes = count_changes(template.copy().root(), library);
-    let points = sample(changes);
+    let changes = count_changes(application.root(), library);
+    let points = sample(changes, size);
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(at) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = try_point(&template, start, fault, *at, library, &tamper) {
+                    if let Err(error) = try_one(library, fault, *at) {
                         let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
-                        wrong.push(format!(
-                            "{start:?}, {fault:?} at {at} of {changes}: {error}"
-                        ));
+                        wrong.push(format!("{what}, {fault:?} at {at} of {changes}: {error}"));
                     }
                 }
             });
@@ -76,7 +92,7 @@ pub(crate) fn sweep(start: Start, fault: Fault, tamper: impl Fn(&Sandbox) + Sync
     });
     let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!(
-        "| {start:?} | {fault:?} | {changes} changes | {} points | {} wrong | {:.0?} |",
+        "| {what} | {fault:?} | {changes} changes | {} points | {} wrong | {:.0?} |",
         points.len(),
         wrong.len(),
         began.elapsed()
@@ -93,15 +109,7 @@ fn try_point(
     tamper: impl Fn(&Sandbox),
 ) -> Result<(), String> {
     let sandbox = template.copy();
-    let faulty = boot_with(sandbox.root(), library, fault, at);
-    match faulty.code {
-        None if fault.is_error() => return Err("a signal ended the boot".to_owned()),
-        Some(70 | 101) => return Err(format!("the gate broke:\n{}", faulty.text())),
-        _ => {}
-    }
-    if faulty.took > FAULTY_BOOT_MAX {
-        return Err(format!("the boot took {:?}", faulty.took));
-    }
+    verify_faulty(&boot_with(sandbox.root(), library, fault, at), fault)?;
     tamper(&sandbox);
     let plain = boot(sandbox.root());
     if plain.code != Some(0) {
@@ -115,6 +123,19 @@ fn try_point(
         return Err(format!("the plain boot took {:?}", plain.took));
     }
     sandbox.verify(start)
+}
+
+/// A boot that met a fault is dead or ends in one of the documented ways, in time.
+pub(crate) fn verify_faulty(faulty: &Boot, fault: Fault) -> Result<(), String> {
+    match faulty.code {
+        None if fault.is_error() => return Err("a signal ended the boot".to_owned()),
+        Some(70 | 101) => return Err(format!("the gate broke:\n{}", faulty.text())),
+        _ => {}
+    }
+    if faulty.took > FAULTY_BOOT_MAX {
+        return Err(format!("the boot took {:?}", faulty.took));
+    }
+    Ok(())
 }
 
 fn all_is_well(start: Start, faults: &[Fault]) {

@@ -23,6 +23,7 @@ mod holders;
 mod instants;
 mod leftovers;
 mod out_of_sight;
+mod playbooks;
 mod read_only;
 mod sandbox;
 mod shim;

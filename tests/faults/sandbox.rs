@@ -141,7 +141,7 @@ impl Sandbox {
     }
 
     /// Nothing may lie about that a boot does not leave in any case.
-    fn verify_names(&self) -> Result<(), String> {
+    pub(crate) fn verify_names(&self) -> Result<(), String> {
         let strange: Vec<String> = self
             .names()
             .into_iter()
@@ -167,8 +167,11 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 22] = [
         ".env",
+        "backend",
+        "boot.toml",
+        "migrations",
         "grace_training",
         "grace_training/startup_failures",
         "grace_training/startup_failures/_metadata.json",
@@ -180,6 +183,9 @@ fn is_expected(name: &str) -> bool {
         "var/boot/lock",
         "var/boot/journal.jsonl",
         "var/boot/notices.json",
+        "var/boot/approvals.json",
+        "var/boot/playbooks.json",
+        "var/boot/schedules.json",
         "var/boot/schedule.json",
         "var/boot/database_seen",
         "var/boot/integrity",
@@ -192,7 +198,12 @@ fn is_expected(name: &str) -> bool {
     if name.starts_with("grace_training/startup_failures/.boot_") {
         return true;
     }
+    // Sources and migrations of a start that has some.
+    let is_input = [("backend/", ".py"), ("migrations/", ".sql")]
+        .iter()
+        .any(|(folder, end)| name.starts_with(folder) && name.ends_with(end));
     NAMES.contains(&name)
+        || is_input
         || name.starts_with("var/boot/backups")
         || (is_record && name.ends_with(".json"))
 }

@@ -7,6 +7,7 @@ use super::artefacts::Artefacts;
 use super::propose::masked;
 use super::run::context;
 use super::session::words;
+use super::tidy::tidy;
 use super::{
     Approvals, Approved, Door, Permit, Recorder, Redactor, Selection, Session, Sink, preview,
 };
@@ -190,6 +191,7 @@ fn run(
 ) -> HealOutcome {
     let mut start = start(&config, &host, options);
     if options.intent != Intent::Look {
+        tidy(&config.root);
         let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
         sinks.push(Box::new(artefacts.record_only()));
     }

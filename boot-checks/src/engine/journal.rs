@@ -59,6 +59,9 @@ pub struct JournalEntry {
 /// Where the journal begins anew. A heal writes a few lines, so this is thousands of heals.
 const BYTES_MAX: u64 = 8 << 20;
 
+/// The end of the journal: the lines of some dozens of changes.
+const END_BYTES: u64 = 64 << 10;
+
 impl Journal {
     /// The journal in the gate's own folder.
     pub fn new(state_folder: &Path, run_id: &str) -> Journal {
@@ -115,6 +118,31 @@ impl Journal {
                 let entry = serde_json::from_slice::<JournalEntry>(&line?);
                 entries.extend(entry.ok().filter(|entry| entry.run_id == self.run_id));
             }
+        }
+        Ok(entries)
+    }
+
+    /// The newest lines of the run that wrote the last one. Looks at the end of the journal only, so
+    /// that it costs the same however long that is.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason; no journal is no line.
+    pub fn read_last_run(&self) -> io::Result<Vec<JournalEntry>> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(END_BYTES)))?;
+        let mut end = Vec::new();
+        file.take(END_BYTES).read_to_end(&mut end)?;
+        let lines = end.split(|byte| *byte == b'\n');
+        let mut entries: Vec<JournalEntry> = lines
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
+        if let Some(run_id) = entries.last().map(|last| last.run_id.clone()) {
+            entries.retain(|entry| entry.run_id == run_id);
         }
         Ok(entries)
     }

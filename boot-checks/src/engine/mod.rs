@@ -21,6 +21,7 @@ mod restore;
 mod run;
 mod selection;
 mod session;
+mod tidy;
 mod touched;
 mod undo;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::artefacts::Artefacts;
 use super::incident;
 use super::memory::remember;
 use super::session::words;
+use super::tidy::tidy;
 use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
@@ -166,6 +167,9 @@ fn boot_locked(
     let mut start = start(&config.application, &config.root, &host, options);
     let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
     sinks.push(Box::new(artefacts));
+    if options.mode == Mode::Heal {
+        tidy(&config.root);
+    }
     let door = Door::new(&config.root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, redactor, sinks));
 

@@ -209,27 +209,37 @@ fn temporary_name(name: &OsStr, count: u32) -> OsString {
 /// Safety: only names that carry the id of a process that is gone, or this process's id with a count
 /// that it has not reached yet (in a container every boot has the same id).
 pub(crate) fn remove_leftovers(path: &Path) {
-    let (Some(name), folder) = (path.file_name(), folder_of(path)) else {
-        return;
-    };
-    let prefix = format!(".{}.", name.to_string_lossy());
+    if let Some(name) = path.file_name() {
+        let name = name.to_string_lossy();
+        remove_leftovers_of(folder_of(path), |of| of == name);
+    }
+}
+
+/// The same for every file of a folder.
+pub(crate) fn remove_leftovers_in(folder: &Path) {
+    remove_leftovers_of(folder, |_| true);
+}
+
+fn remove_leftovers_of(folder: &Path, is_meant: impl Fn(&str) -> bool) {
     // Tidying only: what cannot be listed or removed today is found by the next write.
     for found in names_in(folder, LEFTOVER_NAMES_MAX).unwrap_or_default() {
-        let numbers = found
-            .strip_prefix(&prefix)
-            .and_then(|rest| rest.strip_suffix(TEMPORARY_END))
-            .and_then(|rest| rest.split_once('.'));
-        let Some((Ok(pid), Ok(count))) =
-            numbers.map(|(pid, count)| (pid.parse::<u32>(), count.parse::<u32>()))
-        else {
+        let Some((of, pid, count)) = parts_of_temporary(&found) else {
             continue;
         };
         let is_ours = pid == std::process::id();
         let in_use = is_ours && count < COUNT.load(Ordering::Relaxed);
-        if !in_use && (is_ours || !super::process_is_alive(pid)) {
-            let _ = fs::remove_file(folder.join(found));
+        if is_meant(of) && !in_use && (is_ours || !super::process_is_alive(pid)) {
+            let _ = fs::remove_file(folder.join(&found));
         }
     }
+}
+
+/// The file, the process and its count in a name of [`temporary_name`].
+fn parts_of_temporary(name: &str) -> Option<(&str, u32, u32)> {
+    let rest = name.strip_prefix('.')?.strip_suffix(TEMPORARY_END)?;
+    let (rest, count) = rest.rsplit_once('.')?;
+    let (of, pid) = rest.rsplit_once('.')?;
+    Some((of, pid.parse().ok()?, count.parse().ok()?))
 }
 
 /// Names that are looked at beside a file; a leftover in a larger folder stays and harms nobody.
