@@ -3,6 +3,7 @@
 mod integrity;
 mod sources;
 
+pub use integrity::INTEGRITY_FILE;
 pub use sources::NoSources;
 
 use std::path::{Path, PathBuf};
@@ -17,8 +18,6 @@ use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure}
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
-
-pub use integrity::INTEGRITY_FILE;
 
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
 const STATEMENT_WAIT: Duration = Duration::from_millis(100);
@@ -202,6 +201,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.integrity.forget_rehearsal();
         self.forget_sources();
         self.lock_broken().take();
         self.environment

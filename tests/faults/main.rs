@@ -17,12 +17,14 @@
 mod boots;
 mod concurrency;
 mod control;
+mod corruption;
 mod drift;
 mod holders;
 mod instants;
 mod leftovers;
 mod out_of_sight;
 mod read_only;
+mod salvage;
 mod sandbox;
 mod shim;
 mod small_disk;

@@ -190,6 +190,7 @@ fn is_expected(name: &str) -> bool {
     }
     NAMES.contains(&name)
         || name.starts_with("var/boot/backups")
+        || name.starts_with("var/boot/quarantine")
         || (is_record && name.ends_with(".json"))
 }
 

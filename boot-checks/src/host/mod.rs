@@ -20,15 +20,15 @@ pub use clock::Clock;
 pub use unix::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
     file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
-    on_termination, process_description, process_is_alive, read_at, restrict_to_owner, stop_group,
-    system_boot, terminal_width, unix_mode,
+    lock_whole_file, on_termination, process_description, process_is_alive, read_at,
+    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode,
 };
 #[cfg(windows)]
 pub use windows::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
     file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
-    on_termination, process_description, process_is_alive, read_at, restrict_to_owner, stop_group,
-    system_boot, terminal_width, unix_mode,
+    lock_whole_file, on_termination, process_description, process_is_alive, read_at,
+    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode,
 };
 
 /// The machine as a boot sees it: the real one, or the one that an incident describes.

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Decision, Finding};
+use super::{Decision, Finding, SalvageReport};
 
 /// A value bound to a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -109,6 +109,16 @@ pub enum Change {
     RestampMigrations {
         /// Versions, oldest first.
         versions: Vec<i64>,
+    },
+    /// Put what could be saved of a damaged database in its place; the damaged files are kept.
+    RebuildDatabase {
+        /// Absolute path of the main file.
+        #[serde(serialize_with = "lossy")]
+        path: PathBuf,
+        /// Names exactly the files that were looked at.
+        present: String,
+        /// What comes of them.
+        report: SalvageReport,
     },
     /// Change rows, all in one transaction.
     WriteRows {

@@ -336,7 +336,8 @@ fn proposal(repair: &Repair) -> String {
     match repair.decision {
         Decision::ObserveOnly => format!("would run {playbook}"),
         Decision::NeedsApproval => {
-            format!("{playbook} waits for approval (plan {fingerprint})")
+            let outcome = super::proposal::outcome(repair);
+            format!("{playbook} waits for approval (plan {fingerprint}){outcome}")
         }
         Decision::NeedsQuorum => format!("{playbook} waits for a quorum (plan {fingerprint})"),
         Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),
