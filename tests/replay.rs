@@ -15,20 +15,10 @@ use boot_checks::patterns::{self, Embedded, OwnPackages, recognise};
 use boot_checks::plan;
 use serde_json::Value;
 
-use support::{Answer, answer};
+use support::{Answer, Fixture, answer};
 
 /// Fewer would prove little: the states that a hasty gate would heal.
 const CONTROLS_MIN: usize = 10;
-
-/// What the gate's checks do not look for yet: faults in the application's source.
-const WITHOUT_REPLAY: [&str; 6] = [
-    "circular_import_avn_models",
-    "import_name_missing",
-    "missing_dependency",
-    "missing_internal_module",
-    "syntax_error",
-    "trigger_mesh_unawaited",
-];
 
 fn replay(arguments: &[&str]) -> Answer {
     let mut command = Command::cargo_bin("xtask").unwrap();
@@ -146,10 +136,8 @@ fn the_catalogue_is_complete() {
     assert_eq!(folders, ids);
     for pattern in patterns::all() {
         let id = pattern.id;
-        let embedded = replay_of(id);
-        assert_eq!(embedded.is_none(), WITHOUT_REPLAY.contains(&id), "{id}");
-        let Some(embedded) = embedded else {
-            continue;
+        let Some(embedded) = replay_of(id) else {
+            panic!("{id} has no replay.toml");
         };
         let snapshot = format!("snapshots/replay_{id}.snap");
         assert!(support::repository().join(&snapshot).exists(), "{snapshot}");
@@ -238,6 +226,26 @@ fn a_kept_sandbox_is_the_incident_to_look_at() {
 }
 
 #[test]
+fn what_a_machine_cannot_show_is_unmet_and_no_success() {
+    let without_tools = |id: &str| {
+        let mut command = Command::cargo_bin("xtask").unwrap();
+        answer(command.args(["replay", id]).env("PATH", "/nowhere"))
+    };
+    without_tools("missing_env_secrets").says(1, &["UNMET", "python3 is missing", "held: 0/1"]);
+    without_tools("disk_full").says(1, &["UNMET", "nobody may mount", "held: 0/1"]);
+    without_tools("port_in_use").says(0, &["held: 1/1"]);
+}
+
+#[test]
+fn the_gates_own_output_is_shown_on_request() {
+    let answer = replay(&["--boots", "port_in_use"]);
+    assert_eq!(answer.code, 0, "{}", answer.all());
+    let boots = answer.stdout.matches("| BOOT PIPELINE SUCCESS").count();
+    assert_eq!(boots, 3, "{}", answer.stdout);
+    assert!(answer.stdout.contains("port <port> is in use"));
+}
+
+#[test]
 fn wrong_names_and_the_list() {
     replay(&["database_loked"]).says(
         2,
@@ -251,4 +259,163 @@ fn wrong_names_and_the_list() {
     assert_eq!(answer.code, 0);
     let all = patterns::replays().len() + patterns::controls().len();
     assert_eq!(answer.stdout.lines().count(), all);
+}
+
+const FAILURES: &str = "grace_training/startup_failures";
+
+/// An application whose column has another type than its code expects, and which lacks a key.
+fn failing() -> Fixture {
+    let fixture = Fixture::empty();
+    fixture.write(
+        "boot.toml",
+        "name = \"orders\"
+required_secrets = [\"SECRET_KEY\", \"STRIPE_API_KEY\"]
+[database]
+url = \"sqlite:///./var/grace.db\"
+[tables]
+orders = [\"id\", \"total REAL\"]
+",
+    );
+    fixture.write(".env", "SECRET_KEY=planted-secret-1\n");
+    fixture.sql(
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY, total TEXT, by TEXT DEFAULT 'planted-secret-1');
+         INSERT INTO orders (total) VALUES ('planted-row')",
+    );
+    fixture
+}
+
+/// The one file of the boot's folder that begins like this.
+fn left(fixture: &Fixture, prefix: &str) -> Option<std::path::PathBuf> {
+    let entries = fs::read_dir(fixture.path(FAILURES)).unwrap();
+    let mut paths = entries.map(|entry| entry.unwrap().path());
+    paths.find(|path| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with(prefix)
+    })
+}
+
+#[test]
+fn a_failed_boot_leaves_what_brings_its_findings_again_elsewhere() {
+    let fixture = failing();
+    assert_eq!(fixture.boot(&[]).code, 1);
+    let bundle = left(&fixture, "incident_").unwrap();
+    let text = fs::read_to_string(&bundle).unwrap();
+    for planted in ["planted-secret-1", "planted-row"] {
+        assert!(!text.contains(planted), "{text}");
+    }
+    // Another machine has nothing but the file.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("from-a-customer.json");
+    fs::copy(&bundle, &copy).unwrap();
+    let (code, report) = json(&["--from", copy.to_str().unwrap()]);
+    let found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            (
+                it["code"].as_str().unwrap(),
+                it["came_again"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(found, [("column_type", true), ("secret_missing", true)]);
+    assert_eq!((code, &report["others"]), (0, &Value::Array(Vec::new())));
+    let limits = report["limits"].to_string();
+    assert!(limits.contains("rows of tables"), "{limits}");
+    // The record of the same boot leads to the bundle beside it.
+    let record = left(&fixture, "boot_").unwrap();
+    let (code, by_record) = json(&["--from", record.to_str().unwrap()]);
+    assert_eq!((code, &by_record["findings"]), (0, &report["findings"]));
+}
+
+#[test]
+fn what_does_not_come_again_is_said_and_is_no_success() {
+    let fixture = failing();
+    fixture.boot(&[]);
+    let bundle = left(&fixture, "incident_").unwrap();
+    let text = fs::read_to_string(&bundle).unwrap();
+    let healthy = text.replace("total TEXT", "total REAL");
+    assert_ne!(text, healthy);
+    fs::write(&bundle, healthy).unwrap();
+    replay(&["--from", bundle.to_str().unwrap()]).says(
+        1,
+        &[
+            "column_type DID NOT COME",
+            "secret_missing came again",
+            "Came again: 1/2",
+        ],
+    );
+    fs::write(&bundle, "{}").unwrap();
+    replay(&["--from", bundle.to_str().unwrap()]).says(2, &["is no incident bundle"]);
+    replay(&["--from", "/no/such/file"]).says(2, &["there is no file /no/such/file"]);
+}
+
+#[test]
+fn a_locked_database_is_locked_again() {
+    let fixture = Fixture::healthy();
+    let mut holder = std::process::Command::new(support::binary())
+        .args(["replay-program", "database"])
+        .arg(fixture.database())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"BEGIN EXCLUSIVE\n").unwrap();
+    let mut ready = String::new();
+    let output = holder.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut ready).unwrap();
+    assert_eq!(fixture.boot(&["--lock-timeout", "0s"]).code, 1);
+    drop(input);
+    holder.wait().unwrap();
+    let bundle = left(&fixture, "incident_").unwrap();
+    replay(&["--from", bundle.to_str().unwrap()]).says(
+        0,
+        &["preflight::database_readable: database_locked came again"],
+    );
+}
+
+#[test]
+fn a_record_alone_is_replayed_by_the_incidents_that_it_names() {
+    let fixture = Fixture::healthy();
+    fixture.write("var/grace.db", [0xa5; 12_288]);
+    fixture.boot(&[]);
+    fs::remove_file(left(&fixture, "incident_").unwrap()).unwrap();
+    let names = fixture.records();
+    let record = fixture.path(&format!("{FAILURES}/{}", names.last().unwrap()));
+    replay(&["--from", record.to_str().unwrap()]).says(
+        0,
+        &[
+            "without its incident bundle",
+            "database_corrupt:",
+            "Patterns held: 1/1",
+        ],
+    );
+    let first = fixture.path(&format!("{FAILURES}/{}", names[0]));
+    replay(&["--from", first.to_str().unwrap()]).says(1, &["names no known incident"]);
+}
+
+#[test]
+fn the_catalogue_stands_beside_the_records_of_boots_that_may_write() {
+    let fixture = failing();
+    fixture.boot(&["--observe"]);
+    assert_eq!(left(&fixture, "_metadata"), None);
+    assert_eq!(left(&fixture, "incident_"), None);
+    fixture.boot(&[]);
+    let path = left(&fixture, "_metadata").unwrap();
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        patterns::metadata_json()
+    );
+    let written = || fs::metadata(&path).unwrap().modified().unwrap();
+    let before = written();
+    fixture.boot(&[]);
+    assert_eq!(written(), before, "it was as it should be");
+    fs::write(&path, "{}").unwrap();
+    fixture.boot(&[]);
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        patterns::metadata_json()
+    );
 }

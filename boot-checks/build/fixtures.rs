@@ -19,9 +19,6 @@ pub(crate) fn generate(patterns: &Path, controls: &Path, out: &Path) -> Result<(
         println!("cargo:rerun-if-changed={}", folder.display());
         let _ = writeln!(code, "static {name}: &[Embedded] = &[");
         for entry in folders(folder)? {
-            if !is_control && !entry.join("replay.toml").exists() {
-                continue;
-            }
             code.push_str(&source(&entry, is_control)?);
         }
         code.push_str("];\n");

@@ -1,6 +1,7 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
 mod integrity;
+mod look;
 mod sources;
 
 pub use integrity::INTEGRITY_FILE;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use look::Look;
+
 use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
@@ -18,9 +21,6 @@ use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure}
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
-
-/// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
-const STATEMENT_WAIT: Duration = Duration::from_millis(100);
 
 /// How long to sleep between two looks at a locked database.
 const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
@@ -53,25 +53,6 @@ pub struct Context {
     environment: Mutex<Option<Arc<Environment>>>,
     integrity: integrity::Memory,
     read: Mutex<sources::Read>,
-}
-
-struct Look {
-    connection: Connection,
-    structure: Option<Arc<Structure>>,
-    migration_status: Option<Arc<MigrationStatus>>,
-    _copy: Option<tempfile::TempDir>,
-}
-
-impl Look {
-    fn open(path: &Path, access: Access, copy: Option<tempfile::TempDir>) -> Result<Look, DbError> {
-        let connection = Connection::open(path, access, STATEMENT_WAIT)?;
-        Ok(Look {
-            connection,
-            structure: None,
-            migration_status: None,
-            _copy: copy,
-        })
-    }
 }
 
 impl Context {
@@ -202,7 +183,7 @@ impl Context {
     pub fn refresh(&self) {
         self.forget_connection();
         self.integrity.forget_rehearsal();
-        self.forget_sources();
+        self.forget_imported();
         self.lock_broken().take();
         self.environment
             .lock()
@@ -263,24 +244,21 @@ impl Context {
     /// As [`Context::look`].
     pub fn structure(&self) -> Result<Arc<Structure>, DbError> {
         let migrations = self.migrations().ok().flatten();
-        let expected = migrations
-            .iter()
-            .flat_map(|set| set.expected().tables.keys());
+        let nothing = Structure::default();
+        let expected = migrations.as_ref().map_or(&nothing, |set| set.expected());
         let required = self.config.tables.iter().map(|table| &table.name);
-        let mut names: Vec<&str> = expected.chain(required).map(String::as_str).collect();
+        let mut names: Vec<&str> = expected
+            .tables
+            .keys()
+            .chain(required)
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         names.dedup();
         if names.is_empty() {
             return Ok(Arc::new(Structure::default()));
         }
-        self.with_look(|look| {
-            if let Some(structure) = &look.structure {
-                return Ok(Arc::clone(structure));
-            }
-            let structure = Arc::new(Structure::read(&mut look.connection, &names)?);
-            look.structure = Some(Arc::clone(&structure));
-            Ok(structure)
-        })
+        self.with_look(|look| look.structure(&names, expected))
     }
 
     /// Where the database stands against these migrations, looked at once per connection.
@@ -290,13 +268,7 @@ impl Context {
     /// As [`Context::look`].
     pub fn migration_status(&self, set: &MigrationSet) -> Result<Arc<MigrationStatus>, DbError> {
         let structure = self.structure()?;
-        self.with_look(|look| {
-            if let Some(status) = &look.migration_status {
-                return Ok(Arc::clone(status));
-            }
-            let status = MigrationStatus::judge(&mut look.connection, set, &structure)?;
-            Ok(Arc::clone(look.migration_status.insert(Arc::new(status))))
-        })
+        self.with_look(|look| look.migration_status(set, &structure))
     }
 
     /// Who held the lock that was last waited for.

@@ -91,7 +91,7 @@ impl Suite {
             filter: self.arguments.filter.clone(),
             exact: self.arguments.exact,
             skip: self.arguments.skip.clone(),
-            stages: Vec::new(),
+            ..Selection::default()
         }
     }
 

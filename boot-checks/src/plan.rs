@@ -238,6 +238,11 @@ pub fn planned(skip_reason: impl Fn(StepId) -> Option<String>) -> Vec<PlannedSta
         .collect()
 }
 
+/// Whether a playbook may heal a step.
+pub fn may_be_healed_by(id: StepId, playbook: &str) -> bool {
+    step(id).is_some_and(|step| step.playbooks().any(|one| one.meta().id == playbook))
+}
+
 /// The row of a step.
 pub fn step(id: StepId) -> Option<&'static Step> {
     let stage = STAGES.iter().find(|stage| stage.id == id.stage)?;

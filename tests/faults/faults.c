@@ -8,6 +8,7 @@
  * FAULTS_AT=N     the N-th such call, counted from 1; 0 or unset: none
  * FAULTS_KIND     kill, torn (half of a write is done, then kill), once, persistent
  * FAULTS_ERRNO    the error of `once` and `persistent`, as a number
+ * FAULTS_CLOCK    backwards: each look at the clock is an hour earlier than the one before
  * FAULTS_COUNT    a file into which the number of calls is written at the end
  */
 #define _GNU_SOURCE
@@ -22,6 +23,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 enum kind { NONE, KILL, TORN, ONCE, PERSISTENT };
@@ -32,6 +34,8 @@ static long at;
 static enum kind kind;
 static int error_number;
 static atomic_long calls;
+static int clock_runs_backwards;
+static atomic_long hours;
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -40,6 +44,7 @@ __attribute__((constructor)) static void begin(void) {
     root = getenv("FAULTS_ROOT");
     root_length = root ? strlen(root) : 0;
     at = number ? atol(number) : 0;
+    clock_runs_backwards = getenv("FAULTS_CLOCK") != NULL;
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
            : !strcmp(word, "kill")       ? KILL
@@ -104,6 +109,14 @@ static int is_due_fd(int fd, int needs_room, int *torn) {
 /* Opening a file that is there needs no room, whatever the flags say. */
 static int is_due_open(const char *path, int flags) {
     return flags & (O_CREAT | O_TRUNC) && is_due(path, access(path, F_OK) != 0, NULL);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    REAL(clock_gettime, int, clockid_t, struct timespec *);
+    int answer = real(clock, time);
+    if (clock_runs_backwards && clock == CLOCK_REALTIME)
+        time->tv_sec -= 3600 * ++hours;
+    return answer;
 }
 
 static mode_t mode_of(int flags, va_list list) {

@@ -15,6 +15,7 @@
 )]
 
 mod boots;
+mod clock;
 mod concurrency;
 mod control;
 mod corruption;

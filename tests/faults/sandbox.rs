@@ -167,10 +167,11 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 14] = [
+    const NAMES: [&str; 16] = [
         ".env",
         "grace_training",
         "grace_training/startup_failures",
+        "grace_training/startup_failures/_metadata.json",
         "logs",
         "logs/last_boot_report.txt",
         "logs/startup_metrics.prom",
@@ -178,12 +179,15 @@ fn is_expected(name: &str) -> bool {
         "var/boot",
         "var/boot/lock",
         "var/boot/journal.jsonl",
+        "var/boot/notices.json",
         "var/boot/schedule.json",
         "var/boot/database_seen",
         "var/boot/integrity",
         "var/grace.db",
     ];
-    let is_record = name.starts_with("grace_training/startup_failures/boot_");
+    let is_record = ["boot_", "incident_"]
+        .iter()
+        .any(|kind| name.starts_with(&format!("grace_training/startup_failures/{kind}")));
     // An empty reservation may be a live boot's; a dead one's keeps nothing but its own second.
     if name.starts_with("grace_training/startup_failures/.boot_") {
         return true;

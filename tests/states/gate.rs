@@ -73,6 +73,7 @@ impl Gate {
         let repair = Repair {
             playbook: playbook.meta().id,
             fingerprint: Door::fingerprint(playbook.meta().id, &plan.changes),
+            proposal: None,
             summary: plan.summary,
             decision: Decision::Apply,
             changes: plan.changes,

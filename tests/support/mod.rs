@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const OWN_ARTEFACTS: [&str; 5] = [
     "logs/last_boot_report.txt",
     "logs/startup_metrics.prom",
-    "grace_training/startup_failures/boot_",
+    "grace_training/startup_failures/",
     "var/boot/lock",
     "var/boot/integrity",
 ];
@@ -125,6 +125,7 @@ impl Fixture {
         };
         let mut names: Vec<String> = folder
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.starts_with("boot_"))
             .collect();
         names.sort();
         names
@@ -201,8 +202,9 @@ impl Fixture {
 
     /// Names of the tables in the application's database.
     pub(crate) fn tables(&self) -> Vec<String> {
+        // As the application would open it: what a killed boot had begun is rolled back.
         let mut connection =
-            Connection::open(&self.database(), Access::ReadOnly, PATIENCE).unwrap();
+            Connection::open(&self.database(), Access::ReadWrite, PATIENCE).unwrap();
         let sql = "SELECT group_concat(name) FROM
                    (SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name)";
         let boot_checks::model::SqlValue::Text(names) = connection.scalar(sql).unwrap() else {

@@ -110,6 +110,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         exact: args.exact,
         skip: args.skip.clone(),
         stages: args.stage.clone(),
+        playbook: None,
     };
     if let Err(error) = selection.validate() {
         output::complain(&format!("error: {error}"));

@@ -1,6 +1,8 @@
 //! The command line: a table of contents. Each command has a file of its own.
 
+mod acknowledge;
 mod application;
+mod approve;
 mod backups;
 mod bench;
 mod boot;
@@ -8,6 +10,7 @@ mod check_source;
 mod ci;
 mod diagnose;
 mod duration;
+mod heal;
 mod output;
 mod playbooks;
 mod replay;
@@ -41,6 +44,9 @@ enum Command {
     Replay(replay::Args),
     #[command(name = replay::programs::COMMAND, hide = true)]
     ReplayProgram(replay::programs::Args),
+    Heal(heal::Args),
+    Approve(approve::Args),
+    Acknowledge(acknowledge::Args),
     Undo(undo::Args),
     Backups(backups::Args),
     Ci(ci::Args),
@@ -59,6 +65,9 @@ fn main() -> ExitCode {
         Command::Playbooks(args) => playbooks::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::ReplayProgram(args) => replay::programs::run(&args),
+        Command::Heal(args) => heal::run(&args),
+        Command::Approve(args) => approve::run(&args),
+        Command::Acknowledge(args) => acknowledge::run(&args),
         Command::Undo(args) => undo::run(&args),
     };
     ExitCode::from(code.unwrap_or_else(|error| {

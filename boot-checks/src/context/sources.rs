@@ -76,7 +76,7 @@ impl Context {
         })
     }
 
-    /// The sources, read once; read anew after [`Context::refresh`].
+    /// The sources, read once; read anew after [`Context::forget_sources`].
     ///
     /// # Errors
     ///
@@ -120,8 +120,13 @@ impl Context {
         imported.clone().map(Some)
     }
 
-    pub(super) fn forget_sources(&self) {
+    /// Forgets the sources, because a heal edits them.
+    pub fn forget_sources(&self) {
         *self.lock_read() = Read::default();
+    }
+
+    pub(super) fn forget_imported(&self) {
+        self.lock_read().imported = None;
     }
 
     /// A check that panicked left what was whole before.

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use super::Sink;
 use crate::host::Host;
-use crate::host::files::{Durability, write_atomic};
-use crate::model::{BootReport, Event, Start, Verdict};
+use crate::host::files::{Durability, read_limited, write_atomic};
+use crate::model::{BootReport, Ending, Event, Mode, Start, Verdict};
 use crate::training as records;
 
 /// Old records are pruned by about one boot in ten, since it takes a look at all of them.
@@ -14,6 +14,7 @@ pub(super) struct Artefacts {
     root: PathBuf,
     reservation: Option<records::Reservation>,
     failure: Option<String>,
+    leaves_report: bool,
 }
 
 impl Artefacts {
@@ -35,6 +36,15 @@ impl Artefacts {
             root: root.to_owned(),
             reservation,
             failure,
+            leaves_report: true,
+        }
+    }
+
+    /// Leaves the last boot's report alone: what follows is no boot.
+    pub(super) fn record_only(self) -> Artefacts {
+        Artefacts {
+            leaves_report: false,
+            ..self
         }
     }
 
@@ -42,10 +52,16 @@ impl Artefacts {
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
         let record = self.reservation.take();
         let logs = self.root.join("logs");
-        let has_report = writes_report(report);
+        let has_report = self.leaves_report && writes_report(report);
         std::thread::scope(|scope| {
             let text = has_report.then(|| scope.spawn(|| write_text(&logs, report)));
-            let metrics = has_report.then(|| scope.spawn(|| write_metrics(&logs, report)));
+            let metrics = has_report.then(|| {
+                scope.spawn(|| {
+                    // It is the same in every boot, and proves nothing about this one.
+                    let _ = write_catalogue(&self.root, report);
+                    write_metrics(&logs, report)
+                })
+            });
             let recorded = record.map_or(Ok(()), |record| {
                 record.write(&crate::report::json(report), Durability::Synced)
             });
@@ -80,6 +96,22 @@ fn write_metrics(logs: &Path, report: &BootReport) -> std::io::Result<()> {
         &metrics,
         Durability::Unsynced,
     )
+}
+
+/// The catalogue of known incidents (SPEC.md, "Startup Failure Patterns"), where it is not there as
+/// this version of the gate has it. A boot that only looks, or never began, leaves it alone.
+fn write_catalogue(root: &Path, report: &BootReport) -> std::io::Result<()> {
+    let never_began = matches!(report.ending, Some(Ending::Refused { .. }));
+    if report.start.mode == Mode::Observe || never_began {
+        return Ok(());
+    }
+    let path = root.join(records::FOLDER).join("_metadata.json");
+    let text = crate::patterns::metadata_json();
+    let there = read_limited(&path, text.len() as u64);
+    if there.is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
+    write_atomic(&path, text.as_bytes(), Durability::Unsynced, None)
 }
 
 /// Writes one of the gate's own artefacts. Where that fails, as on a full disk, the one of an earlier

@@ -28,7 +28,9 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
     let database = |kind| cx.database_path().map(|path| (path.to_owned(), kind));
     match change {
         Change::CreateFolder { path } => folders(Some(path)),
-        Change::CreateFile { path, .. } | Change::AppendToFile { path, .. } => {
+        Change::CreateFile { path, .. }
+        | Change::AppendToFile { path, .. }
+        | Change::EditFile { path, .. } => {
             vec![(path.clone(), Kind::File)]
         }
         Change::ReplaceOwnFile { path, .. } => {
@@ -59,7 +61,13 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
             path,
             expected,
             addition,
-        } => append(path, expected, addition),
+        } => rewrite(path, expected, &[&expected[..], addition].concat()),
+        Change::EditFile {
+            path,
+            expected,
+            edited,
+            ..
+        } => rewrite(path, expected, edited),
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
         Change::RunMigrator { argv } => run_migrator(cx, argv),
@@ -85,12 +93,12 @@ pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + u
     }
 }
 
-fn append(path: &Path, expected: &[u8], addition: &[u8]) -> Result<(), DoorError> {
+fn rewrite(path: &Path, expected: &[u8], contents: &[u8]) -> Result<(), DoorError> {
     let before = std::fs::read(path).map_err(file_error(path))?;
     if before != expected {
         return Err(DoorError::Changed(path.to_owned()));
     }
-    files::rewrite_atomic(path, &[expected, addition].concat()).map_err(file_error(path))
+    files::rewrite_atomic(path, contents).map_err(file_error(path))
 }
 
 fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<(), DoorError> {

@@ -49,6 +49,11 @@ impl Door {
         }
     }
 
+    /// The run whose door it is.
+    pub fn run_id(&self) -> &str {
+        self.journal.run_id()
+    }
+
     /// Names exactly these changes by this playbook.
     pub fn fingerprint(playbook: &str, changes: &[Change]) -> String {
         let mut digest = Sha256::new();
@@ -173,6 +178,7 @@ impl Door {
             Change::CreateFolder { .. }
             | Change::CreateFile { .. }
             | Change::AppendToFile { .. }
+            | Change::EditFile { .. }
             | Change::ReplaceOwnFile { .. }
             | Change::CreateDatabase { .. }
             | Change::RunMigrator { .. } => self.make_here(cx, part, change, done),

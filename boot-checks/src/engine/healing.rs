@@ -1,12 +1,15 @@
 //! From a problem to a proven fix: decide, plan, apply through the door, and look again.
 
+use std::io;
+
+use super::propose::{Permit, propose};
 use super::session::look;
-use super::{Door, Recorder};
+use super::{Approvals, Door, Recorder, notices};
 use crate::context::Context;
-use crate::model::{Approval, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
+use crate::model::{Change, Decision, Event, Finding, Findings, Repair, RepairResult, StepId};
 use crate::plan::Step;
 use crate::playbooks::{Plan, PlanError, Playbook};
-use crate::services::governance::decide;
+use crate::services::notices::Notice;
 
 /// What came of it.
 pub(super) enum Healed {
@@ -35,6 +38,7 @@ pub(super) struct Healing<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) id: StepId,
     pub(super) step: &'a Step,
+    pub(super) permit: &'a Permit,
 }
 
 impl Healing<'_> {
@@ -42,10 +46,12 @@ impl Healing<'_> {
     /// healed is decided by the step's own check, on a fresh connection.
     pub(super) fn heal(&self, first: &Findings) -> Healed {
         let mut notes = Vec::new();
-        for playbook in self.step.playbooks() {
+        let is_permitted = |id: &str| self.permit.only.is_none_or(|only| only == id);
+        let playbooks = self.step.playbooks();
+        for playbook in playbooks.filter(|playbook| is_permitted(playbook.meta().id)) {
             match plan(self.cx, playbook, &first.problems) {
                 Ok(Some(plan)) => {
-                    let repair = propose(self.cx, playbook, plan);
+                    let repair = propose(self.cx, playbook, plan, self.permit);
                     return self.carry_out(first, repair, notes);
                 }
                 Ok(None) => {}
@@ -90,15 +96,40 @@ impl Healing<'_> {
         }
     }
 
+    /// Applies a plan between its notice's beginning and its end.
+    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+        spend_approval(self.cx, repair)?;
+        let notice = begin_notice(self.cx, self.door, repair).map_err(|error| {
+            repair.result = RepairResult::Failed {
+                error: format!("cannot leave a notice: {error}"),
+                taken_back: true,
+            };
+            Vec::new()
+        })?;
+        let verified = self.change_and_look(repair);
+        let is_undone = matches!(
+            repair.result,
+            RepairResult::Failed {
+                taken_back: true,
+                ..
+            } | RepairResult::NotVerified {
+                taken_back: true,
+                ..
+            }
+        );
+        end_notice(self.cx, notice, !is_undone);
+        verified
+    }
+
     /// What the check sees afterwards where all is well; else what is wrong, with the changes taken
     /// back.
-    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+    fn change_and_look(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
         let Healing {
             cx, door, id, step, ..
         } = *self;
-        cx.refresh();
+        refresh(cx, repair);
         let applied = door.apply(cx, id, repair);
-        cx.refresh();
+        refresh(cx, repair);
         let undo = match applied {
             Ok(undo) => undo,
             Err(failure) => {
@@ -118,13 +149,22 @@ impl Healing<'_> {
             Ok(now) => now.problems,
             Err(error) => vec![Finding::new("verification_failed", error.to_string())],
         };
-        cx.refresh();
+        refresh(cx, repair);
         let taken_back = door.take_back(id, repair, undo);
         repair.result = RepairResult::NotVerified {
             problems: problems.clone(),
             taken_back,
         };
         Err(problems)
+    }
+}
+
+/// So that the next look is a fresh one. Sources are read again only where they were edited.
+fn refresh(cx: &Context, repair: &Repair) {
+    cx.refresh();
+    let is_edit = |change: &Change| matches!(change, Change::EditFile { .. });
+    if repair.changes.iter().any(is_edit) {
+        cx.forget_sources();
     }
 }
 
@@ -156,19 +196,43 @@ fn plan(
     }
 }
 
-fn propose(cx: &Context, playbook: &dyn Playbook, plan: Plan) -> Repair {
-    let meta = playbook.meta();
-    let fingerprint = Door::fingerprint(meta.id, &plan.changes);
-    let approval = match cx.approved.contains(&fingerprint) {
-        true => Approval::Person,
-        false => Approval::None,
-    };
-    Repair {
-        playbook: meta.id,
-        fingerprint,
-        summary: plan.summary,
-        decision: decide(meta.risk, meta.tier, cx.mode, approval),
-        changes: plan.changes,
-        result: RepairResult::Proposed,
+/// An approval is for once, and is gone before anything is changed.
+fn spend_approval(cx: &Context, repair: &mut Repair) -> Result<(), Vec<Finding>> {
+    let approvals = Approvals::new(&cx.state_folder());
+    approvals.spend(&repair.fingerprint).map_err(|error| {
+        repair.result = RepairResult::Failed {
+            error: format!("cannot write the approvals: {error}"),
+            taken_back: true,
+        };
+        Vec::new()
+    })
+}
+
+/// Says what is done without asking: before it is done, so that a kill leaves no act unsaid. None where
+/// governance asks for no notice.
+fn begin_notice(cx: &Context, door: &Door, repair: &Repair) -> io::Result<Option<Notice>> {
+    if repair.decision != Decision::ApplyAndNotify {
+        return Ok(None);
     }
+    let notice = Notice {
+        run_id: door.run_id().to_owned(),
+        playbook: repair.playbook.to_owned(),
+        summary: repair.summary.clone(),
+        is_done: false,
+    };
+    notices::leave(&cx.state_folder(), notice.clone())?;
+    Ok(Some(notice))
+}
+
+/// What was done stays said; what was not is taken away. Where this cannot be written, the report and
+/// the record still say how it ended.
+fn end_notice(cx: &Context, notice: Option<Notice>, is_done: bool) {
+    let Some(notice) = notice else { return };
+    let folder = cx.state_folder();
+    let _ = if is_done {
+        let is_done = true;
+        notices::leave(&folder, Notice { is_done, ..notice })
+    } else {
+        notices::withdraw(&folder, &notice)
+    };
 }

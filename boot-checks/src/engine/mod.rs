@@ -1,15 +1,21 @@
 //! Runs the plan: an ordered, memoised session, one step after the other, and the one door through
 //! which anything is written.
 
+mod approvals;
 mod artefacts;
 mod backups;
 mod changes;
 mod door;
 mod door_error;
+mod heal;
 mod healing;
+mod incident;
 mod journal;
 mod kept;
 mod memory;
+mod notices;
+mod preview;
+mod propose;
 mod rebuild;
 mod recorder;
 mod redact;
@@ -23,12 +29,16 @@ mod undo;
 #[cfg(test)]
 mod undo_tests;
 
+pub use approvals::{Approvals, Approved, QUORUM};
 pub use backups::Backups;
 pub use door::Door;
 use door::STATE_FOLDER;
 pub use door_error::{DoorError, Failure};
+pub use heal::{HealOptions, HealOutcome, Intent, Planned, approve, heal};
 pub use journal::{Journal, JournalEntry, Phase};
 pub use kept::{Kept, kept};
+pub use notices::acknowledge;
+pub use propose::Permit;
 pub use recorder::{Recorder, Sink};
 pub use redact::Redactor;
 pub use restore::RestoreError;

@@ -72,6 +72,11 @@ impl Recorder {
         }
     }
 
+    /// The text without the secrets of this boot, for what is no event.
+    pub fn clean(&self, text: &str) -> String {
+        self.lock().redactor.text(text)
+    }
+
     /// Ends the stream, unless it has ended, and answers the whole report.
     pub fn finish(&self, ending: Ending) -> BootReport {
         let mut state = self.lock();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::artefacts::Artefacts;
+use super::incident;
 use super::memory::remember;
 use super::session::words;
 use super::swap;
-use super::{Door, Recorder, Redactor, STATE_FOLDER, Selection, Session, Sink};
+use super::{Door, Recorder, Redactor, STATE_FOLDER, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -16,7 +17,7 @@ use crate::host::{self, Host};
 use crate::model::{BootReport, Ending, Mode, Start, Verdict};
 use crate::plan;
 use crate::playbooks;
-use crate::services::command;
+use crate::services::{self, command};
 
 /// What a boot is asked to do.
 #[derive(Clone, Debug)]
@@ -190,7 +191,10 @@ fn boot_locked(
         return recorder.finish(Ending::Panicked { message });
     }
 
-    let cx = Arc::new(context(config, host, options, &recorder));
+    let mut cx = context(config, host, options.mode, options.lock_timeout, &recorder);
+    cx.allow_create = options.allow_create;
+    cx.approved.clone_from(&options.approved);
+    let cx = Arc::new(cx);
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
         Arc::clone(&cx),
@@ -211,27 +215,23 @@ fn boot_locked(
     cx.refresh();
     let report = recorder.finish(ending);
     remember(&cx, &report);
+    if cx.mode == Mode::Heal && services::notices::file(&cx.state_folder()).exists() {
+        notices::tidy(&cx.state_folder());
+    }
+    // Where it cannot be written, the record tells what happened all the same.
+    let _ = incident::leave(&cx, &recorder, &report);
     report
 }
 
-fn context(
+pub(super) fn context(
     config: BootConfig,
     host: Host,
-    options: &BootOptions,
+    mode: Mode,
+    lock_budget: Duration,
     recorder: &Arc<Recorder>,
 ) -> Context {
     let recorder = Arc::clone(recorder);
     let on_wait = move |reason: &str| recorder.waiting(reason);
     let registry = playbooks::registered();
-    let mut cx = Context::new(
-        config,
-        host,
-        options.mode,
-        registry,
-        options.lock_timeout,
-        on_wait,
-    );
-    cx.allow_create = options.allow_create;
-    cx.approved = options.approved.clone();
-    cx
+    Context::new(config, host, mode, registry, lock_budget, on_wait)
 }

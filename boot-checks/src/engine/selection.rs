@@ -12,6 +12,8 @@ pub struct Selection {
     pub skip: Vec<String>,
     /// Only steps of these stages.
     pub stages: Vec<StageId>,
+    /// Only steps that this playbook may heal.
+    pub playbook: Option<&'static str>,
 }
 
 /// A name that no step and no stage has.
@@ -50,7 +52,10 @@ impl Selection {
             .filter
             .as_ref()
             .is_none_or(|filter| matches(id, filter, self.exact));
-        in_stage && kept && !self.skips(id)
+        let healed = self
+            .playbook
+            .is_none_or(|name| plan::may_be_healed_by(id, name));
+        in_stage && kept && healed && !self.skips(id)
     }
 
     /// Why a step is left out of the run; none where it is run. What a selected step needs is run

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::healing::{Healed, Healing};
-use super::{Door, Recorder, Selection};
+use super::{Door, Permit, Recorder, Selection};
 use crate::context::Context;
 use crate::model::{
     CheckError, CheckResult, Ending, Event, Findings, OnFailure, StepId, StepOutcome, StepReport,
@@ -20,6 +20,7 @@ pub struct Session {
     recorder: Arc<Recorder>,
     selection: Selection,
     fail_fast: bool,
+    permit: Permit,
     stages: &'static [plan::Stage],
     state: Mutex<State>,
 }
@@ -47,9 +48,17 @@ impl Session {
             recorder,
             selection,
             fail_fast,
+            permit: Permit::default(),
             stages: &plan::STAGES,
             state: Mutex::default(),
         }
+    }
+
+    /// Lets playbooks do no more than this.
+    #[must_use]
+    pub fn permitting(mut self, permit: Permit) -> Session {
+        self.permit = permit;
+        self
     }
 
     /// How this step ended; runs what has to be run first.
@@ -112,6 +121,7 @@ impl Session {
         if let Some(reason) = self.selection.reason_to_skip(id) {
             return bare(id, step.on_failure, StepOutcome::Skipped { reason });
         }
+        let blocked_before = blocked_before.filter(|_| !self.permit.unblocked);
         let blocked_by = blocked_before.or_else(|| blocked_within(id, step, state));
         if let Some(blocked_by) = blocked_by {
             return bare(id, step.on_failure, StepOutcome::NotRun { blocked_by });
@@ -144,6 +154,7 @@ impl Session {
             recorder: &self.recorder,
             id,
             step,
+            permit: &self.permit,
         };
         let healed = healing.heal(&first);
         let problems = first.problems.clone();

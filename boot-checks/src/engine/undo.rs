@@ -8,7 +8,7 @@ use super::door::STATE_FOLDER;
 use super::restore::{LOCK_WAIT, Restore};
 use super::swap;
 use super::touched::{ABSENT, KeptOpen};
-use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched};
+use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
 use crate::host::files::{Durability, write_atomic};
 use crate::host::lock::{GateLock, LockError};
 use crate::services::db::{Access, Connection, FileSet};
@@ -115,6 +115,9 @@ pub fn undo(
             source,
         })
     })?;
+    // What was taken back needs nobody's eye. Where the notice stays, it says where to look.
+    let _ = notices::acknowledge(&state_folder, Some(run_id));
+    notices::tidy(&state_folder);
     Ok(undone)
 }
 

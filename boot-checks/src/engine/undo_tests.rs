@@ -110,6 +110,7 @@ fn repair(playbook: &'static str, changes: Vec<Change>) -> Repair {
         summary: String::new(),
         decision: Decision::Apply,
         fingerprint: Door::fingerprint(playbook, &changes),
+        proposal: None,
         changes,
         result: RepairResult::Proposed,
     }
@@ -201,6 +202,19 @@ fn samples() -> Vec<(Application, Change)> {
                 (plain, Change::RestampMigrations { versions })
             }
             9 => {
+                let (path, expected, edited) = (at("a.py"), b"x = 1".to_vec(), b"x = 2".to_vec());
+                std::fs::write(&path, &expected).unwrap();
+                (
+                    plain,
+                    Change::EditFile {
+                        path,
+                        expected,
+                        edited,
+                        diff: String::new(),
+                    },
+                )
+            }
+            10 => {
                 let plain = plain.with_database();
                 let change = salvage_of(&plain);
                 (plain, change)
@@ -254,7 +268,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -268,8 +282,9 @@ fn number(change: &Change) -> usize {
         Change::AdoptSchema { .. } => 6,
         Change::WriteRows { .. } => 7,
         Change::RestampMigrations { .. } => 8,
-        Change::RebuildDatabase { .. } => 9,
-        Change::RunMigrator { .. } => 10,
+        Change::EditFile { .. } => 9,
+        Change::RebuildDatabase { .. } => 10,
+        Change::RunMigrator { .. } => 11,
     }
 }
 

@@ -65,7 +65,8 @@ impl Staged {
     pub fn commit(mut self, contents: &[u8], durability: Durability) -> io::Result<()> {
         self.file.write_all(contents)?;
         if durability == Durability::Synced {
-            self.file.sync_all()?;
+            // Contents and length; the times of a file may be lost.
+            self.file.sync_data()?;
         }
         fs::rename(&self.temporary, &self.target)?;
         self.renamed = true;

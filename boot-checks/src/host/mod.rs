@@ -21,14 +21,14 @@ pub use unix::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
     file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
     lock_whole_file, on_termination, process_description, process_is_alive, read_at,
-    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode,
+    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode, user_number,
 };
 #[cfg(windows)]
 pub use windows::{
     LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
     file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
     lock_whole_file, on_termination, process_description, process_is_alive, read_at,
-    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode,
+    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode, user_number,
 };
 
 /// The machine as a boot sees it: the real one, or the one that an incident describes.
@@ -87,6 +87,14 @@ impl Host {
     pub fn output_is_broken(&self) -> bool {
         self.output_broken.load(Ordering::Relaxed)
     }
+}
+
+/// The user of this process, as the environment names them, else by number.
+pub fn user(host: &Host) -> Option<String> {
+    let names = ["SUDO_USER", "USER", "LOGNAME", "USERNAME"].iter();
+    let mut set = names.filter_map(|name| host.variables.get(*name));
+    let named = set.find(|name| !name.is_empty()).cloned();
+    named.or_else(|| user_number().map(|number| format!("user {number}")))
 }
 
 /// This process, as whoever waits for it should be told: its id, its machine, and since when.

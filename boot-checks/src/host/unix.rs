@@ -229,6 +229,11 @@ pub fn hostname() -> String {
         .into_owned()
 }
 
+/// The number of this process's user.
+pub fn user_number() -> Option<u32> {
+    Some(rustix::process::getuid().as_raw())
+}
+
 /// The console's code page: Unix has none, the locale decides.
 pub fn console_code_page() -> Option<u32> {
     None

@@ -154,6 +154,11 @@ pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())
 }
 
+/// The number of this process's user: there is none.
+pub fn user_number() -> Option<u32> {
+    None
+}
+
 /// The console's code page, as `chcp` tells it.
 pub fn console_code_page() -> Option<u32> {
     let output = std::process::Command::new("chcp.com").output().ok()?;

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Decision, Finding, SalvageReport};
+use super::{Decision, Finding, Method, RiskLevel, SalvageReport};
 
 /// A value bound to a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -75,6 +75,21 @@ pub enum Change {
         #[serde(skip)]
         addition: Vec<u8>,
     },
+    /// Put other text into a file that a person wrote; every byte outside of the edits stays.
+    EditFile {
+        /// Absolute path.
+        #[serde(serialize_with = "lossy")]
+        path: PathBuf,
+        /// What is there now; the change is refused when it no longer is.
+        #[serde(skip)]
+        expected: Vec<u8>,
+        /// Everything that it will hold.
+        #[serde(skip)]
+        edited: Vec<u8>,
+        /// The same as a unified diff.
+        #[serde(skip)]
+        diff: String,
+    },
     /// Put other contents into one of the gate's own files.
     ReplaceOwnFile {
         /// Absolute path, below the gate's own folder.
@@ -132,6 +147,30 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The least risk that this kind of change has, whatever the playbook's own is: what a person
+    /// wrote is not edited unasked.
+    pub fn least_risk(&self) -> RiskLevel {
+        match self {
+            Change::EditFile { .. } => RiskLevel::High,
+            Change::RebuildDatabase { report, .. } => match report.method {
+                Method::Salvage => RiskLevel::High,
+                Method::Reindex | Method::Rebuild => RiskLevel::Medium,
+            },
+            Change::CreateFolder { .. }
+            | Change::CreateFile { .. }
+            | Change::AppendToFile { .. }
+            | Change::ReplaceOwnFile { .. }
+            | Change::CreateDatabase { .. }
+            | Change::ApplyMigrations { .. }
+            | Change::AdoptSchema { .. }
+            | Change::WriteRows { .. }
+            | Change::RestampMigrations { .. }
+            | Change::RunMigrator { .. } => RiskLevel::Low,
+        }
+    }
+}
+
 /// A path as text. A name that is no UTF-8 is shown with replacement characters: serde's own form
 /// would be an error, and a report has to be written whatever a folder is called.
 fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -175,6 +214,9 @@ pub struct Repair {
     pub changes: Vec<Change>,
     /// Names exactly this plan: an approval is for this and nothing else.
     pub fingerprint: String,
+    /// What it would change in files that people wrote, as a unified diff.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<String>,
     /// How it ended.
     #[serde(flatten)]
     pub result: RepairResult,

@@ -132,6 +132,11 @@ impl StepReport {
         }
     }
 
+    /// Whether the check could not look.
+    pub fn is_errored(&self) -> bool {
+        matches!(self.outcome, StepOutcome::Errored { .. })
+    }
+
     /// The problems that are still there.
     pub fn problems(&self) -> &[Finding] {
         match &self.outcome {

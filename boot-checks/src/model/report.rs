@@ -329,6 +329,7 @@ mod tests {
                 decision,
                 changes: Vec::new(),
                 fingerprint: String::new(),
+                proposal: None,
                 result,
             }],
         }

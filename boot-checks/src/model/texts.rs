@@ -143,11 +143,13 @@ impl Repair {
             decision: _,
             changes,
             fingerprint,
+            proposal,
             result,
         } = self;
         visit(summary);
         changes.iter_mut().for_each(|it| it.for_each_text(visit));
         visit(fingerprint);
+        proposal.iter_mut().for_each(&mut *visit);
         match result {
             RepairResult::Verified | RepairResult::Proposed => {}
             RepairResult::Failed {
@@ -176,6 +178,15 @@ impl Change {
                 expected: _,
                 addition: _,
             } => path(it, visit),
+            Change::EditFile {
+                path: it,
+                expected: _,
+                edited: _,
+                diff,
+            } => {
+                path(it, visit);
+                visit(diff);
+            }
             Change::ReplaceOwnFile {
                 path: it,
                 contents: _,

@@ -144,7 +144,7 @@ pub struct Expectation {
     pub outcome: Outcome,
     /// What it ends in when a person approves, where governance asks one.
     pub approved: Option<Outcome>,
-    /// The step that finds it.
+    /// The step that finds it, or that looks and must find nothing.
     #[serde(default)]
     pub step: String,
     /// The finding's code.
@@ -232,8 +232,10 @@ impl Fixture {
             return Err("`title` is empty".to_owned());
         }
         if expect.outcome == Outcome::NoHeal {
-            if !self.errors.is_empty() || !expect.step.is_empty() {
-                return Err("a state without a heal has neither errors nor a step".to_owned());
+            if !self.errors.is_empty() || expect.step.is_empty() {
+                return Err(
+                    "a state without a heal has no errors, and the step that looks".to_owned(),
+                );
             }
         } else {
             for (name, is_missing) in [

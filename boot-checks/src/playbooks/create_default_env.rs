@@ -6,7 +6,7 @@ use super::fix_unicode_logging::{cannot_look, complete_env, env_name};
 use super::{Plan, PlanError, Playbook};
 use crate::config::is_placeholder;
 use crate::context::Context;
-use crate::model::{AutonomyTier, Finding, PlaybookMeta, RiskLevel};
+use crate::model::{AutonomyTier, Change, Finding, PlaybookMeta, RiskLevel};
 
 const META: PlaybookMeta = PlaybookMeta {
     id: "create_default_env",
@@ -77,6 +77,27 @@ impl Playbook for CreateDefaultEnv {
         let summary = format!("{made} {} with {}", env_name(cx), names.join(" and "));
         Ok(Plan { summary, changes })
     }
+
+    fn made_up(&self, plan: &Plan) -> Vec<String> {
+        let added = plan.changes.iter().filter_map(|change| match change {
+            Change::CreateFile { contents, .. } => Some(contents),
+            Change::AppendToFile { addition, .. } => Some(addition),
+            _ => None,
+        });
+        added.flat_map(|bytes| own_keys(bytes)).collect()
+    }
+}
+
+/// The values of the application's own keys among these lines that look as this playbook makes them.
+fn own_keys(lines: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(lines);
+    let values = text.lines().filter_map(|line| {
+        let (name, value) = line.split_once('=')?;
+        let value = value.trim().trim_matches(['"', '\'']);
+        let is_ours = value.len() == 2 * KEY_BYTES && value.chars().all(|c| c.is_ascii_hexdigit());
+        (OWN_KEYS.contains(&name.trim()) && is_ours).then(|| value.to_owned())
+    });
+    values.collect()
 }
 
 fn random_key() -> Result<String, PlanError> {

@@ -51,6 +51,12 @@ pub trait Playbook: Sync {
     ///
     /// When it can do nothing here, or could not look.
     fn plan(&self, cx: &Context, problems: &[Finding]) -> Result<Plan, PlanError>;
+
+    /// Texts in its changes that it makes up anew for each plan, such as a random key. A plan that
+    /// differs in nothing else is the same plan.
+    fn made_up(&self, _plan: &Plan) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// All playbooks. The first six are SPEC.md's; the rest are the gate's own chores.

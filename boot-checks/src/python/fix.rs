@@ -2,25 +2,71 @@
 
 use std::path::{Path, PathBuf};
 
-use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{Alias, Expr, Stmt, StmtImportFrom};
+use ruff_python_ast::{Alias, Stmt, StmtImportFrom};
 use ruff_python_parser::parse_module;
-use ruff_text_size::{Ranged, TextRange};
+use ruff_text_size::TextRange;
 
 use super::edit::{EditProposal, TextEdit};
 use super::facts::Value;
+use super::local_import::into_functions;
 use super::project::{Loaded, Project};
 use super::report::{Problem, ProblemKind};
 use super::source::decode;
 use super::target::End;
-use super::verdicts::judge;
+use super::verdicts::{judge, judge_entry};
 
 /// Longest chain of re-exports that is followed.
 const MAX_HOPS: usize = 16;
 
-/// The smallest edit that breaks a cycle: the name comes from the module that defines it, where that lies outside of
-/// the cycle; else the import moves into the functions that use it. `None`: neither is safe.
-pub fn propose_cycle_fix(project: &Project, cycle: &Problem) -> Option<EditProposal> {
+/// Edits that are made one after the other to get an entry point through: behind one cycle there may be another.
+const MAX_ROUNDS: usize = 8;
+
+/// Files whose text is another than on the disk.
+type Edited = Vec<(PathBuf, String)>;
+
+/// The smallest edits that break a cycle, and those behind it on the way of the entry points: a name comes from the
+/// module that defines it, where that lies outside of the cycle; else the import moves into the functions that use it.
+/// `None`: neither is safe.
+pub fn propose_cycle_fixes(project: &Project, cycle: &Problem) -> Option<Vec<EditProposal>> {
+    let mut edited = Edited::new();
+    let mut done: Vec<(PathBuf, String)> = Vec::new();
+    let mut next = Some(cycle.clone());
+    for _ in 0..MAX_ROUNDS {
+        let Some(cycle) = next.take() else { break };
+        let proposal = propose_cycle_fix(project, &edited, &cycle)?;
+        let path = project_path(project, &proposal.file)?;
+        let after = proposal.apply(&text_of(&path, &edited)?)?;
+        edited.retain(|(known, _)| *known != path);
+        edited.push((path, after));
+        done.push((proposal.file, proposal.description));
+        let loaded = project.load(&edited).ok()?;
+        let mut problems = loaded.entries.iter();
+        next = problems
+            .find_map(|entry| judge_entry(&loaded.world, entry))
+            .filter(|problem| matches!(problem.kind, ProblemKind::ImportCycle { .. }));
+    }
+    if next.is_some() {
+        return None;
+    }
+    let whole = |(path, after): &(PathBuf, String)| {
+        let of_file =
+            |(file, _): &&(PathBuf, String)| project_path(project, file).as_ref() == Some(path);
+        let file = done.iter().find(of_file)?.0.clone();
+        let words: Vec<&str> = done
+            .iter()
+            .filter(of_file)
+            .map(|(_, words)| words.as_str())
+            .collect();
+        EditProposal::from_texts(file, words.join("; "), &text_of(path, &[])?, after)
+    };
+    edited.iter().map(whole).collect()
+}
+
+fn propose_cycle_fix(
+    project: &Project,
+    edited: &[(PathBuf, String)],
+    cycle: &Problem,
+) -> Option<EditProposal> {
     let ProblemKind::ImportCycle {
         from,
         name,
@@ -29,44 +75,71 @@ pub fn propose_cycle_fix(project: &Project, cycle: &Problem) -> Option<EditPropo
     else {
         return None;
     };
-    let loaded = project.load(&[]).ok()?;
+    let loaded = project.load(edited).ok()?;
     let path = loaded.world.root.join(&cycle.file);
-    let text = decode(&std::fs::read(&path).ok()?).ok()?;
+    let text = text_of(&path, edited)?;
     let parsed = parse_module(&text).ok()?;
     let (stmt, alias) = find_import(parsed.suite(), &text, cycle.place.line, name)?;
     let mut proposals = Vec::new();
+    let propose = |description: String, edits: Vec<TextEdit>| {
+        EditProposal::new(cycle.file.clone(), description, &text, edits)
+    };
     if let Some(home) = defining_module(&loaded, from, name).filter(|home| !members.contains(home))
     {
-        let edits = rewrite(&text, stmt, alias, &home);
         let description =
             format!("import '{name}' from '{home}', which defines it outside of the cycle");
-        proposals.extend(EditProposal::new(
-            cycle.file.clone(),
-            description,
-            &text,
-            edits,
-        ));
+        proposals.extend(propose(description, rewrite(&text, stmt, alias, &home)));
     }
     if let Some(edits) = into_functions(parsed.suite(), &text, stmt, alias) {
         let description = format!("import '{name}' in the functions that use it");
-        proposals.extend(EditProposal::new(
-            cycle.file.clone(),
-            description,
-            &text,
-            edits,
-        ));
+        proposals.extend(propose(description, edits));
     }
-    let before = judge(&loaded).ok()?;
+    let before = judge(&loaded).ok()?.problems.len();
     proposals.into_iter().find(|proposal| {
         let Some(after) = proposal.apply(&text) else {
             return false;
         };
-        heals(project, &path, after, cycle, before.problems.len())
+        let mut all: Edited = edited.to_vec();
+        all.retain(|(known, _)| *known != path);
+        all.push((path.clone(), after));
+        breaks(project, &all, cycle, before)
     })
 }
 
-/// Inserts `await` before a call, only where it stands in a coroutine.
-pub fn propose_await_fix(project: &Project, call: &Problem) -> Option<EditProposal> {
+/// Inserts `await` before calls, only where each stands in a coroutine: one proposal for each file. `None`: not all of
+/// them can be awaited where they stand.
+pub fn propose_await_fixes(project: &Project, calls: &[Problem]) -> Option<Vec<EditProposal>> {
+    let mut files: Vec<PathBuf> = calls.iter().map(|call| call.file.clone()).collect();
+    files.dedup();
+    let mut edited = Edited::new();
+    let mut proposals = Vec::new();
+    for file in files {
+        let path = project_path(project, &file)?;
+        let text = text_of(&path, &[])?;
+        let of_file: Vec<&Problem> = calls.iter().filter(|call| call.file == file).collect();
+        let edits: Option<Vec<TextEdit>> =
+            of_file.iter().map(|call| await_edit(&text, call)).collect();
+        let words: Vec<&str> = of_file.iter().filter_map(|call| written(call)).collect();
+        let description = format!("await '{}'", words.join("', '"));
+        let proposal = EditProposal::new(file, description, &text, edits?)?;
+        edited.push((path, proposal.apply(&text)?));
+        proposals.push(proposal);
+    }
+    let before = judge(&project.load(&[]).ok()?).ok()?.problems.len();
+    let parses = |(_, text): &(PathBuf, String)| parse_module(text).is_ok();
+    let after = judge(&project.load(&edited).ok()?).ok()?.problems.len();
+    let gone = edited.iter().all(parses) && after + calls.len() == before;
+    gone.then_some(proposals)
+}
+
+fn written(call: &Problem) -> Option<&str> {
+    match &call.kind {
+        ProblemKind::CoroutineNotAwaited { call, .. } => Some(call),
+        _ => None,
+    }
+}
+
+fn await_edit(text: &str, call: &Problem) -> Option<TextEdit> {
     let ProblemKind::CoroutineNotAwaited {
         call: written,
         in_coroutine: true,
@@ -76,49 +149,37 @@ pub fn propose_await_fix(project: &Project, call: &Problem) -> Option<EditPropos
     else {
         return None;
     };
-    let root = std::path::absolute(&project.root).ok()?;
-    let path = root.join(&call.file);
-    let text = decode(&std::fs::read(&path).ok()?).ok()?;
     let start = *offset as usize;
-    if !text.get(start..)?.starts_with(written.as_str()) {
-        return None;
-    }
-    let edit = TextEdit {
+    let is_there = text.get(start..)?.starts_with(written.as_str());
+    is_there.then(|| TextEdit {
         start,
         end: start,
         replacement: "await ".to_owned(),
-    };
-    let proposal = EditProposal::new(
-        call.file.clone(),
-        format!("await '{written}'"),
-        &text,
-        vec![edit],
-    )?;
-    let before = judge(&project.load(&[]).ok()?).ok()?.problems.len();
-    heals(project, &path, proposal.apply(&text)?, call, before).then_some(proposal)
+    })
 }
 
-/// Whether the problem is gone with the edited text, and no other has come.
-fn heals(project: &Project, path: &Path, text: String, problem: &Problem, before: usize) -> bool {
-    if parse_module(&text).is_err() {
-        return false;
+fn project_path(project: &Project, file: &Path) -> Option<PathBuf> {
+    let root = std::path::absolute(&project.root).ok()?;
+    Some(super::paths::normalise(&root).join(file))
+}
+
+fn text_of(path: &Path, edited: &[(PathBuf, String)]) -> Option<String> {
+    match edited.iter().find(|(known, _)| known == path) {
+        Some((_, text)) => Some(text.clone()),
+        None => decode(&std::fs::read(path).ok()?).ok(),
     }
-    let edited: Vec<(PathBuf, String)> = vec![(path.to_owned(), text)];
-    let Some(after) = project
-        .load(&edited)
-        .ok()
-        .and_then(|loaded| judge(&loaded).ok())
-    else {
+}
+
+/// Whether a cycle is gone with the edited texts, and no other problem has come.
+fn breaks(project: &Project, edited: &[(PathBuf, String)], cycle: &Problem, before: usize) -> bool {
+    let parses = |(_, text): &(PathBuf, String)| parse_module(text).is_ok();
+    let loaded = project.load(edited).ok();
+    let Some(after) = loaded.and_then(|loaded| judge(&loaded).ok()) else {
         return false;
     };
-    let gone = match &problem.kind {
-        ProblemKind::ImportCycle { .. } => !after
-            .problems
-            .iter()
-            .any(|other| other.kind == problem.kind),
-        _ => true,
-    };
-    gone && after.problems.len() < before
+    let is_gone = after.problems.iter().all(|other| other.kind != cycle.kind);
+    // Behind a cycle that an entry point met first there may be one that it meets now.
+    edited.iter().all(parses) && is_gone && after.problems.len() <= before
 }
 
 fn find_import<'a>(
@@ -195,7 +256,7 @@ fn rewrite(text: &str, stmt: &StmtImportFrom, alias: &Alias, home: &str) -> Vec<
 }
 
 /// Takes one of several names out of an import, with the comma that belongs to it.
-fn remove_alias(stmt: &StmtImportFrom, alias: &Alias) -> TextEdit {
+pub(super) fn remove_alias(stmt: &StmtImportFrom, alias: &Alias) -> TextEdit {
     let at = stmt
         .names
         .iter()
@@ -216,125 +277,16 @@ fn remove_alias(stmt: &StmtImportFrom, alias: &Alias) -> TextEdit {
     }
 }
 
-/// Moves an import into the functions that use its name; `None` where something else uses it too.
-fn into_functions(
-    body: &[Stmt],
-    text: &str,
-    stmt: &StmtImportFrom,
-    alias: &Alias,
-) -> Option<Vec<TextEdit>> {
-    let name = alias.asname.as_ref().unwrap_or(&alias.name).as_str();
-    let mut users = Users {
-        name,
-        function: None,
-        functions: Vec::new(),
-        elsewhere: false,
-    };
-    users.visit_body(body);
-    if users.elsewhere || users.functions.is_empty() {
-        return None;
-    }
-    let source =
-        text.get(stmt.range.start().to_usize()..stmt.names.first()?.range.start().to_usize())?;
-    let source = source.replace(['(', '\\', '\n', '\r'], " ");
-    let words: Vec<&str> = source.split_whitespace().collect();
-    let line = format!("{} {}", words.join(" "), text.get(range(alias.range))?);
-    let end = line_end(text);
-    let mut edits: Vec<TextEdit> = Vec::new();
-    for at in users.functions {
-        let start = text
-            .get(..at)?
-            .rfind(['\n', '\r'])
-            .map_or(0, |found| found + 1);
-        let indent = text
-            .get(start..at)
-            .filter(|indent| indent.trim().is_empty())?;
-        edits.push(TextEdit {
-            start: at,
-            end: at,
-            replacement: format!("{line}{end}{indent}"),
-        });
-    }
-    edits.push(if stmt.names.len() > 1 {
-        remove_alias(stmt, alias)
-    } else {
-        remove_line(text, stmt)?
-    });
-    Some(edits)
-}
-
-/// Takes out a whole line; `None` where something else stands on it.
-fn remove_line(text: &str, stmt: &StmtImportFrom) -> Option<TextEdit> {
-    let stop = stmt.range.end().to_usize();
-    let rest = text.get(stop..)?;
-    let after = if rest.starts_with("\r\n") {
-        2
-    } else {
-        usize::from(rest.starts_with(['\n', '\r']))
-    };
-    let stands_alone = after > 0 || rest.is_empty();
-    stands_alone.then(|| TextEdit {
-        start: stmt.range.start().to_usize(),
-        end: stop + after,
-        replacement: String::new(),
-    })
-}
-
-fn range(range: TextRange) -> std::ops::Range<usize> {
+pub(super) fn range(range: TextRange) -> std::ops::Range<usize> {
     range.start().to_usize()..range.end().to_usize()
 }
 
-fn line_end(text: &str) -> &'static str {
-    if text.contains("\r\n") { "\r\n" } else { "\n" }
-}
-
-/// Finds the outermost functions that use a name, and whether anything else does.
-struct Users<'n> {
-    name: &'n str,
-    /// Where the import would go: before the first statement behind the docstring.
-    function: Option<usize>,
-    functions: Vec<usize>,
-    elsewhere: bool,
-}
-
-impl<'a> Visitor<'a> for Users<'_> {
-    fn visit_stmt(&mut self, stmt: &'a Stmt) {
-        let (Stmt::FunctionDef(function), None) = (stmt, self.function) else {
-            return visitor::walk_stmt(self, stmt);
-        };
-        for decorator in &function.decorator_list {
-            self.visit_decorator(decorator);
-        }
-        self.visit_parameters(&function.parameters);
-        if let Some(returns) = &function.returns {
-            self.visit_annotation(returns);
-        }
-        let is_text = |stmt: &Stmt| {
-            stmt.as_expr_stmt()
-                .is_some_and(|stmt| stmt.value.is_string_literal_expr())
-        };
-        let first = function.body.iter().find(|stmt| !is_text(stmt));
-        self.function = first.map(|first| first.range().start().to_usize());
-        self.visit_body(&function.body);
-        self.function = None;
-    }
-
-    fn visit_expr(&mut self, expr: &'a Expr) {
-        if expr
-            .as_name_expr()
-            .is_some_and(|used| used.id.as_str() == self.name)
-        {
-            match self.function {
-                Some(at) if !self.functions.contains(&at) => self.functions.push(at),
-                Some(_) => {}
-                None => self.elsewhere = true,
-            }
-        }
-        // A name in a quoted annotation or in `__all__` counts as a use.
-        let quoted = expr
-            .as_string_literal_expr()
-            .is_some_and(|text| text.value.to_str() == self.name);
-        self.elsewhere |= quoted && self.function.is_none();
-        visitor::walk_expr(self, expr);
+/// How the lines of a text end; as the first one does.
+pub(super) fn line_end(text: &str) -> &'static str {
+    let first = text.find(['\r', '\n']).and_then(|at| text.get(at..));
+    match first {
+        Some(end) if end.starts_with("\r\n") => "\r\n",
+        Some(end) if end.starts_with('\r') => "\r",
+        _ => "\n",
     }
 }

@@ -14,6 +14,7 @@ mod facts;
 mod finder;
 mod fix;
 mod load;
+mod local_import;
 mod locals;
 mod lower;
 mod names;
@@ -38,7 +39,7 @@ mod world;
 mod tests;
 
 pub use edit::{EditProposal, TextEdit};
-pub use fix::{propose_await_fix, propose_cycle_fix};
+pub use fix::{propose_await_fixes, propose_cycle_fixes};
 pub use place::Place;
 pub use project::Project;
 pub use record::{AttributeResolution, RecordResolution};

@@ -204,6 +204,9 @@ impl<W: Write> Console<W> {
     /// An attempt that did not heal.
     fn repair(&mut self, repair: &Repair) {
         self.page.field(9, "fix:", 8, &attempt(repair));
+        for line in repair.proposal.iter().flat_map(|diff| diff.lines()) {
+            self.page.verbatim(17, line);
+        }
     }
 
     fn stage_finished(&mut self) {
@@ -335,11 +338,15 @@ fn proposal(repair: &Repair) -> String {
     } = repair;
     match repair.decision {
         Decision::ObserveOnly => format!("would run {playbook}"),
-        Decision::NeedsApproval => {
+        Decision::NeedsApproval | Decision::NeedsQuorum => {
+            let whom = match repair.decision {
+                Decision::NeedsQuorum => "a quorum",
+                _ => "approval",
+            };
             let outcome = super::proposal::outcome(repair);
-            format!("{playbook} waits for approval (plan {fingerprint}){outcome}")
+            let approve = format!("`cargo xtask approve {fingerprint}`");
+            format!("{playbook} waits for {whom} (plan {fingerprint}){outcome}: {approve}")
         }
-        Decision::NeedsQuorum => format!("{playbook} waits for a quorum (plan {fingerprint})"),
         Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),
     }
 }

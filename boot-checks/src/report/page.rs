@@ -126,6 +126,13 @@ impl Page {
         self.wrapped(&before, hanging, value, Ansi::new());
     }
 
+    /// A line as it is, below an indent: a diff is not wrapped.
+    pub(super) fn verbatim(&mut self, indent: usize, line: &str) {
+        self.text.push_str(&" ".repeat(indent));
+        self.text.push_str(&printable(line));
+        self.text.push('\n');
+    }
+
     /// Plain text below an indent.
     pub(super) fn plain(&mut self, body: &str) {
         self.wrapped("", 0, body, Ansi::new());

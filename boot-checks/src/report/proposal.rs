@@ -2,7 +2,7 @@
 
 use crate::model::{Change, Repair};
 
-/// What whoever approves has to know: what was tried on a copy, and the command.
+/// What whoever approves has to know: what came of a copy.
 pub(super) fn outcome(repair: &Repair) -> String {
     let report = repair.changes.iter().find_map(|change| match change {
         Change::RebuildDatabase { report, .. } => Some(report),
@@ -15,6 +15,5 @@ pub(super) fn outcome(repair: &Repair) -> String {
     for note in &report.notes {
         words += &format!("; {note}");
     }
-    let plan = &repair.fingerprint;
-    words + &format!("; `cargo xtask boot --approve {plan}` carries it out")
+    words
 }

@@ -184,6 +184,7 @@ pub(crate) fn repair(decision: Decision, result: RepairResult) -> Repair {
             versions: vec![2, 3],
         }],
         fingerprint: "5f2c9a".to_owned(),
+        proposal: None,
         result,
     }
 }

@@ -96,6 +96,9 @@ fn stage(text: &mut String, report: &BootReport, id: StageId) {
     let repairs = stage.steps.iter().flat_map(StepReport::repairs);
     for repair in repairs.filter(|repair| !repair.is_verified()) {
         field(text, "Fix Not Applied", &attempt(repair));
+        for diff in repair.proposal.iter().flat_map(|diff| diff.lines()) {
+            line(text, &format!("  {}", diff.replace(char::is_control, "")));
+        }
     }
     let not_run = stage
         .steps

@@ -8,3 +8,4 @@ pub mod interpreter;
 pub mod mesh;
 pub mod metrics;
 pub mod migrations;
+pub mod notices;

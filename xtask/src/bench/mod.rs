@@ -1,13 +1,15 @@
-//! `cargo xtask bench`: speed, measured beside a peer or a floor in the same run, as ratios.
+//! `cargo xtask bench`: speed beside a peer or a floor in the same run, as ratios; faults beside tools
+//! that migrate.
 
 mod boot;
 mod diagnose;
 mod process;
 mod python;
+mod reliability;
 
 use clap::Subcommand;
 
-/// Measure speed beside a peer or a floor, as ratios
+/// Measure speed, and what faults cost, beside others
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -19,6 +21,7 @@ enum What {
     Boot(boot::Args),
     Diagnose(diagnose::Args),
     Python(python::Args),
+    Reliability(reliability::Args),
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
@@ -26,5 +29,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         What::Boot(args) => boot::run(args),
         What::Diagnose(args) => diagnose::run(args),
         What::Python(args) => python::run(args),
+        What::Reliability(args) => reliability::run(args),
     }
 }

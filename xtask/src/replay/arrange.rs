@@ -69,8 +69,7 @@ pub(super) fn arrange(sandbox: &mut Sandbox, it: &Arrangement) -> anyhow::Result
             Ok("another program wrote to the database and was killed".to_owned())
         }
         Arrangement::PortListener => {
-            let (program, port) = Program::listening(0)?;
-            sandbox.set_port(port);
+            let program = Program::listening(sandbox.port)?;
             sandbox.programs.push(program);
             Ok("another program listens on the application's port".to_owned())
         }

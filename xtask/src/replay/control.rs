@@ -76,12 +76,19 @@ fn control(
         );
     }
     anyhow::ensure!(boot.exit_code == 0, "exit code {}", boot.exit_code);
+    let looked = boot.step(&fixture.expect.step);
+    let has_looked = looked.filter(|step| step.status == "pass");
+    let Some(looked) = has_looked else {
+        anyhow::bail!("{} did not look", fixture.expect.step);
+    };
     let notes: Vec<String> = boot
         .steps()
         .flat_map(|step| step.notes.iter().map(|note| words.text(note)))
         .collect();
     hold(steps, "heals", json!(0));
     for step in steps.iter_mut().skip(1) {
+        let passed = format!("{}: pass, {}", looked.id, words.text(&looked.observed));
+        step.seen.insert("step".to_owned(), json!(passed));
         step.seen
             .insert("verdict".to_owned(), json!(boot.record.summary.verdict));
         step.seen.insert("note".to_owned(), json!(notes));

@@ -85,6 +85,8 @@ impl<'a> Gate<'a> {
         }
         let status = child.wait()?;
         let said = fs::read_to_string(&errors).unwrap_or_default();
+        // For whoever keeps the sandbox, and for --boots.
+        fs::write(record.with_extension("txt"), &console)?;
         let text = fs::read_to_string(&record)
             .with_context(|| format!("the gate left no record ({status}): {said}"))?;
         Ok(Boot {
@@ -92,6 +94,14 @@ impl<'a> Gate<'a> {
             console,
             exit_code: status.code().unwrap_or(-1),
         })
+    }
+
+    /// What the boots so far showed, oldest first.
+    pub(super) fn consoles(&self) -> Vec<String> {
+        (1..)
+            .map(|number| self.sandbox.work().join(format!("boot_{number}.txt")))
+            .map_while(|file| fs::read_to_string(file).ok())
+            .collect()
     }
 
     /// Takes a run back; false where it had changed nothing.
@@ -106,6 +116,19 @@ impl<'a> Gate<'a> {
                 Ok(false)
             }
         }
+    }
+
+    /// Says that this person approves this plan.
+    pub(super) fn approve(&self, fingerprint: &str, by: &str) -> anyhow::Result<()> {
+        let mut command = self.command("approve")?;
+        let output = command.args([fingerprint, "--by", by]).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "approve: {}: {said}",
+            output.status
+        );
+        Ok(())
     }
 
     /// This binary in the sandbox's environment and nothing else of ours.

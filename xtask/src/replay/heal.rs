@@ -4,7 +4,7 @@ use boot_checks::model::RecordStep;
 use boot_checks::patterns::Outcome;
 use serde_json::{Value, json};
 
-use super::gate::Gate;
+use super::gate::{Boot, Gate};
 use super::steps::{Incident, Miss, step_of};
 
 /// How long a boot waits in a replay where waiting is what heals.
@@ -19,15 +19,41 @@ impl Incident<'_> {
         if self.outcome() == Outcome::Waited {
             return self.wait();
         }
-        let boot = Gate::of(self.sandbox).heal()?;
-        self.runs.push(boot.record.run_id.clone());
-        let step = step_of(&boot, &self.fixture.expect.step)?.clone();
+        if self.outcome() == Outcome::Healed && self.fixture.expect.outcome == Outcome::Proposal {
+            self.approve()?;
+        }
+        let (boot, step) = self.boot()?;
         match self.outcome() {
             Outcome::Healed => self.healed(&step),
             Outcome::Proposal => self.proposed(&step),
             _ => self.advised(&step),
         }?;
         self.see_verdict(&boot);
+        Ok(())
+    }
+
+    /// A boot that heals what it may, and the step that it is about.
+    fn boot(&mut self) -> Result<(Boot, RecordStep), Miss> {
+        let boot = Gate::of(self.sandbox).heal()?;
+        self.runs.push(boot.record.run_id.clone());
+        let step = step_of(&boot, &self.fixture.expect.step)?.clone();
+        Ok((boot, step))
+    }
+
+    /// The boot proposes, and as many people as governance asks for approve exactly that.
+    fn approve(&mut self) -> Result<(), Miss> {
+        let (_, step) = self.boot()?;
+        self.proposed(&step)?;
+        let repair = &step.repairs[0];
+        let fingerprint = repair["fingerprint"].as_str().unwrap_or_default();
+        let people: &[&str] = match repair["decision"].as_str() {
+            Some("needs-quorum") => &["ann", "ben"],
+            _ => &["ann"],
+        };
+        for name in people {
+            Gate::of(self.sandbox).approve(fingerprint, name)?;
+        }
+        self.see("approved by", json!(people));
         Ok(())
     }
 

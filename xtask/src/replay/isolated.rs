@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use boot_checks::patterns::{self, Embedded};
 
 use super::report::{Replay, Report, Status};
-use super::{failed, steps, told};
+use super::{Args, failed, steps, told};
 
 /// Without privileges a user namespace gives the right to mount; root needs none.
 const NAMESPACES: [&[&str]; 2] = [
@@ -23,13 +23,9 @@ const NAMESPACES: [&[&str]; 2] = [
 ];
 
 /// Replays it in another process; unmet where this machine does not let anybody mount.
-pub(super) fn replay(
-    embedded: &'static Embedded,
-    only_observe: bool,
-    keep: Option<&Path>,
-) -> Replay {
+pub(super) fn replay(args: &Args, embedded: &'static Embedded, keep: Option<&Path>) -> Replay {
     let replayed = match namespace() {
-        Some(namespace) => in_namespace(namespace, embedded, only_observe, keep),
+        Some(namespace) => in_namespace(namespace, args, embedded, keep),
         None => {
             let error = anyhow::anyhow!(
                 "not shown: nobody may mount a small file system here (it takes unshare, mount, and \
@@ -71,8 +67,8 @@ fn namespace() -> Option<&'static [&'static str]> {
 
 fn in_namespace(
     namespace: &[&str],
+    args: &Args,
     embedded: &Embedded,
-    only_observe: bool,
     keep: Option<&Path>,
 ) -> anyhow::Result<Replay> {
     let mut command = Command::new("unshare");
@@ -81,8 +77,14 @@ fn in_namespace(
         .arg(std::env::current_exe().context("this program has no file")?)
         .args(["replay", embedded.id, "--format", "json", "--in-namespace"])
         .stdin(Stdio::null());
-    if only_observe {
-        command.arg("--observe");
+    for (flag, is_set) in [
+        ("--observe", args.observe),
+        ("--approve", args.approve),
+        ("--boots", args.boots),
+    ] {
+        if is_set {
+            command.arg(flag);
+        }
     }
     if let Some(folder) = keep.and_then(Path::parent) {
         // It keeps its own below, under the same name.

@@ -2,11 +2,13 @@
 
 mod arrange;
 mod control;
+mod from;
 mod gate;
 mod heal;
 mod isolated;
 mod probe;
 pub(crate) mod programs;
+mod rebuild;
 mod report;
 mod sandbox;
 mod steps;
@@ -24,9 +26,11 @@ use boot_checks::patterns::{self, Embedded, Outcome};
 use clap::ValueEnum;
 
 use crate::output;
+use gate::Gate;
 use report::{Replay, Report, Status, Step};
 use sandbox::Sandbox;
 use steps::Incident;
+use words::Words;
 
 /// Reproduce known incidents in a sandbox, and show that each is found, healed, verified and undone
 ///
@@ -44,6 +48,10 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "ids")]
     all: bool,
 
+    /// Reproduce the incident that a failed boot left: its bundle or its record, also of another machine
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ids", "all", "approve", "observe"])]
+    from: Option<PathBuf>,
+
     /// Print the ids, one a line, and replay nothing
     #[arg(long)]
     list: bool,
@@ -59,6 +67,10 @@ pub(crate) struct Args {
     /// Keep the sandboxes in this folder, which must be empty or missing
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+
+    /// Also show what the gate printed in each boot
+    #[arg(long)]
+    boots: bool,
 
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Pretty)]
@@ -90,13 +102,19 @@ const EXAMPLES: &str = "Examples:
   cargo xtask replay --all                       every pattern and every control, as a table
   cargo xtask replay --list                      their ids
   cargo xtask replay --observe port_in_use       reproduce and find only
+  cargo xtask replay --boots disk_full           and show what the gate printed
   cargo xtask replay --keep /tmp/r disk_full     and leave the sandbox to look at
   cargo xtask replay --all --format json | jq .summary
+  cargo xtask replay --from incident_20261123_203824.json
+                                                 the incident of a failed boot, here
 
 Steps: 1 reproduce, 2 find, 3 heal, 4 verify, 5 undo. What a machine cannot show (no python3, no
 right to mount a small file system) is UNMET, and counts as not held.
 
-Exit codes: 0 every step held, 1 one did not, 2 usage";
+With --from, a finding comes again or does not; a bundle holds the schema without rows and names without
+values, so not every finding can.
+
+Exit codes: 0 every step held (every blocking finding came again), 1 one did not, 2 usage";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     if args.list {
@@ -104,10 +122,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         output::data(&ids.collect::<String>())?;
         return Ok(0);
     }
-    let chosen: Vec<&'static Embedded> = states()
-        .filter(|embedded| args.all || args.ids.iter().any(|id| id == embedded.id))
-        .collect();
-    if !args.all && args.ids.is_empty() {
+    if !args.all && args.ids.is_empty() && args.from.is_none() {
         output::complain("error: name a pattern, or take --all; --list prints their ids");
         return Ok(Verdict::Usage.exit_code());
     }
@@ -124,6 +139,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         ));
         return Ok(Verdict::Usage.exit_code());
     }
+    match &args.from {
+        Some(file) => from::run(args, file),
+        None => run_ids(args, &args.ids),
+    }
+}
+
+/// Replays these, or all where that was asked for.
+fn run_ids(args: &Args, ids: &[String]) -> anyhow::Result<u8> {
+    let chosen: Vec<&'static Embedded> = states()
+        .filter(|embedded| args.all || ids.iter().any(|id| id == embedded.id))
+        .collect();
     let replays = in_parallel(&chosen, args.test_threads, |embedded| {
         replay(args, embedded)
     });
@@ -168,7 +194,7 @@ fn replay(args: &Args, embedded: &'static Embedded) -> Replay {
     let keep = args.keep.as_ref().or(args.keep_in.as_ref());
     let keep = keep.map(|folder| folder.join(embedded.id));
     let mut replay = if embedded.fixture().needs_mount() && !args.in_namespace {
-        isolated::replay(embedded, args.observe, keep.as_deref())
+        isolated::replay(args, embedded, keep.as_deref())
     } else {
         in_sandbox(args, embedded, keep.as_deref())
     };
@@ -179,37 +205,29 @@ fn replay(args: &Args, embedded: &'static Embedded) -> Replay {
 
 fn in_sandbox(args: &Args, embedded: &'static Embedded, keep: Option<&Path>) -> Replay {
     let fixture = embedded.fixture();
-    let Some(pattern) = patterns::find(embedded.id) else {
-        let steps = match Sandbox::healthy(keep) {
-            Ok(mut sandbox) => control::run(embedded, &mut sandbox),
-            Err(error) => failed(&control::NAMES, Status::NotHeld, &error),
-        };
-        return told(
-            embedded,
-            &fixture.title,
-            Outcome::NoHeal,
-            steps,
-            args.observe,
-        );
-    };
-    match Sandbox::healthy(keep) {
-        Ok(mut sandbox) => {
-            let incident = Incident::new(pattern, embedded, &mut sandbox, args.approve);
-            let outcome = incident.outcome();
-            let steps = incident.run(args.observe);
-            told(embedded, pattern.title, outcome, steps, args.observe)
-        }
+    let pattern = patterns::find(embedded.id);
+    let title = pattern.map_or(fixture.title.as_str(), |pattern| pattern.title);
+    let mut sandbox = match Sandbox::healthy(keep) {
+        Ok(sandbox) => sandbox,
         Err(error) => {
             let steps = failed(&steps::NAMES, Status::NotHeld, &error);
-            told(
-                embedded,
-                pattern.title,
-                fixture.expect.outcome,
-                steps,
-                false,
-            )
+            return told(embedded, title, fixture.expect.outcome, steps, false);
         }
+    };
+    let (outcome, steps) = match pattern {
+        None => (Outcome::NoHeal, control::run(embedded, &mut sandbox)),
+        Some(pattern) => {
+            let incident = Incident::new(pattern, embedded, &mut sandbox, args.approve);
+            (incident.outcome(), incident.run(args.observe))
+        }
+    };
+    let mut replay = told(embedded, title, outcome, steps, args.observe);
+    if args.boots {
+        let words = Words::of(&sandbox);
+        let consoles = Gate::of(&sandbox).consoles();
+        replay.boots = consoles.iter().map(|text| words.text(text)).collect();
     }
+    replay
 }
 
 /// The first of these steps did not hold, for this reason.
@@ -248,6 +266,7 @@ fn told(
         steps,
         duration_ms: 0.0,
         kept_in: None,
+        boots: Vec::new(),
     }
 }
 

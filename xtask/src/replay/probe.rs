@@ -53,7 +53,7 @@ pub(super) fn by(probe: &Probe) -> &'static str {
 pub(super) fn probe(sandbox: &Sandbox, probe: &Probe) -> anyhow::Result<Probed> {
     let system = |done: std::io::Result<()>| match done {
         Ok(()) => Probed::NoError,
-        Err(error) => Probed::Error(format!("OSError: {error}")),
+        Err(error) => Probed::Error(error.to_string()),
     };
     Ok(match probe {
         Probe::Sqlite { run, .. } => {
@@ -92,8 +92,8 @@ fn python(sandbox: &Sandbox, run: &str, over: &BTreeMap<String, String>) -> anyh
         .collect();
     variables.extend(over.clone());
     let output = Command::new(interpreter)
-        // It must leave nothing beside the sources.
-        .args(["-B", "-c", run])
+        // It leaves nothing beside the sources, and finds nothing but the application's own.
+        .args(["-B", "-S", "-c", run])
         .env_clear()
         .envs(variables)
         .current_dir(sandbox.root())

@@ -48,7 +48,7 @@ fn hold(path: &Path) -> anyhow::Result<()> {
     for statements in lines.by_ref().take(1) {
         connection.execute(&statements?)?;
     }
-    ready("")?;
+    ready()?;
     for statements in lines {
         connection.execute(&statements?)?;
     }
@@ -58,14 +58,15 @@ fn hold(path: &Path) -> anyhow::Result<()> {
 
 fn listen(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
-    ready(&listener.local_addr()?.port().to_string())?;
+    ready()?;
     io::copy(&mut io::stdin(), &mut io::sink())?;
+    drop(listener);
     Ok(())
 }
 
-fn ready(detail: &str) -> io::Result<()> {
+fn ready() -> io::Result<()> {
     let mut out = io::stdout();
-    writeln!(out, "{READY} {detail}")?;
+    writeln!(out, "{READY}")?;
     out.flush()
 }
 
@@ -88,12 +89,12 @@ impl Program {
         Ok(program)
     }
 
-    /// Starts a program that listens, and says on which port.
-    pub(super) fn listening(port: u16) -> anyhow::Result<(Program, u16)> {
+    /// Starts a program that listens.
+    pub(super) fn listening(port: u16) -> anyhow::Result<Program> {
         let port = port.to_string();
         let mut program = Program::spawn(&["listen".as_ref(), port.as_ref()])?;
-        let port = program.wait_until_ready()?;
-        Ok((program, port.trim().parse()?))
+        program.wait_until_ready()?;
+        Ok(program)
     }
 
     fn spawn(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<Program> {
@@ -121,14 +122,16 @@ impl Program {
         }
     }
 
-    fn wait_until_ready(&mut self) -> anyhow::Result<String> {
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let mut line = String::new();
         if let Some(output) = self.child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        let detail = line.strip_prefix(READY);
-        ensure!(detail.is_some(), "the other program ended before its time");
-        Ok(detail.unwrap_or_default().to_owned())
+        ensure!(
+            line.trim() == READY,
+            "the other program ended before its time"
+        );
+        Ok(())
     }
 
     /// Lets it do the last it has to do, and waits for its end.

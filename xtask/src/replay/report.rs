@@ -12,11 +12,13 @@ use super::tree::NOT_COMPARED;
 const FORMAT_VERSION: u32 = 1;
 
 /// What may differ between two runs of the same build: everything else is the same.
-const DECLARED_FIELDS: [&str; 4] = [
+const DECLARED_FIELDS: [&str; 6] = [
     "patterns[].duration_ms",
     "patterns[].kept_in",
+    "patterns[].boots",
     "controls[].duration_ms",
     "controls[].kept_in",
+    "controls[].boots",
 ];
 
 /// What stands for what differs from run to run within a text.
@@ -59,6 +61,8 @@ pub(super) struct Replay {
     pub(super) duration_ms: f64,
     /// Where the sandbox was kept.
     pub(super) kept_in: Option<String>,
+    /// What the gate showed in each boot, where that was asked for.
+    pub(super) boots: Vec<String>,
 }
 
 /// One step of a replay.
@@ -135,7 +139,7 @@ impl Report {
         let is_one = self.patterns.len() + self.controls.len() == 1;
         // Of many, only those that did not hold are told in full.
         for replay in self.patterns.iter().chain(&self.controls) {
-            if is_one || !replay.held {
+            if is_one || !replay.held || !replay.boots.is_empty() {
                 text += &replay.pretty();
                 text.push('\n');
             }
@@ -182,6 +186,12 @@ impl Replay {
                 for value in lines(value) {
                     let _ = writeln!(text, "       {label}: {value}");
                 }
+            }
+        }
+        for (number, console) in self.boots.iter().enumerate() {
+            let _ = writeln!(text, "  boot {}", number + 1);
+            for line in console.lines() {
+                let _ = writeln!(text, "{}", format!("    | {line}").trim_end());
             }
         }
         if let Some(folder) = &self.kept_in {

@@ -6,6 +6,7 @@ use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use boot_checks::config::{self, BootConfig, Inputs};
@@ -78,8 +79,8 @@ impl Sandbox {
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
             ("TZ".to_owned(), "UTC".to_owned()),
+            ("BOOT_PORT".to_owned(), sandbox.port.to_string()),
         ]);
-        sandbox.set_port(sandbox.port);
         Ok(sandbox)
     }
 
@@ -101,12 +102,6 @@ impl Sandbox {
     /// The application's database.
     pub(super) fn database(&self) -> PathBuf {
         self.path(DATABASE)
-    }
-
-    pub(super) fn set_port(&mut self, port: u16) {
-        self.port = port;
-        self.variables
-            .insert("BOOT_PORT".to_owned(), port.to_string());
     }
 
     /// What the gate would read of it.
@@ -143,8 +138,19 @@ fn base() -> anyhow::Result<Tree> {
     Ok(Tree::of(&sandbox.root(), &|name| !of_that_boot(name))?)
 }
 
-/// A port that nobody has at this moment.
+/// A port that nobody has at this moment, below the range that the system gives away by itself: no
+/// other program gets it by chance.
 fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).context("no port is free")?;
-    Ok(listener.local_addr()?.port())
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let number = std::process::id().wrapping_mul(37).wrapping_add(step) % COUNT;
+        let port = u16::try_from(FIRST + number)?;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port is free")
 }

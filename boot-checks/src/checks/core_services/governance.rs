@@ -1,10 +1,12 @@
 //! Does governance decide, and does it hold back? Every playbook is put to it in observe mode, where
-//! none may act, and in heal mode without an approval, where none of high risk may.
+//! none may act, and in heal mode without an approval, where none of high risk may. What was done
+//! without asking and nobody has acknowledged yet is said here, in every boot.
 
 use crate::checks::Check;
 use crate::context::Context;
 use crate::model::{Approval, CheckResult, Decision, Finding, Findings, Mode, RiskLevel};
 use crate::services::governance::decide;
+use crate::services::notices::{self, Notice};
 
 /// See the module.
 pub struct Governance;
@@ -35,6 +37,29 @@ impl Check for Governance {
             "decided about {} playbooks, observe-only",
             cx.registry.len()
         );
-        Ok(Findings::from_problems(problems, observed))
+        let mut findings = Findings::from_problems(problems, observed);
+        match notices::read(&cx.state_folder()) {
+            Ok(notices) => findings.notes.extend(notices.iter().map(said)),
+            // What they say stands in the records too; it keeps nothing from starting.
+            Err(error) => findings = findings.note(format!("cannot read the notices: {error}")),
+        }
+        Ok(findings)
     }
+}
+
+fn said(notice: &Notice) -> String {
+    let Notice {
+        run_id,
+        playbook,
+        summary,
+        is_done,
+    } = notice;
+    let ending = match is_done {
+        true => "",
+        false => ", or had begun to when it was interrupted",
+    };
+    format!(
+        "{playbook} {summary} in run {run_id}{ending}; `cargo xtask acknowledge {run_id}` takes \
+         this notice away"
+    )
 }

@@ -44,19 +44,30 @@ fn fields(cx: &Context) -> CheckResult {
         ));
     }
     ask(cx, |connection| {
+        let all: Vec<Field<'_>> = records.iter().flat_map(fields_of).collect();
         let mut problems = Vec::new();
-        for wanted in records {
-            if wanted.fields.is_empty() || read(connection, wanted, &wanted.fields)? {
-                continue;
-            }
-            for field in &wanted.fields {
-                if !read(connection, wanted, std::slice::from_ref(field))? {
-                    let message = format!("{} has no field {field}", wanted.table);
+        // One question for all; where it makes no sense, one for each finds out which.
+        if !can_read(connection, &all)? {
+            for field in all {
+                if !can_read(connection, std::slice::from_ref(&field))? {
+                    let message = format!("{} has no field {}", field.table, field.name);
                     problems.push(Finding::new("record_field_missing", message));
                 }
             }
         }
         Ok(Findings::from_problems(problems, counted(fields, "field")))
+    })
+}
+
+struct Field<'a> {
+    table: &'a str,
+    name: &'a str,
+}
+
+fn fields_of(records: &RequiredRecords) -> impl Iterator<Item = Field<'_>> {
+    records.fields.iter().map(|name| Field {
+        table: &records.table,
+        name,
     })
 }
 
@@ -126,19 +137,14 @@ fn missing(class: &str, attribute: &str) -> Finding {
     }
 }
 
-/// Whether one record can be read with these fields; false when the statement makes no sense there.
-fn read(
-    connection: &mut Connection,
-    wanted: &RequiredRecords,
-    fields: &[String],
-) -> Result<bool, DbError> {
-    let table = quoted(&wanted.table);
-    // Qualified: SQLite takes a bare quoted name that is no column for a string.
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|field| format!("{table}.{}", quoted(field)))
-        .collect();
-    let sql = format!("SELECT {} FROM {table} LIMIT 1", fields.join(", "));
+/// Whether these fields of a record can be read; false when the statement makes no sense there.
+fn can_read(connection: &mut Connection, fields: &[Field<'_>]) -> Result<bool, DbError> {
+    let read = fields.iter().map(|Field { table, name }| {
+        let (table, name) = (quoted(table), quoted(name));
+        // Qualified: SQLite takes a bare quoted name that is no column for a string.
+        format!("(SELECT {table}.{name} FROM {table} LIMIT 1)")
+    });
+    let sql = format!("SELECT {}", read.collect::<Vec<_>>().join(", "));
     match connection.query(&sql, &[]) {
         Ok(_) => Ok(true),
         Err(DbError::Other { .. }) => Ok(false),

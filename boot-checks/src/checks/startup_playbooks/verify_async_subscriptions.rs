@@ -61,7 +61,11 @@ fn probe(cx: &Context) -> CheckResult {
 fn lost_calls(cx: &Context) -> CheckResult {
     ask_sources(cx, |_, sources| {
         let lost = sources.lost_coroutines();
-        let observed = format!("no lost coroutine in {}", counted(sources.files(), "file"));
+        let files = counted(sources.files(), "file");
+        let observed = match lost.len() {
+            0 => format!("no lost coroutine in {files}"),
+            lost => format!("{} in {files}", counted(lost, "lost coroutine")),
+        };
         Findings::from_problems(lost.iter().map(Finding::from).collect(), observed)
     })
 }

@@ -1,5 +1,5 @@
 use super::{project, tree};
-use crate::python::{EditProposal, analyse, propose_await_fix, propose_cycle_fix};
+use crate::python::{EditProposal, analyse, propose_await_fixes, propose_cycle_fixes};
 
 fn cycle_fix(files: &[(&str, &str)]) -> Option<EditProposal> {
     let folder = tree(files);
@@ -10,7 +10,9 @@ fn cycle_fix(files: &[(&str, &str)]) -> Option<EditProposal> {
         .iter()
         .find(|problem| problem.kind.code() == "import_cycle")
         .expect("a cycle");
-    propose_cycle_fix(&project, cycle)
+    let fixes = propose_cycle_fixes(&project, cycle)?;
+    assert_eq!(fixes.len(), 1);
+    fixes.into_iter().next()
 }
 
 #[test]
@@ -96,11 +98,62 @@ fn await_is_inserted_only_in_a_coroutine() {
     let project = project(folder.path());
     let report = analyse(&project).unwrap();
     assert_eq!(report.problems.len(), 2);
-    let fix = propose_await_fix(&project, &report.problems[0]).expect("a proposal");
+    let fixes = propose_await_fixes(&project, &report.problems[..1]).expect("a proposal");
+    let [fix] = fixes.as_slice() else {
+        panic!("{fixes:?}")
+    };
     assert!(
         fix.diff.contains("-    f()\n+    await f()\n"),
         "{}",
         fix.diff
     );
-    assert_eq!(propose_await_fix(&project, &report.problems[1]), None);
+    assert_eq!(propose_await_fixes(&project, &report.problems[1..]), None);
+}
+
+#[test]
+fn a_function_that_the_import_itself_calls_keeps_the_import_at_the_top() {
+    let fix = cycle_fix(&[
+        ("app/__init__.py", ""),
+        (
+            "app/a.py",
+            "from app.b import g\n\ndef f():\n    return 1\n",
+        ),
+        (
+            "app/b.py",
+            "from app.a import f\n\ndef h():\n    return f()\n\ng = h()\n",
+        ),
+    ]);
+    assert_eq!(fix, None);
+}
+
+#[test]
+fn bytes_outside_of_an_edit_stay() {
+    let files = |main: &str| {
+        let folder = tree(&[("app/__init__.py", ""), ("app/main.py", "")]);
+        std::fs::write(folder.path().join("app/main.py"), main).unwrap();
+        folder
+    };
+    let lost = "async def f():\r\n    pass\r\n\r\nasync def g():\r\n\tf() ";
+    let folder = files(&format!("\u{feff}# é\r\n{lost}"));
+    let project = project(folder.path());
+    let report = analyse(&project).unwrap();
+    let fixes = propose_await_fixes(&project, &report.problems).expect("a proposal");
+    let path = folder.path().join("app/main.py");
+    let before = std::fs::read(&path).unwrap();
+    let after = fixes[0].apply_to_bytes(&before).unwrap();
+    let expect = format!("\u{feff}# é\r\n{}", lost.replace("\tf()", "\tawait f()"));
+    assert_eq!(String::from_utf8(after).unwrap(), expect);
+
+    let latin = [b"# coding: latin-1\n# \xe9\n", lost.as_bytes()].concat();
+    std::fs::write(&path, &latin).unwrap();
+    let report = analyse(&project).unwrap();
+    let fixes = propose_await_fixes(&project, &report.problems).expect("a proposal");
+    let after = fixes[0].apply_to_bytes(&latin).unwrap();
+    let expect = [
+        b"# coding: latin-1\n# \xe9\n",
+        lost.replace("\tf()", "\tawait f()").as_bytes(),
+    ]
+    .concat();
+    assert_eq!(after, expect);
+    assert_eq!(fixes[0].apply_to_bytes(b"# other\n"), None);
 }

@@ -96,18 +96,59 @@ impl Structure {
     /// SQLite's reason.
     pub fn read(connection: &mut Connection, only: &[&str]) -> Result<Structure, DbError> {
         let names: Vec<SqlValue> = only.iter().map(|name| SqlValue::from(*name)).collect();
+        let answer = connection.query(&everything(&table_filter(only.len())), &names)?;
+        let Some(SqlValue::Text(json)) = answer.first().and_then(|row| row.first()) else {
+            return Err(DbError::other("the schema does not describe itself"));
+        };
+        let parts: Vec<(String, Part)> = serde_json::from_str(json)
+            .map_err(|error| DbError::other(format!("the schema is not understood: {error}")))?;
         let mut tables = BTreeMap::<String, Table>::new();
-        for row in connection.query(&everything(&table_filter(only.len())), &names)? {
-            if let [kind, owner, _, values @ ..] = row.as_slice() {
-                let table = tables.entry(text(owner)).or_default();
-                table.add(&text(kind), values);
-            }
+        for (owner, part) in parts {
+            tables.entry(owner).or_default().add(part);
         }
         for table in tables.values_mut() {
             table.unique.sort();
             table.foreign_keys.sort();
         }
         Ok(Structure { tables })
+    }
+
+    /// As [`Structure::read`] for tables that are expected to have this structure. Where the statements
+    /// that made them are the expected ones, word for word, so is what they made, and SQLite need not
+    /// take them apart.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn read_expecting(
+        connection: &mut Connection,
+        names: &[&str],
+        expected: &Structure,
+    ) -> Result<Structure, DbError> {
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
+        let sql = format!(
+            "SELECT json_group_array(json_array(name, sql) ORDER BY name) FROM sqlite_schema \
+             WHERE sql IS NOT NULL AND type IN ('table', 'index') \
+             AND tbl_name COLLATE NOCASE IN ({})",
+            places.join(", ")
+        );
+        let parameters: Vec<SqlValue> = names.iter().map(|name| SqlValue::from(*name)).collect();
+        let there = connection.query(&sql, &parameters)?;
+        let mut statements: Vec<(&str, &str)> = expected
+            .tables
+            .iter()
+            .flat_map(|(name, table)| {
+                let indexes = table.indexes.iter();
+                let made = indexes.map(|(name, index)| (name.as_str(), index.sql.as_str()));
+                made.chain([(name.as_str(), table.sql.as_str())])
+            })
+            .collect();
+        statements.sort_unstable();
+        let as_expected = serde_json::to_string(&statements).unwrap_or_default();
+        match there.first().and_then(|row| row.first()) {
+            Some(SqlValue::Text(json)) if *json == as_expected => Ok(expected.clone()),
+            _ => Structure::read(connection, names),
+        }
     }
 
     /// Which of these tables there are.
@@ -127,10 +168,12 @@ impl Structure {
             places.join(", ")
         );
         let rows = connection.query(&sql, &names)?;
-        Ok(rows
-            .iter()
-            .filter_map(|row| row.first())
-            .map(text)
+        let first = rows.into_iter().filter_map(|row| row.into_iter().next());
+        Ok(first
+            .filter_map(|name| match name {
+                SqlValue::Text(name) => Some(name),
+                _ => None,
+            })
             .collect())
     }
 
@@ -200,69 +243,138 @@ fn table_filter(named: usize) -> String {
     filter
 }
 
-/// Everything about the tables that `filter` names, in one question: each question costs a turn of two
-/// threads, which is more than SQLite needs to answer it.
+/// One thing that a table is made of.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Part {
+    Table {
+        sql: String,
+    },
+    Column {
+        name: String,
+        declared_type: Option<String>,
+        not_null: i64,
+        default: Option<String>,
+        primary_key: i64,
+        hidden: i64,
+    },
+    Index {
+        name: String,
+        unique: i64,
+        origin: String,
+        sql: Option<String>,
+        columns: Option<String>,
+    },
+    ForeignKey {
+        from: String,
+        table: String,
+        to: Option<String>,
+    },
+}
+
+/// Everything about the tables that `filter` names, as one value: a row costs a turn of two threads,
+/// which is more than SQLite needs to find it.
 fn everything(filter: &str) -> String {
     format!(
         "WITH m (name, sql) AS MATERIALIZED (SELECT name, sql FROM sqlite_schema m WHERE {filter})
-         SELECT 'table' AS kind, m.name AS owner, 0 AS position, m.sql, NULL, NULL, NULL, NULL, NULL
-           FROM m
-         UNION ALL
-         SELECT 'column', m.name, x.cid, x.name, x.type, x.\"notnull\", x.dflt_value, x.pk, x.hidden
-           FROM m, pragma_table_xinfo(m.name) x
-         UNION ALL
-         SELECT 'index', m.name, i.seq, i.name, i.\"unique\", i.origin,
-             (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
-             (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c), NULL
-           FROM m, pragma_index_list(m.name) i
-         UNION ALL
-         SELECT 'foreign_key', m.name, f.id, f.\"from\", f.\"table\", f.\"to\", NULL, NULL, NULL
-           FROM m, pragma_foreign_key_list(m.name) f
-         ORDER BY kind, owner, position"
+         SELECT json_group_array(json_array(owner, json(part)) ORDER BY position) FROM (
+           SELECT m.name AS owner, 0 AS position, json_object('table', json_object('sql', m.sql)) AS part
+             FROM m
+           UNION ALL
+           SELECT m.name, x.cid, json_object('column', json_object(
+               'name', x.name, 'declared_type', x.type,
+               'not_null', x.\"notnull\", 'default', x.dflt_value,
+               'primary_key', x.pk, 'hidden', x.hidden))
+             FROM m, pragma_table_xinfo(m.name) x
+           UNION ALL
+           SELECT m.name, 0, json_object('index', json_object(
+               'name', i.name, 'unique', i.\"unique\", 'origin', i.origin,
+               'sql', (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
+               'columns', (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c)))
+             FROM m, pragma_index_list(m.name) i
+           UNION ALL
+           SELECT m.name, 0, json_object('foreign_key', json_object(
+               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\"))
+             FROM m, pragma_foreign_key_list(m.name) f)"
     )
 }
 
 impl Table {
-    fn add(&mut self, kind: &str, values: &[SqlValue]) {
-        let [a, b, c, d, e, f] = values else { return };
-        match kind {
-            "table" => self.sql = text(a),
-            "column" => self.columns.push(Column {
-                name: text(a),
-                declared_type: text(b),
-                not_null: integer(c) != 0,
-                default: optional_text(d),
-                primary_key: integer(e),
-                generated: integer(f) != 0,
+    fn add(&mut self, part: Part) {
+        match part {
+            Part::Table { sql } => self.sql = sql,
+            Part::Column {
+                name,
+                declared_type,
+                not_null,
+                default,
+                primary_key,
+                hidden,
+            } => self.columns.push(Column {
+                name,
+                declared_type: declared_type.unwrap_or_default(),
+                not_null: not_null != 0,
+                default,
+                primary_key,
+                generated: hidden != 0,
             }),
-            "index" if text(c) == "c" => {
-                let (sql, unique) = (text(d), integer(b) != 0);
-                self.indexes.insert(text(a), Index { sql, unique });
+            Part::Index {
+                name,
+                unique,
+                origin,
+                sql,
+                columns,
+            } => match origin.as_str() {
+                "c" => {
+                    let sql = sql.unwrap_or_default();
+                    let unique = unique != 0;
+                    self.indexes.insert(name, Index { sql, unique });
+                }
+                "u" => self.unique.push(columns.unwrap_or_default()),
+                _ => {}
+            },
+            Part::ForeignKey { from, table, to } => {
+                let to = to.unwrap_or_default();
+                self.foreign_keys.push(format!("{from} -> {table}({to})"));
             }
-            "index" if text(c) == "u" => self.unique.push(text(e)),
-            "foreign_key" => {
-                let key = format!("{} -> {}({})", text(a), text(b), text(c));
-                self.foreign_keys.push(key);
-            }
-            _ => {}
         }
     }
 }
 
-fn text(value: &SqlValue) -> String {
-    optional_text(value).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn optional_text(value: &SqlValue) -> Option<String> {
-    match value {
-        SqlValue::Text(text) => Some(text.clone()),
-        _ => None,
+    const MADE: &str =
+        "CREATE TABLE t (a TEXT DEFAULT 'x\ty/\"\u{e9}', b UNIQUE); CREATE INDEX i ON t (a);";
+
+    fn expecting(sql: &str, expected: &Structure) -> (Structure, Structure) {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute(sql).unwrap();
+        let read = Structure::read(&mut connection, &["t"]).unwrap();
+        let seen = Structure::read_expecting(&mut connection, &["t", "absent"], expected).unwrap();
+        (read, seen)
     }
-}
 
-fn integer(value: &SqlValue) -> i64 {
-    match value {
-        SqlValue::Integer(number) => *number,
-        _ => 0,
+    #[test]
+    fn the_same_statements_are_not_taken_apart_again() {
+        let (mut expected, _) = expecting(MADE, &Structure::default());
+        expected.tables.get_mut("t").unwrap().columns.clear();
+        assert_eq!(expecting(MADE, &expected).1, expected);
+    }
+
+    #[test]
+    fn any_other_statement_is() {
+        let (expected, _) = expecting(MADE, &Structure::default());
+        for more in [
+            "DROP INDEX i",
+            "CREATE INDEX j ON t (b)",
+            "ALTER TABLE t ADD COLUMN c",
+            "DROP TABLE t",
+        ] {
+            let (read, seen) = expecting(&format!("{MADE} {more}"), &expected);
+            assert_eq!(seen, read, "{more}");
+            assert_ne!(seen, expected, "{more}");
+        }
     }
 }

@@ -1,0 +1,60 @@
+//! An open database and what was read through it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::services::db::{Access, Connection, DbError, Structure};
+use crate::services::migrations::{MigrationSet, MigrationStatus};
+
+/// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
+const STATEMENT_WAIT: Duration = Duration::from_millis(100);
+
+pub(super) struct Look {
+    pub(super) connection: Connection,
+    structure: Option<Arc<Structure>>,
+    migration_status: Option<Arc<MigrationStatus>>,
+    _copy: Option<tempfile::TempDir>,
+}
+
+impl Look {
+    pub(super) fn open(
+        path: &Path,
+        access: Access,
+        copy: Option<tempfile::TempDir>,
+    ) -> Result<Look, DbError> {
+        let connection = Connection::open(path, access, STATEMENT_WAIT)?;
+        Ok(Look {
+            connection,
+            structure: None,
+            migration_status: None,
+            _copy: copy,
+        })
+    }
+
+    /// Read once.
+    pub(super) fn structure(
+        &mut self,
+        names: &[&str],
+        expected: &Structure,
+    ) -> Result<Arc<Structure>, DbError> {
+        if let Some(structure) = &self.structure {
+            return Ok(Arc::clone(structure));
+        }
+        let structure = Structure::read_expecting(&mut self.connection, names, expected)?;
+        Ok(Arc::clone(self.structure.insert(Arc::new(structure))))
+    }
+
+    /// Judged once.
+    pub(super) fn migration_status(
+        &mut self,
+        set: &MigrationSet,
+        structure: &Structure,
+    ) -> Result<Arc<MigrationStatus>, DbError> {
+        if let Some(status) = &self.migration_status {
+            return Ok(Arc::clone(status));
+        }
+        let status = MigrationStatus::judge(&mut self.connection, set, structure)?;
+        Ok(Arc::clone(self.migration_status.insert(Arc::new(status))))
+    }
+}

@@ -1,0 +1,71 @@
+//! What a change would do, in lines for people, before anything is done.
+
+use std::path::Path;
+
+use crate::model::Change;
+
+/// Statements that are shown; a registry has a dozen.
+const STATEMENTS_MAX: usize = 20;
+
+/// The lines of one change. They may hold secrets, and have to be cleaned before anybody sees them.
+pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
+    let short = |path: &Path| {
+        path.strip_prefix(root)
+            .unwrap_or(path)
+            .display()
+            .to_string()
+    };
+    let added = |head: String, bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        let lines = text.lines().map(|line| format!("+{line}"));
+        std::iter::once(head).chain(lines).collect()
+    };
+    let listed = |head: String, items: &mut dyn Iterator<Item = String>| {
+        let items = items.take(STATEMENTS_MAX).map(|item| format!("  {item}"));
+        std::iter::once(head).chain(items).collect()
+    };
+    match change {
+        Change::CreateFolder { path } => vec![format!("make the folder {}", short(path))],
+        Change::CreateFile {
+            path,
+            contents,
+            mode,
+        } => added(format!("make {} with mode {mode:o}", short(path)), contents),
+        Change::AppendToFile { path, addition, .. } => {
+            added(format!("add to the end of {}", short(path)), addition)
+        }
+        Change::EditFile { path, diff, .. } => {
+            let head = format!("edit {}", short(path));
+            std::iter::once(head)
+                .chain(diff.lines().map(str::to_owned))
+                .collect()
+        }
+        Change::ReplaceOwnFile { path, .. } => vec![format!("write {}", short(path))],
+        Change::CreateDatabase { path } => vec![format!("make the database {}", short(path))],
+        Change::ApplyMigrations { versions } => listed(
+            "apply migrations, in one transaction".to_owned(),
+            &mut versions.iter().map(i64::to_string),
+        ),
+        Change::AdoptSchema { statements, .. } => listed(
+            "add to the database, in one transaction".to_owned(),
+            &mut statements.iter().cloned(),
+        ),
+        Change::RestampMigrations { versions } => listed(
+            "renew the checksums of migrations, in one transaction".to_owned(),
+            &mut versions.iter().map(i64::to_string),
+        ),
+        Change::RebuildDatabase { path, report, .. } => listed(
+            format!("put in the place of {}, which is kept", short(path)),
+            &mut report
+                .tables
+                .iter()
+                .map(ToString::to_string)
+                .chain(report.notes.iter().cloned()),
+        ),
+        Change::WriteRows { statements } => listed(
+            format!("run {} statements, in one transaction", statements.len()),
+            &mut statements.iter().map(|one| one.sql.clone()),
+        ),
+        Change::RunMigrator { argv } => vec![format!("run `{}`", argv.join(" "))],
+    }
+}
