@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use assert_cmd::Command;
 use boot_checks::model::StepId;
-use boot_checks::patterns::{self, Embedded, OwnPackages, recognise};
+use boot_checks::patterns::{self, Embedded, Outcome, OwnPackages, recognise};
 use boot_checks::plan;
 use serde_json::Value;
 
@@ -33,7 +33,15 @@ fn json(arguments: &[&str]) -> (i32, Value) {
 }
 
 /// One run of everything, for all tests.
-static ALL: LazyLock<(i32, Value)> = LazyLock::new(|| json(&["--all", "--test-threads", "2"]));
+static ALL: LazyLock<(i32, Value)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::cargo_bin("xtask").unwrap();
+    command.args(["replay", "--all", "--format", "json", "--test-threads", "2"]);
+    let answer = answer(command.env("TMPDIR", folder.path()));
+    let left = fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "sandboxes are left behind");
+    (answer.code, serde_json::from_str(&answer.stdout).unwrap())
+});
 
 fn replays(report: &Value) -> impl Iterator<Item = &Value> {
     let all = ["patterns", "controls"].map(|kind| report[kind].as_array().unwrap());
@@ -214,6 +222,27 @@ fn observing_ends_after_finding_it() {
 }
 
 #[test]
+fn with_approval_a_proposal_is_carried_out_and_taken_back() {
+    let proposals: Vec<&str> = patterns::replays()
+        .iter()
+        .filter(|embedded| embedded.fixture().expect.outcome == Outcome::Proposal)
+        .map(|embedded| embedded.id)
+        .collect();
+    assert!(!proposals.is_empty());
+    let (_, report) = json(&[&["--approve"], proposals.as_slice()].concat());
+    let unmet = unmet(&report);
+    for replay in replays(&report) {
+        if !unmet.contains(replay["id"].as_str().unwrap()) {
+            assert_eq!(replay["held"], true, "{replay:#}");
+            assert_eq!(replay["outcome"], "healed");
+            let heal = &replay["steps"][2]["seen"];
+            assert_eq!(heal["result"], "verified", "{heal:#}");
+            assert_eq!(heal["approved by"][0], "ann", "{heal:#}");
+        }
+    }
+}
+
+#[test]
 fn a_kept_sandbox_is_the_incident_to_look_at() {
     let folder = tempfile::tempdir().unwrap();
     let keep = folder.path().join("kept");
@@ -243,6 +272,28 @@ fn the_gates_own_output_is_shown_on_request() {
     let boots = answer.stdout.matches("| BOOT PIPELINE SUCCESS").count();
     assert_eq!(boots, 3, "{}", answer.stdout);
     assert!(answer.stdout.contains("port <port> is in use"));
+}
+
+#[test]
+fn a_replay_that_is_stopped_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut replay = std::process::Command::new(support::binary())
+        .args(["replay", "--all"])
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once a sandbox is there, it is under way.
+    while fs::read_dir(folder.path()).unwrap().next().is_none() {
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_child(&replay);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(replay.wait().unwrap().code(), Some(1));
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut replay.stdout.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("stopped by SIGTERM"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]

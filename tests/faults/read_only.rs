@@ -133,7 +133,9 @@ fn put(obstacle: Obstacle, sandbox: &Sandbox) -> bool {
 
 fn take_away(obstacle: Obstacle, sandbox: &Sandbox) {
     if obstacle == Obstacle::Everything {
-        let unmounted = Command::new("umount").arg(sandbox.root()).status();
+        // Lazily: a process that another test is just starting may still hold our files.
+        let mut unmount = Command::new("umount");
+        let unmounted = unmount.arg("--lazy").arg(sandbox.root()).status();
         assert!(unmounted.is_ok_and(|status| status.success()));
     }
     permit(&sandbox.root().join("var"), 0o755);

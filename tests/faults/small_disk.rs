@@ -33,7 +33,9 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let mut unmount = Command::new("umount");
-        let quiet = unmount.arg(self.sandbox.root()).stderr(Stdio::null());
+        // Lazily: a process that another test is just starting may still hold our files.
+        unmount.arg("--lazy").arg(self.sandbox.root());
+        let quiet = unmount.stderr(Stdio::null());
         // Not mounted, then.
         let _ = quiet.status();
     }

@@ -18,18 +18,41 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use clock::Clock;
 #[cfg(unix)]
 pub use unix::{
-    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
-    file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
-    lock_whole_file, on_termination, process_description, process_is_alive, read_at,
-    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode, user_number,
+    can_write_folder, console_code_page, copy_owner_and_mode, file_identity, free_bytes, hostname,
+    in_a_group_of_its_own, is_link_loop, lock_holder, lock_whole_file, on_termination,
+    process_description, process_is_alive, read_at, restrict_to_owner, stop_group, system_boot,
+    terminal_width, unix_mode, user_number,
 };
 #[cfg(windows)]
 pub use windows::{
-    LockHolder, RecordLock, can_write_folder, console_code_page, copy_owner_and_mode,
-    file_identity, free_bytes, hostname, in_a_group_of_its_own, is_link_loop, lock_holder,
-    lock_whole_file, on_termination, process_description, process_is_alive, read_at,
-    restrict_to_owner, stop_group, system_boot, terminal_width, unix_mode, user_number,
+    can_write_folder, console_code_page, copy_owner_and_mode, file_identity, free_bytes, hostname,
+    in_a_group_of_its_own, is_link_loop, lock_holder, lock_whole_file, on_termination,
+    process_description, process_is_alive, read_at, restrict_to_owner, stop_group, system_boot,
+    terminal_width, unix_mode, user_number,
 };
+
+/// A process that holds a lock on a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockHolder {
+    /// This one.
+    Process {
+        /// Its process id.
+        pid: u32,
+        /// What is known of it: command line, state, start time.
+        description: String,
+    },
+    /// A live process that this one cannot see: in another container, or on another machine.
+    OutOfSight,
+}
+
+/// A byte range to ask about.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordLock {
+    /// First byte.
+    pub start: u64,
+    /// How many.
+    pub length: u64,
+}
 
 /// The machine as a boot sees it: the real one, or the one that an incident describes.
 #[derive(Clone, Debug)]

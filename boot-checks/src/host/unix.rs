@@ -6,28 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
-/// A process that holds a lock on a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LockHolder {
-    /// This one.
-    Process {
-        /// Its process id.
-        pid: u32,
-        /// What is known of it: command line, state, start time.
-        description: String,
-    },
-    /// A live process that this one cannot see: in another container, or on another machine.
-    OutOfSight,
-}
-
-/// A byte range to ask about.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordLock {
-    /// First byte.
-    pub start: u64,
-    /// How many.
-    pub length: u64,
-}
+use super::{LockHolder, RecordLock};
 
 /// Who holds a lock on these bytes that a writer would have to wait for.
 ///

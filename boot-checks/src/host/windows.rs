@@ -4,28 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// A process that holds a lock on a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LockHolder {
-    /// This one.
-    Process {
-        /// Its process id.
-        pid: u32,
-        /// What is known of it.
-        description: String,
-    },
-    /// A live process that this one cannot see.
-    OutOfSight,
-}
-
-/// A byte range to ask about.
-#[derive(Clone, Copy, Debug)]
-pub struct RecordLock {
-    /// First byte.
-    pub start: u64,
-    /// How many.
-    pub length: u64,
-}
+use super::{LockHolder, RecordLock};
 
 /// Windows does not tell who holds a byte range.
 ///

@@ -7,7 +7,11 @@ use super::target::End;
 use super::world::{ModId, World};
 
 /// Groups of modules that import each other at their top level, each sorted by name.
-pub(super) fn cycles(world: &World) -> Vec<Vec<ModId>> {
+pub(super) fn cycles(world: &World) -> &[Vec<ModId>] {
+    world.cycles.get_or_init(|| find(world))
+}
+
+fn find(world: &World) -> Vec<Vec<ModId>> {
     let mut graph: DiGraph<ModId, ()> = DiGraph::new();
     let nodes: Vec<NodeIndex> = (0..world.modules.len())
         .map(|module| graph.add_node(module))
@@ -46,9 +50,10 @@ fn edges(world: &World, module: ModId) -> Vec<ModId> {
         };
         let last = target.loads.last().copied();
         for load in &target.loads {
-            let around = world.modules[module]
-                .name
-                .starts_with(&format!("{}.", world.modules[*load].name));
+            let name = world.modules[module].name.as_str();
+            let around = name
+                .strip_prefix(world.modules[*load].name.as_str())
+                .is_some_and(|rest| rest.starts_with('.'));
             if *load != module
                 && (!around
                     || Some(*load) == last && binds_name(world, *load, import.names.as_deref()))

@@ -75,11 +75,11 @@ fn harmless_cycles(world: &World, problems: &[Problem]) -> Vec<Vec<String>> {
         })
     };
     cycles(world)
-        .into_iter()
+        .iter()
         .map(|group| {
             group
-                .into_iter()
-                .map(|module| world.modules[module].name.clone())
+                .iter()
+                .map(|module| world.modules[*module].name.clone())
                 .collect::<Vec<_>>()
         })
         .filter(|group| !is_failing(group))
@@ -271,13 +271,11 @@ fn not_installed(world: &World, wanted: &str, failure: &Failure) -> (ProblemKind
 }
 
 fn cycle_of(world: &World, member: ModId) -> Vec<String> {
-    let group = cycles(world)
-        .into_iter()
-        .find(|group| group.contains(&member));
+    let group = cycles(world).iter().find(|group| group.contains(&member));
     group
         .into_iter()
         .flatten()
-        .map(|module| world.modules[module].name.clone())
+        .map(|module| world.modules[*module].name.clone())
         .collect()
 }
 

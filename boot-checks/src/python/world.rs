@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::environment::Environment;
 use super::facts::{Facts, Value};
@@ -46,6 +47,8 @@ pub(super) struct World {
     pub(super) has_import_hook: bool,
     pub(super) foreign_attributes: HashSet<String>,
     wanted: Vec<PathBuf>,
+    /// Groups of modules that import each other, once all imports are resolved.
+    pub(super) cycles: OnceLock<Vec<Vec<ModId>>>,
 }
 
 impl World {
@@ -74,6 +77,7 @@ impl World {
             has_import_hook: false,
             foreign_attributes: HashSet::new(),
             wanted: Vec::new(),
+            cycles: OnceLock::new(),
         }
     }
 

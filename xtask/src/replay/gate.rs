@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use boot_checks::model::{BootRecord, RecordStep};
 
-use super::sandbox::Sandbox;
+use super::sandbox::{Sandbox, go_on};
 
 /// How long a boot waits for a lock in a replay where it is not to wait.
 const NO_WAIT: &str = "0s";
@@ -63,6 +63,7 @@ impl<'a> Gate<'a> {
         arguments: &[&str],
         mut on_line: impl FnMut(&str),
     ) -> anyhow::Result<Boot> {
+        go_on()?;
         let record = self.next_file("boot", "json")?;
         let errors = record.with_extension("stderr");
         let mut child = self

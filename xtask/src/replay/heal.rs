@@ -83,13 +83,17 @@ impl Incident<'_> {
         let text = |name: &str| repair[name].as_str().unwrap_or_default().to_owned();
         let meta = boot_checks::playbooks::find(&text("playbook")).map(|it| it.meta());
         if let Some(meta) = meta {
-            let line = format!("{} ({} risk, {})", meta.id, meta.risk, meta.tier);
-            self.see("playbook", json!(line));
+            let mut line = format!("{} ({} risk, {}", meta.id, meta.risk, meta.tier);
+            if let Some(step) = &self.pattern.escalation {
+                line += &format!("; {}: {} risk, {}", step.when, step.risk, step.tier);
+            }
+            self.see("playbook", json!(line + ")"));
         }
         self.see("decision", json!(text("decision")));
         self.see("change", json!(self.words.text(&text("summary"))));
         if let Some(diff) = repair["proposal"].as_str() {
-            self.see("proposal", json!(self.words.text(diff)));
+            let lines = diff.lines().map(|line| json!(self.words.text(line)));
+            self.see("proposal", lines.collect());
         }
         self.see("result", json!(text("result")));
         let expected = self.fixture.expect.decision.as_deref();

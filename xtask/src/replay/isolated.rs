@@ -86,10 +86,11 @@ fn in_namespace(
             command.arg(flag);
         }
     }
-    if let Some(folder) = keep.and_then(Path::parent) {
-        // It keeps its own below, under the same name.
-        command.arg("--keep-in").arg(folder);
-    }
+    // What is mounted cannot be removed from within: the sandbox is this process's. It keeps its own
+    // below, under the same name.
+    let temporary = tempfile::Builder::new().prefix("replay-").tempdir()?;
+    let parent = keep.and_then(Path::parent).unwrap_or(temporary.path());
+    command.arg("--keep-in").arg(parent);
     let output = command.output().context("cannot run unshare")?;
     let said = String::from_utf8_lossy(&output.stderr);
     let report: Report = serde_json::from_slice(&output.stdout)

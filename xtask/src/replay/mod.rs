@@ -139,6 +139,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         ));
         return Ok(Verdict::Usage.exit_code());
     }
+    sandbox::stop_on_signals()?;
     match &args.from {
         Some(file) => from::run(args, file),
         None => run_ids(args, &args.ids),

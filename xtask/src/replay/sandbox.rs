@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use boot_checks::config::{self, BootConfig, Inputs};
+use boot_checks::host;
 
 use super::gate::Gate;
 use super::programs::Program;
@@ -26,6 +27,25 @@ const HEALTHY: [(&str, &str); 2] = [
 
 /// The database of that application, below its root.
 pub(super) const DATABASE: &str = "var/grace.db";
+
+/// The signal that asked this process to stop.
+static STOPPED_BY: OnceLock<&'static str> = OnceLock::new();
+
+/// Lets a signal end this process in its own time: what is under way comes to its end, nothing new is
+/// begun, and every sandbox is removed.
+pub(super) fn stop_on_signals() -> std::io::Result<()> {
+    host::on_termination(|signal| {
+        let _ = STOPPED_BY.set(signal);
+    })
+}
+
+/// Fails where a signal asked to stop.
+pub(super) fn go_on() -> anyhow::Result<()> {
+    match STOPPED_BY.get() {
+        Some(signal) => anyhow::bail!("stopped by {signal}"),
+        None => Ok(()),
+    }
+}
 
 /// A folder with an application in it, and one for what the replay itself keeps.
 #[derive(Debug)]
@@ -54,6 +74,7 @@ impl Sandbox {
 
     /// A sandbox with nothing in it.
     pub(super) fn empty(keep: Option<&Path>) -> anyhow::Result<Sandbox> {
+        go_on()?;
         let (folder, temporary) = match keep {
             Some(folder) => (folder.to_owned(), None),
             None => {

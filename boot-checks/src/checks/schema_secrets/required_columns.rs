@@ -64,6 +64,25 @@ fn judge_table(cx: &Context, wanted: &RequiredTable, there: &Table) -> Vec<Findi
         .collect()
 }
 
+/// As [`columns`], for these columns of one of Grace's tables.
+pub(super) fn columns_of(
+    cx: &Context,
+    table: &str,
+    names: &[&str],
+    pattern: &'static str,
+) -> CheckResult {
+    let Some(wanted) = cx.config.tables.iter().find(|wanted| wanted.name == table) else {
+        return Ok(Findings::not_applicable(format!(
+            "{table} is no table of this application"
+        )));
+    };
+    let mut wanted = wanted.clone();
+    wanted
+        .columns
+        .retain(|column| names.contains(&column.name.as_str()));
+    columns(cx, &[wanted], Some(pattern))
+}
+
 fn judge(cx: &Context, table: &str, wanted: &RequiredColumn, there: &Table) -> Option<Finding> {
     let Some(found) = there.column(&wanted.name) else {
         let message = format!("column {table}.{} is missing", wanted.name);
