@@ -4,6 +4,7 @@ mod integrity;
 mod look;
 mod sources;
 
+pub use integrity::INTEGRITY_FILE;
 pub use sources::NoSources;
 
 use std::path::{Path, PathBuf};
@@ -20,8 +21,6 @@ use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure}
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
-
-pub use integrity::INTEGRITY_FILE;
 
 /// How long to sleep between two looks at a locked database.
 const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
@@ -183,6 +182,7 @@ impl Context {
     /// Forgets everything that was read, so that the next look is a fresh one.
     pub fn refresh(&self) {
         self.forget_connection();
+        self.integrity.forget_rehearsal();
         self.forget_imported();
         self.lock_broken().take();
         self.environment

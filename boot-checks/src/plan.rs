@@ -83,6 +83,10 @@ const fn healed_by(step: Step, playbook: &'static str) -> Step {
     }
 }
 
+const fn or_by(step: Step, or_else: &'static [&'static str]) -> Step {
+    Step { or_else, ..step }
+}
+
 const fn needing(step: Step, needs: &'static [&'static str]) -> Step {
     Step { needs, ..step }
 }
@@ -123,14 +127,17 @@ pub static STAGES: [Stage; 8] = [
     },
 ];
 
+/// What needs no person is asked first.
+const DAMAGE: &[&str] = &["rebuild_database", "salvage_database"];
+
 /// The disk comes first: what is healed after it needs room.
 #[rustfmt::skip]
 const PREFLIGHT: &[Step] = &[
     abort("disk_space", &preflight::DiskSpace),
     needing(healed_by(abort("writable_folders", &preflight::WritableFolders), "create_folders"), &["disk_space"]),
-    needing(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["disk_space"]),
-    needing(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), &["database_exists"]),
-    needing(healed_by(abort("database_intact", &preflight::DatabaseIntact), "unlock_database"), &["database_readable"]),
+    needing(or_by(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["salvage_database"]), &["disk_space"]),
+    needing(or_by(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), DAMAGE), &["database_exists"]),
+    needing(or_by(healed_by(abort("database_intact", &preflight::DatabaseIntact), "unlock_database"), DAMAGE), &["database_readable"]),
     needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
     needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
     warn("port_free", &preflight::PortFree),

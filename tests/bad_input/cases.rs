@@ -55,7 +55,7 @@ const BAD_INPUT: [Case; 16] = [
             let bytes = fs::read(fixture.database()).unwrap();
             fs::write(fixture.database(), &bytes[..bytes.len() / 2]).unwrap();
         },
-        code: 1,
+        code: 8,
         words: &[
             "ends before its last page",
             "a copy was cut short",

@@ -83,20 +83,6 @@ fn refused_untouched(sandbox: &Sandbox) {
 }
 
 #[test]
-fn an_empty_main_file_beside_a_log_is_refused() {
-    let sandbox = Sandbox::prepared(Start::Legacy(Journal::HotWal));
-    std::fs::write(sandbox.database(), "").unwrap();
-    refused_untouched(&sandbox);
-}
-
-#[test]
-fn a_vanished_main_file_beside_a_log_is_refused() {
-    let sandbox = Sandbox::prepared(Start::Legacy(Journal::HotWal));
-    std::fs::remove_file(sandbox.database()).unwrap();
-    refused_untouched(&sandbox);
-}
-
-#[test]
 fn a_vanished_main_file_beside_a_journal_is_refused() {
     let sandbox = Sandbox::prepared(Start::Legacy(Journal::Delete));
     std::fs::write(sandbox.side("-journal"), "rows").unwrap();

@@ -205,6 +205,7 @@ fn is_expected(name: &str) -> bool {
     NAMES.contains(&name)
         || is_input
         || name.starts_with("var/boot/backups")
+        || name.starts_with("var/boot/quarantine")
         || (is_record && name.ends_with(".json"))
 }
 

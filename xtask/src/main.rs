@@ -53,6 +53,10 @@ enum Command {
     Bench(bench::Args),
 }
 
+/// The source checks make and drop millions of small things on every core.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {

@@ -80,7 +80,7 @@ fn words(run_id: &str, undone: &Undone) -> String {
 fn verdict(error: &UndoError) -> Verdict {
     match error {
         UndoError::Lock(_) => Verdict::LockHeld,
-        UndoError::Journal(_) | UndoError::Stopped(_) => Verdict::Blocked,
+        UndoError::Journal(_) | UndoError::HalfWay(_) | UndoError::Stopped(_) => Verdict::Blocked,
         UndoError::NoChange(_) => Verdict::Usage,
         UndoError::Refused(_) => Verdict::NeedsApproval,
     }

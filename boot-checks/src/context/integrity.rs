@@ -1,10 +1,11 @@
 //! When every page of the database is looked at, and what was seen.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Context;
 use crate::host;
+use crate::services::db::salvage::{self, Rehearsal};
 use crate::services::db::{self, Due, FileSet, Integrity, LastCheck};
 
 /// The file, below the gate's own folder, that remembers the last look at every page.
@@ -15,9 +16,18 @@ pub const INTEGRITY_FILE: &str = "integrity";
 pub(super) struct Memory {
     left_behind: OnceLock<bool>,
     seen: Mutex<Option<Integrity>>,
+    rehearsal: Mutex<Option<Rehearsed>>,
 }
 
+type Rehearsed = Result<Arc<Rehearsal>, String>;
+
 impl Memory {
+    /// The files may be others by now.
+    pub(super) fn forget_rehearsal(&self) {
+        let slot = self.rehearsal.lock();
+        slot.unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Only the first look at the files tells: SQLite tidies up with the first question.
     pub(super) fn first_look(&self, files: &FileSet) {
         self.left_behind.get_or_init(|| is_left_behind(files));
@@ -49,6 +59,26 @@ impl Context {
     pub fn note_integrity(&self, seen: &Integrity) {
         let slot = self.integrity.seen.lock();
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
+    }
+
+    /// What could be saved of a damaged database, tried on a copy; once until [`Context::refresh`].
+    ///
+    /// # Errors
+    ///
+    /// Why nothing would come of it.
+    pub fn rehearse_salvage(&self) -> Result<Arc<Rehearsal>, String> {
+        let slot = self.integrity.rehearsal.lock();
+        let mut slot = slot.unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = slot.as_ref() {
+            return known.clone();
+        }
+        self.forget_connection();
+        let path = self.database_path().unwrap_or(Path::new(""));
+        let backups = self.state_folder().join("backups");
+        let rehearsed = salvage::rehearse(path, &backups)
+            .map(Arc::new)
+            .map_err(|error| error.to_string());
+        slot.insert(rehearsed).clone()
     }
 
     /// What the last look at every page found; none where this boot had no such look.

@@ -11,7 +11,12 @@ use crate::services::db::side_file;
 pub struct Backups {
     all: PathBuf,
     run_id: String,
+    /// Whether the oldest runs make room for new ones.
+    is_pruned: bool,
 }
+
+/// Where damaged databases are kept, below the gate's own folder.
+pub(super) const QUARANTINE: &str = "quarantine";
 
 /// Runs whose copies are kept. A run that changes nothing has none, so these are the last heals.
 pub(super) const RUNS_MAX: usize = 8;
@@ -25,6 +30,17 @@ impl Backups {
         Backups {
             all: state_folder.join("backups"),
             run_id: run_id.to_owned(),
+            is_pruned: true,
+        }
+    }
+
+    /// The quarantine of the same run. The gate never removes anything from a quarantine: it may hold
+    /// the last copy of rows that could not be read.
+    pub(super) fn quarantine(&self) -> Backups {
+        Backups {
+            all: self.all.with_file_name(QUARANTINE),
+            run_id: self.run_id.clone(),
+            is_pruned: false,
         }
     }
 
@@ -56,6 +72,15 @@ impl Backups {
         self.save(path, &DATABASE_FILES, kept)
     }
 
+    /// Copies a database with everything beside it, readable or not, as [`Backups::save_database`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Backups::save_file`].
+    pub(super) fn save_set(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+        self.save(path, &["", "-wal", "-journal", "-shm"], kept)
+    }
+
     fn save(&self, path: &Path, suffixes: &[&str], kept: &mut KeptOpen) -> io::Result<String> {
         let folder = self.make_folder()?;
         self.refuse_without_room(path, suffixes)?;
@@ -80,7 +105,9 @@ impl Backups {
     fn make_folder(&self) -> io::Result<PathBuf> {
         let folder = self.folder();
         if !folder.is_dir() {
-            self.prune();
+            if self.is_pruned {
+                self.prune();
+            }
             fs::create_dir_all(&folder)?;
             host::files::sync_folder(&self.all)?;
         }

@@ -43,6 +43,7 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
         | Change::WriteRows { .. } => database(Kind::Database).into_iter().collect(),
+        Change::RebuildDatabase { path, .. } => vec![(path.clone(), Kind::DatabaseSet)],
         Change::RunMigrator { .. } => database(Kind::ByTool).into_iter().collect(),
     }
 }
@@ -73,11 +74,16 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
+        | Change::RebuildDatabase { .. }
         | Change::WriteRows { .. } => {
             let reason = "a transaction is no change of a file".to_owned();
             Err(DoorError::NotPossible(reason))
         }
     }
+}
+
+pub(super) fn file_error_of(path: &Path, source: io::Error) -> DoorError {
+    file_error(path)(source)
 }
 
 pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {

@@ -9,10 +9,9 @@ use super::changes::{file_error, migrations, perform, touches, write_rows};
 use super::memory::forget_integrity;
 use super::restore::Restore;
 use super::touched::{ABSENT, KeptOpen};
-use super::{Backups, Journal, JournalEntry, Kind, Phase, Touched};
+use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Phase, Touched};
 use crate::context::Context;
 use crate::model::{Change, Repair, SqlValue, StepId};
-use crate::services::command::CommandError;
 use crate::services::db::{Access, Connection, DbError, OnLock};
 use crate::services::migrations::{adopt, apply_pending, restamp};
 
@@ -26,58 +25,6 @@ pub struct Door {
     backups: Backups,
 }
 
-/// Why a change was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum DoorError {
-    /// A file could not be written.
-    #[error("cannot write {}: {source}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// What is there is no longer what the plan was made for.
-    #[error("{} changed since it was looked at", .0.display())]
-    Changed(PathBuf),
-    /// The database said no.
-    #[error(transparent)]
-    Database(#[from] DbError),
-    /// Somebody else held the lock for as long as the boot could wait.
-    #[error("the database is locked by {holder}")]
-    Locked {
-        /// Who.
-        holder: String,
-        /// SQLite's reason.
-        source: DbError,
-    },
-    /// The application's own tool gave no answer.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// The application's own tool failed.
-    #[error("`{command}` failed ({status}): {tail}")]
-    ToolFailed {
-        /// The command.
-        command: String,
-        /// How it ended.
-        status: String,
-        /// The end of its output.
-        tail: String,
-    },
-    /// The plan cannot be carried out for this application.
-    #[error("{0}")]
-    NotPossible(String),
-}
-
-/// Why a repair was not made, and whether its first changes were taken back.
-#[derive(Debug)]
-pub struct Failure {
-    /// Why.
-    pub error: DoorError,
-    /// Whether everything is as it was.
-    pub taken_back: bool,
-}
-
 /// Where the gate's own state stands, below the application's root.
 pub(super) const STATE_FOLDER: &str = "var/boot";
 
@@ -86,7 +33,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// The repair that a change belongs to, for the journal.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+pub(super) struct Part<'a> {
     step: StepId,
     repair: &'a Repair,
 }
@@ -171,7 +118,15 @@ impl Door {
         taken_back
     }
 
-    fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn backups(&self) -> &Backups {
+        &self.backups
+    }
+
+    pub(super) fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
         if phase == Phase::Begun {
             forget_integrity(&self.root);
         }
@@ -245,6 +200,18 @@ impl Door {
                     restamp(connection, set()?.as_ref(), versions, on_lock)
                 })
             }
+            Change::RebuildDatabase {
+                path,
+                present,
+                report,
+            } => {
+                let plan = super::rebuild::Plan {
+                    path,
+                    present,
+                    report,
+                };
+                self.rebuild(cx, part, &plan, done)
+            }
             Change::WriteRows { statements } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     write_rows(connection, statements, on_lock)
@@ -289,7 +256,13 @@ impl Door {
         Ok(self.touched(path, kind, before, saved))
     }
 
-    fn touched(&self, path: &Path, kind: Kind, before: String, saved: Option<String>) -> Touched {
+    pub(super) fn touched(
+        &self,
+        path: &Path,
+        kind: Kind,
+        before: String,
+        saved: Option<String>,
+    ) -> Touched {
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),
@@ -380,7 +353,7 @@ fn settled(
     (now == *version).then_some(state)
 }
 
-fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
+pub(super) fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
     cx.wait_for_lock(error).map_err(|source| DoorError::Locked {
         holder: cx
             .last_lock_holder()

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::backups::QUARANTINE;
 use super::door::STATE_FOLDER;
 use super::restore::Restore;
 use super::{Backups, Journal, Touched};
@@ -29,7 +30,9 @@ pub struct Kept {
 pub fn kept(root: &Path) -> io::Result<Vec<Kept>> {
     let state_folder = root.join(STATE_FOLDER);
     let mut runs = files::names_in(&state_folder.join("backups"), usize::MAX)?;
+    runs.extend(files::names_in(&state_folder.join(QUARANTINE), usize::MAX)?);
     runs.sort_unstable();
+    runs.dedup();
     let mut all = Vec::new();
     for run_id in runs {
         let backups = Backups::new(&state_folder, &run_id);

@@ -54,6 +54,14 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
             "renew the checksums of migrations, in one transaction".to_owned(),
             &mut versions.iter().map(i64::to_string),
         ),
+        Change::RebuildDatabase { path, report, .. } => listed(
+            format!("put in the place of {}, which is kept", short(path)),
+            &mut report
+                .tables
+                .iter()
+                .map(ToString::to_string)
+                .chain(report.notes.iter().cloned()),
+        ),
         Change::WriteRows { statements } => listed(
             format!("run {} statements, in one transaction", statements.len()),
             &mut statements.iter().map(|one| one.sql.clone()),

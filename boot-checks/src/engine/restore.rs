@@ -3,8 +3,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Backups;
+use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
+use super::{Backups, STATE_FOLDER};
 use crate::host::{self, files};
 use crate::services::db::{Access, Connection, DbError, FileSet, side_file};
 
@@ -31,6 +32,9 @@ pub enum RestoreError {
         /// Why.
         source: io::Error,
     },
+    /// Another process has the database open.
+    #[error("{} is open in another process", .0.display())]
+    InUse(PathBuf),
     /// Somebody uses the database, or SQLite cannot read it.
     #[error("{}: {source}", path.display())]
     Database {
@@ -120,6 +124,7 @@ impl Restore<'_> {
                 Ok(true)
             }
             Kind::Database => self.database(&path, touched, announce).map(|()| true),
+            Kind::DatabaseSet => self.set(&path, touched, announce).map(|()| true),
             Kind::ByTool => Err(RestoreError::ByTool(path)),
         }
     }
@@ -127,7 +132,51 @@ impl Restore<'_> {
     /// Where the copy stands; none where nothing was there.
     pub(super) fn copy(&self, touched: &Touched) -> Option<PathBuf> {
         let name = touched.saved.as_ref()?;
-        Some(self.backups.folder().join(name))
+        let folder = match touched.kind {
+            Kind::DatabaseSet => self.backups.quarantine().folder(),
+            _ => self.backups.folder(),
+        };
+        Some(folder.join(name))
+    }
+
+    /// Puts every file of a set back as it was, readable or not (see [`Swap`]).
+    fn set(
+        &self,
+        path: &Path,
+        touched: &Touched,
+        announce: Announce<'_>,
+    ) -> Result<(), RestoreError> {
+        let io = |source| RestoreError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let failed = |error| match error {
+            SwapError::Changed { .. } => RestoreError::Changed(path.to_owned()),
+            SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
+            SwapError::Io(source) => io(source),
+        };
+        let copy = self.copy(touched);
+        let copy = copy.ok_or_else(|| RestoreError::Copy(path.to_owned()))?;
+        let staged = swap::stage(&copy, path).map_err(io)?;
+        let lock = LockedOut::take(path).map_err(failed)?;
+        let mut kept = KeptOpen::default();
+        let now = state(Kind::DatabaseSet, path, &mut kept)?;
+        if Some(&now) != touched.after.as_ref() {
+            return Err(RestoreError::Changed(path.to_owned()));
+        }
+        let target = state(Kind::DatabaseSet, &staged, &mut KeptOpen::default())?;
+        announce(&target).map_err(io)?;
+        let swap = Swap {
+            database: path.to_owned(),
+            staged,
+            present: main_of(&now).to_owned(),
+            target,
+            aside: self.backups.quarantine().folder(),
+        };
+        let swapped = swap.begin(&self.root.join(STATE_FOLDER)).map_err(failed);
+        drop(kept);
+        drop(lock);
+        swapped
     }
 
     fn file(&self, path: &Path, touched: &Touched) -> io::Result<()> {

@@ -7,8 +7,9 @@ use super::artefacts::Artefacts;
 use super::incident;
 use super::memory::remember;
 use super::session::words;
+use super::swap;
 use super::tidy::tidy;
-use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
+use super::{Door, Recorder, Redactor, STATE_FOLDER, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -95,6 +96,17 @@ pub fn boot(
     let mut options = options.clone();
     if lock.is_none() {
         options.mode = Mode::Observe;
+    }
+    if lock.is_some()
+        && options.mode == Mode::Heal
+        && let Err(error) = swap::finish(&root.join(STATE_FOLDER))
+    {
+        let ending = Ending::Refused {
+            verdict: Verdict::Blocked,
+            reason: error.to_string(),
+        };
+        let start = start(&config.application, &root, &host, &options);
+        return refuse_with(start, &host, &root, ending, redactor, sinks);
     }
     let report = boot_locked(config, host, &options, redactor, sinks, on_signal);
     drop(lock);

@@ -18,6 +18,8 @@ pub enum Kind {
     File,
     /// A database with what SQLite keeps beside it.
     Database,
+    /// A database with all of its files, readable or not: they are put back as they are.
+    DatabaseSet,
     /// A database that the application's own tool changes, in transactions of its own.
     ByTool,
 }
@@ -79,16 +81,36 @@ impl Kind {
                 Some(digest) => format!("file {} {digest}", mode(path)?),
                 None => ABSENT.to_owned(),
             }),
+            Kind::DatabaseSet => set_state(path, kept),
             Kind::Database | Kind::ByTool => database_state(path, kept),
         }
     }
 }
 
 fn database_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    let mut state = match digest(path, kept)? {
-        Some(digest) => format!("database {} {digest}", mode(path)?),
-        None => return Ok(ABSENT.to_owned()),
-    };
+    match digest(path, kept)? {
+        Some(digest) => with_side_files(format!("database {} {digest}", mode(path)?), path, kept),
+        None => Ok(ABSENT.to_owned()),
+    }
+}
+
+/// As that of a database, so that the two can be compared; but the main file may be gone while its log
+/// is there.
+fn set_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+    let state = database_state(path, kept)?;
+    if state != ABSENT {
+        return Ok(state);
+    }
+    let main = format!("database - {ABSENT}");
+    let state = with_side_files(main.clone(), path, kept)?;
+    Ok(if state == main {
+        ABSENT.to_owned()
+    } else {
+        state
+    })
+}
+
+fn with_side_files(mut state: String, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
     for suffix in &DATABASE_FILES[1..] {
         let file = side_file(path, suffix);
         // An empty side file says what a missing one says, and SQLite makes and removes it at will.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::door::STATE_FOLDER;
 use super::restore::{LOCK_WAIT, Restore};
+use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
 use crate::host::files::{Durability, write_atomic};
@@ -40,6 +41,9 @@ pub enum UndoError {
     /// Something is no longer as the run left it. Nothing was touched.
     #[error("nothing was touched: {}", words(.0))]
     Refused(Vec<RestoreError>),
+    /// Files that an earlier run was replacing are no longer what they were.
+    #[error("{0}")]
+    HalfWay(String),
     /// Some of it is taken back, and the rest could not be; the same command goes on.
     #[error("stopped half-way, the same command goes on: {0}")]
     Stopped(#[source] RestoreError),
@@ -76,6 +80,7 @@ pub fn undo(
         return Err(UndoError::NoChange(run_id.to_owned()));
     }
     let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
+    swap::finish(&state_folder).map_err(|error| UndoError::HalfWay(error.to_string()))?;
     let all = history(&journal.read().map_err(UndoError::Journal)?);
     let backups = Backups::new(&state_folder, run_id);
     let restore = Restore {

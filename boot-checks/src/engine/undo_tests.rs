@@ -12,6 +12,7 @@ use crate::model::{
     Change, Decision, Finding, Mode, Repair, RepairResult, SqlStatement, StageId, StepId,
 };
 use crate::playbooks;
+use crate::services::db::salvage;
 use crate::services::db::{Access, Connection, create_complete};
 use crate::services::migrations::{MigrationSet, MigrationStatus};
 
@@ -82,7 +83,7 @@ impl Application {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if ["journal.jsonl", "lock", "backups"].contains(&name.as_str()) {
+                if ["journal.jsonl", "lock", "backups", "quarantine"].contains(&name.as_str()) {
                     continue;
                 }
                 let mode = crate::host::unix_mode(&path).unwrap();
@@ -213,6 +214,11 @@ fn samples() -> Vec<(Application, Change)> {
                     },
                 )
             }
+            10 => {
+                let plain = plain.with_database();
+                let change = salvage_of(&plain);
+                (plain, change)
+            }
             _ => {
                 let argv = ["sh", "-c", "echo made > var/grace.db"]
                     .map(str::to_owned)
@@ -225,6 +231,27 @@ fn samples() -> Vec<(Application, Change)> {
         samples.push((application, change));
     }
     samples
+}
+
+/// A database with a leaf of zeros, and what could be saved of it.
+fn salvage_of(application: &Application) -> Change {
+    application.run_sql(
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, x);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         INSERT INTO notes SELECT i, hex(zeroblob(50)) FROM n;",
+    );
+    let path = application.database();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    let rehearsal = salvage::rehearse(&path, application.root()).unwrap();
+    let (present, report) = (rehearsal.present, rehearsal.report);
+    Change::RebuildDatabase {
+        path,
+        present,
+        report,
+    }
 }
 
 fn adoption(application: &Application) -> Change {
@@ -241,7 +268,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 11;
+const KINDS: usize = 12;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -256,7 +283,8 @@ fn number(change: &Change) -> usize {
         Change::WriteRows { .. } => 7,
         Change::RestampMigrations { .. } => 8,
         Change::EditFile { .. } => 9,
-        Change::RunMigrator { .. } => 10,
+        Change::RebuildDatabase { .. } => 10,
+        Change::RunMigrator { .. } => 11,
     }
 }
 

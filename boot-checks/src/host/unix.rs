@@ -42,6 +42,20 @@ pub fn lock_holder(path: &Path, range: RecordLock) -> io::Result<Option<LockHold
     }))
 }
 
+/// Takes an exclusive POSIX lock on a whole file, which lasts until any descriptor of it is closed in
+/// this process; false where another process holds a lock on any byte of it.
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn lock_whole_file(file: &File) -> io::Result<bool> {
+    use rustix::fs::{FlockOperation, fcntl_lock};
+    match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(false),
+        other => Ok(other.map(|()| true)?),
+    }
+}
+
 /// What is known of a process: its command line, and its state where that explains a wait.
 pub fn process_description(pid: u32) -> String {
     let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();

@@ -84,6 +84,19 @@ pub fn terminal_width() -> Option<usize> {
     None
 }
 
+/// Takes an exclusive lock on a whole file; false where another process holds one.
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn lock_whole_file(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(false),
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Windows has no groups of processes; a console's children are left to themselves.
 pub fn in_a_group_of_its_own(_command: &mut std::process::Command) {}
 

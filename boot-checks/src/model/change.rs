@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
-use super::{Decision, Finding, RiskLevel};
+use super::{Decision, Finding, Method, RiskLevel, SalvageReport};
 
 /// A value bound to a statement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -125,6 +125,16 @@ pub enum Change {
         /// Versions, oldest first.
         versions: Vec<i64>,
     },
+    /// Put what could be saved of a damaged database in its place; the damaged files are kept.
+    RebuildDatabase {
+        /// Absolute path of the main file.
+        #[serde(serialize_with = "lossy")]
+        path: PathBuf,
+        /// Names exactly the files that were looked at.
+        present: String,
+        /// What comes of them.
+        report: SalvageReport,
+    },
     /// Change rows, all in one transaction.
     WriteRows {
         /// Run in order.
@@ -143,6 +153,10 @@ impl Change {
     pub fn least_risk(&self) -> RiskLevel {
         match self {
             Change::EditFile { .. } => RiskLevel::High,
+            Change::RebuildDatabase { report, .. } => match report.method {
+                Method::Salvage => RiskLevel::High,
+                Method::Reindex | Method::Rebuild => RiskLevel::Medium,
+            },
             Change::CreateFolder { .. }
             | Change::CreateFile { .. }
             | Change::AppendToFile { .. }

@@ -8,6 +8,7 @@ mod governance;
 mod outcome;
 mod record;
 mod report;
+mod salvage;
 mod stage;
 mod texts;
 mod verdict;
@@ -20,5 +21,6 @@ pub use governance::{Approval, AutonomyTier, Decision, Mode, PlaybookMeta, RiskL
 pub use outcome::{StepOutcome, StepReport, StepStatus};
 pub use record::{BootRecord, RECORD_FORMAT_VERSION, RecordStage, RecordStep, RecordSummary};
 pub use report::{BootReport, StageReport};
+pub use salvage::{Lost, Method, SalvageReport, TableSalvage};
 pub use stage::{OnFailure, StageId, StepId};
 pub use verdict::{Ending, Verdict};

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Change, CheckError, Ending, Event, Evidence, Finding, PlannedStage, PlannedStep, Repair,
-    RepairResult, SqlStatement, SqlValue, Start, StepOutcome, StepReport,
+    RepairResult, SalvageReport, SqlStatement, SqlValue, Start, StepOutcome, StepReport,
 };
 
 /// What is done to each text.
@@ -201,6 +201,25 @@ impl Change {
             } => {
                 statements.iter_mut().for_each(&mut *visit);
                 visit(expected_fingerprint);
+            }
+            Change::RebuildDatabase {
+                path: it,
+                present,
+                report,
+            } => {
+                path(it, visit);
+                visit(present);
+                let SalvageReport {
+                    method: _,
+                    tables,
+                    backup,
+                    unassigned: _,
+                    dangling: _,
+                    notes,
+                } = report;
+                tables.iter_mut().for_each(|it| visit(&mut it.table));
+                backup.iter_mut().for_each(&mut *visit);
+                notes.iter_mut().for_each(visit);
             }
             Change::WriteRows { statements } => {
                 for SqlStatement { sql, parameters } in statements {

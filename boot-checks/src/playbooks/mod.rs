@@ -7,8 +7,10 @@ mod create_default_env;
 mod create_folders;
 mod fix_circular_imports;
 mod fix_unicode_logging;
+mod rebuild_database;
 mod register_playbooks;
 mod restamp_migrations;
+mod salvage_database;
 mod schedule_monitor;
 mod unlock_database;
 mod verify_async_subscriptions;
@@ -58,7 +60,7 @@ pub trait Playbook: Sync {
 }
 
 /// All playbooks. The first six are SPEC.md's; the rest are the gate's own chores.
-pub const ALL: [&dyn Playbook; 11] = [
+pub const ALL: [&dyn Playbook; 13] = [
     &fix_unicode_logging::FixUnicodeLogging,
     &apply_pending_migrations::ApplyPendingMigrations,
     &verify_async_subscriptions::VerifyAsyncSubscriptions,
@@ -69,6 +71,8 @@ pub const ALL: [&dyn Playbook; 11] = [
     &create_folders::CreateFolders,
     &register_playbooks::RegisterPlaybooks,
     &restamp_migrations::RestampMigrations,
+    &rebuild_database::RebuildDatabase,
+    &salvage_database::SalvageDatabase,
     &schedule_monitor::ScheduleMonitor,
 ];
 

@@ -343,8 +343,9 @@ fn proposal(repair: &Repair) -> String {
                 Decision::NeedsQuorum => "a quorum",
                 _ => "approval",
             };
+            let outcome = super::proposal::outcome(repair);
             let approve = format!("`cargo xtask approve {fingerprint}`");
-            format!("{playbook} waits for {whom} (plan {fingerprint}): {approve}")
+            format!("{playbook} waits for {whom} (plan {fingerprint}){outcome}: {approve}")
         }
         Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),
     }

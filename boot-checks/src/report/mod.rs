@@ -7,6 +7,7 @@ mod json;
 mod junit;
 mod page;
 mod prometheus;
+mod proposal;
 #[cfg(test)]
 pub(crate) mod sample;
 mod summary;

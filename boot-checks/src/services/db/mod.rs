@@ -7,6 +7,7 @@ mod difference;
 mod error;
 mod files;
 mod integrity;
+pub mod salvage;
 mod stray_log;
 mod structure;
 mod version;

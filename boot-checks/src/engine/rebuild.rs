@@ -1,0 +1,146 @@
+//! A damaged database makes room for what could be saved of it.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::changes::file_error_of;
+use super::door::{Part, wait};
+use super::swap::{LockedOut, Swap, SwapError, main_of};
+use super::touched::{KeptOpen, Kind};
+use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
+use crate::context::Context;
+use crate::host;
+use crate::model::SalvageReport;
+use crate::services::db::salvage::{self, KeptCopies, SalvageError};
+use crate::services::db::{DbError, side_file};
+
+/// What was approved.
+pub(super) struct Plan<'a> {
+    /// The main file.
+    pub(super) path: &'a Path,
+    /// Names exactly the files that the plan was made for.
+    pub(super) present: &'a str,
+    /// What came of the rehearsal.
+    pub(super) report: &'a SalvageReport,
+}
+
+impl Door {
+    /// Safety: everybody else is kept out. The whole set is copied to the quarantine and flushed before
+    /// anything is built, and what is built comes from that copy, so that the files themselves are not
+    /// touched until the new one is whole, verified and flushed. Where the files, or what comes of
+    /// them, are not what was shown, nothing is changed. The quarantine is never removed by the gate.
+    pub(super) fn rebuild(
+        &self,
+        cx: &Context,
+        part: Part<'_>,
+        plan: &Plan<'_>,
+        done: &mut Vec<Touched>,
+    ) -> Result<(), DoorError> {
+        cx.forget_connection();
+        let _lock = loop {
+            match LockedOut::take(plan.path) {
+                Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,
+                other => break other.map_err(swap_error(plan.path))?,
+            }
+        };
+        let mut kept = KeptOpen::default();
+        let io = |source| file_error_of(plan.path, source);
+        let before = Kind::DatabaseSet.state(plan.path, &mut kept).map_err(io)?;
+        let quarantine = self.backups().quarantine();
+        let saved = quarantine.save_set(plan.path, &mut kept).map_err(io)?;
+        let copy = quarantine.folder().join(&saved);
+        if salvage::digest_of_set(&copy).map_err(io)? != plan.present {
+            return Err(DoorError::Changed(plan.path.to_owned()));
+        }
+        let staged = self.build(plan, &copy)?;
+        let target = Kind::DatabaseSet
+            .state(&staged, &mut KeptOpen::default())
+            .map_err(io)?;
+        // What will be there is known, so that an undo is certain whenever the run is killed.
+        let touched = Touched {
+            after: Some(target.clone()),
+            ..self.touched(plan.path, Kind::DatabaseSet, before.clone(), Some(saved))
+        };
+        let state_folder = self.root().join(STATE_FOLDER);
+        self.note(part, Phase::Begun, std::slice::from_ref(&touched))
+            .map_err(|source| file_error_of(&state_folder, source))?;
+        done.push(touched.clone());
+        let swap = Swap {
+            database: plan.path.to_owned(),
+            staged,
+            present: main_of(&before).to_owned(),
+            target,
+            aside: quarantine.folder(),
+        };
+        swap.begin(&state_folder).map_err(swap_error(plan.path))?;
+        let _ = self.note(part, Phase::Applied, &[touched]);
+        Ok(())
+    }
+
+    /// The new file, beside the database, flushed.
+    fn build(&self, plan: &Plan<'_>, copy: &Path) -> Result<PathBuf, DoorError> {
+        let io = |source| file_error_of(plan.path, source);
+        let folder = plan.path.parent().unwrap_or(Path::new("."));
+        let name = plan.path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = format!(".{name}.salvage-");
+        remove_leftovers(folder, &prefix);
+        let work = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempdir_in(folder)
+            .map_err(io)?;
+        let backups = self.root().join(STATE_FOLDER).join("backups");
+        let kept = KeptCopies {
+            backups: &backups,
+            database: plan.path,
+        };
+        let made = salvage::salvage(copy, &kept, work.path()).map_err(|error| match error {
+            SalvageError::Io(source) => file_error_of(plan.path, source),
+            SalvageError::Database(error) => DoorError::Database(error),
+            other => DoorError::NotPossible(other.to_string()),
+        })?;
+        if made.report != *plan.report {
+            return Err(DoorError::Changed(plan.path.to_owned()));
+        }
+        self.keep_report(copy, &made.report).map_err(io)?;
+        let file = File::options().write(true).open(&made.file).map_err(io)?;
+        // Where the main file is gone, its log tells whose it was.
+        let files = ["", "-wal", "-journal"].map(|suffix| side_file(plan.path, suffix));
+        if let Some(model) = files.iter().find(|file| file.exists()) {
+            host::copy_owner_and_mode(model, &file).map_err(io)?;
+        }
+        file.sync_all().map_err(io)?;
+        let staged = plan.path.with_file_name(format!(".{name}.rebuilt"));
+        // What a killed run left under this name never had the final one.
+        fs::rename(&made.file, &staged).map_err(io)?;
+        host::files::sync_folder(folder).map_err(io)?;
+        Ok(staged)
+    }
+
+    /// Beside the quarantined files, for whoever looks at them later.
+    fn keep_report(&self, copy: &Path, report: &SalvageReport) -> std::io::Result<()> {
+        let text = serde_json::to_vec_pretty(report)?;
+        let mut name = copy.as_os_str().to_owned();
+        name.push(".report.json");
+        let mut file = File::options().write(true).create_new(true).open(name)?;
+        file.write_all(&text)?;
+        file.sync_all()
+    }
+}
+
+/// Folders in which killed runs were building. Nothing was ever promised of what is in them.
+fn remove_leftovers(folder: &Path, prefix: &str) {
+    for name in host::files::names_in(folder, usize::MAX).unwrap_or_default() {
+        if name.starts_with(prefix) {
+            let _ = fs::remove_dir_all(folder.join(name));
+        }
+    }
+}
+
+fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'_> {
+    |error| match error {
+        SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
+        SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),
+        SwapError::Io(source) => file_error_of(path, source),
+    }
+}

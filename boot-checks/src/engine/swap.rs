@@ -1,0 +1,214 @@
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
+use crate::host;
+use crate::host::files::{self, Durability};
+use crate::services::db::side_file;
+
+/// Puts other files in the place of a database with all that SQLite keeps beside it, which takes more
+/// than one rename.
+///
+/// Safety: what is to be done is on the disk, in the gate's own folder, before the first step; whoever
+/// has the gate's lock next takes it up where it was. The side files that are there are moved away
+/// before the main file is replaced, because a log beside another main file would be taken for that
+/// file's; those that come are put in place after it. Before the main file is replaced, it is compared
+/// with what it was, and what comes with what was staged; where one of them is another by now, nothing
+/// more is done and every file stays. What is replaced has been copied, byte for byte and flushed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Swap {
+    /// The main file.
+    pub(super) database: PathBuf,
+    /// The main file that comes, with its side files beside it.
+    pub(super) staged: PathBuf,
+    /// Names exactly the main file that is there.
+    pub(super) present: String,
+    /// Names exactly the files that come.
+    pub(super) target: String,
+    /// Where the side files go that are there.
+    pub(super) aside: PathBuf,
+}
+
+/// Why a swap was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SwapError {
+    /// Something is no longer what it was.
+    #[error(
+        "{} changed while its files were being replaced; nothing more was done, and every file is \
+         there or in {}", database.display(), aside.display()
+    )]
+    Changed {
+        /// The main file.
+        database: PathBuf,
+        /// Where its side files are.
+        aside: PathBuf,
+    },
+    /// Somebody has the database open.
+    #[error("{} is open in another process", .0.display())]
+    InUse(PathBuf),
+    /// A file could not be moved.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The side files, in the order in which they are moved.
+const SIDE_FILES: [&str; 3] = ["-wal", "-journal", "-shm"];
+
+fn manifest(state_folder: &Path) -> PathBuf {
+    state_folder.join("swap.json")
+}
+
+impl Swap {
+    /// Writes down what is to be done, and does it. The caller keeps everybody else out.
+    pub(super) fn begin(&self, state_folder: &Path) -> Result<(), SwapError> {
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
+        files::write_atomic(&manifest(state_folder), &text, Durability::Synced, None)?;
+        self.carry_out(state_folder)
+    }
+
+    fn carry_out(&self, state_folder: &Path) -> Result<(), SwapError> {
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        // Open to the end: closing one would drop the lock that keeps the others out.
+        let mut kept = KeptOpen::default();
+        if self.main_is_to_come(&mut kept)? {
+            self.compare(&mut kept)?;
+            for suffix in SIDE_FILES {
+                self.move_away(&side_file(&self.database, suffix))?;
+            }
+            // On the disk before the main file is: it must never be found beside another's log.
+            files::sync_folder(folder)?;
+            if self.target_has_main() {
+                fs::rename(&self.staged, &self.database)?;
+            } else {
+                self.move_away(&self.database)?;
+            }
+            files::sync_folder(folder)?;
+        }
+        for suffix in SIDE_FILES {
+            let staged = side_file(&self.staged, suffix);
+            if staged.exists() {
+                files::rename_without_replacing(&staged, &side_file(&self.database, suffix))?;
+            }
+        }
+        files::sync_folder(folder)?;
+        fs::remove_file(manifest(state_folder))?;
+        Ok(files::sync_folder(state_folder)?)
+    }
+
+    fn target_has_main(&self) -> bool {
+        main_of(&self.target) != ABSENT
+    }
+
+    fn main_is_to_come(&self, kept: &mut KeptOpen) -> io::Result<bool> {
+        if self.target_has_main() {
+            return Ok(self.staged.exists());
+        }
+        Ok(main_now(&self.database, kept)? == self.present)
+    }
+
+    fn compare(&self, kept: &mut KeptOpen) -> Result<(), SwapError> {
+        let staged = Kind::DatabaseSet.state(&self.staged, &mut KeptOpen::default())?;
+        if main_now(&self.database, kept)? != self.present || staged != self.target {
+            return Err(SwapError::Changed {
+                database: self.database.clone(),
+                aside: self.aside.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A copy of it was kept before; still it is moved and not removed.
+    fn move_away(&self, path: &Path) -> io::Result<()> {
+        if !path.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.aside)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let free = (1..).map(|number| self.aside.join(format!("aside-{number}-{name}")));
+        let away = free.into_iter().find(|path| !path.exists());
+        let away = away.unwrap_or_else(|| self.aside.clone());
+        match files::rename_without_replacing(path, &away) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let mark = self.aside.file_name().unwrap_or_default().to_string_lossy();
+                let beside = path.with_file_name(format!(".{name}.aside-{mark}"));
+                files::rename_without_replacing(path, &beside)
+            }
+            other => other,
+        }
+    }
+}
+
+/// Takes up what a killed run left. Under the gate's lock, before anything looks at the database.
+pub(super) fn finish(state_folder: &Path) -> Result<bool, SwapError> {
+    let text = match fs::read(manifest(state_folder)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        text => text?,
+    };
+    let swap: Swap = serde_json::from_slice(&text).map_err(io::Error::from)?;
+    let lock = LockedOut::take(&swap.database)?;
+    swap.carry_out(state_folder)?;
+    drop(lock);
+    Ok(true)
+}
+
+/// The main file's part of a state.
+pub(super) fn main_of(state: &str) -> &str {
+    state.split_whitespace().nth(2).unwrap_or(ABSENT)
+}
+
+fn main_now(database: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+    let state = Kind::DatabaseSet.state(database, kept)?;
+    Ok(main_of(&state).to_owned())
+}
+
+/// Every other process is kept out of a database, also where SQLite cannot read it any more.
+///
+/// Safety: a lock over the whole file covers SQLite's own lock bytes, of which every connection that
+/// reads or writes, and every open one with a write-ahead log, holds a part. This process must have no
+/// connection of its own, and whoever reads the file meanwhile keeps its descriptors open ([`KeptOpen`]):
+/// closing one would drop the lock.
+#[derive(Debug)]
+pub(super) struct LockedOut {
+    _file: Option<File>,
+}
+
+impl LockedOut {
+    pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
+        let file = match File::options().read(true).write(true).open(database) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file?),
+        };
+        match &file {
+            Some(file) if !host::lock_whole_file(file)? => {
+                Err(SwapError::InUse(database.to_owned()))
+            }
+            _ => Ok(LockedOut { _file: file }),
+        }
+    }
+}
+
+/// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
+pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    let staged = database.with_file_name(format!(".{name}.restoring"));
+    for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
+        let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
+        // Ours alone: left by a restore that was killed, and never had the final name.
+        match fs::remove_file(&to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if from.exists() {
+            fs::copy(&from, &to)?;
+            let file = File::options().write(true).open(&to)?;
+            if database.exists() {
+                host::copy_owner_and_mode(database, &file)?;
+            }
+            file.sync_all()?;
+        }
+    }
+    Ok(staged)
+}

@@ -1,0 +1,129 @@
+use std::fmt;
+
+use serde::Serialize;
+
+/// How a damaged database is made whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Only indexes are damaged: they are built anew from the rows.
+    Reindex,
+    /// Every row of every table is reachable: all are copied into a new file.
+    Rebuild,
+    /// Rows are missing: what holds is copied into a new file.
+    Salvage,
+}
+
+/// How many rows of a table are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lost {
+    /// Counted: by an index that is whole, or because every page of the table is.
+    Exactly(u64),
+    /// Not known, and certainly no more than this.
+    AtMost(u64),
+}
+
+impl Lost {
+    /// Whether it is certain that nothing is gone.
+    pub fn is_nothing(self) -> bool {
+        matches!(self, Lost::Exactly(0) | Lost::AtMost(0))
+    }
+
+    /// The number that it cannot exceed.
+    pub fn most(self) -> u64 {
+        match self {
+            Lost::Exactly(rows) | Lost::AtMost(rows) => rows,
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::Exactly(rows) => write!(f, "{rows} lost"),
+            Lost::AtMost(0) => f.write_str("0 lost"),
+            Lost::AtMost(rows) => write!(f, "lost: unknown, at most {rows}"),
+        }
+    }
+}
+
+/// What comes of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TableSalvage {
+    /// The table.
+    pub table: String,
+    /// Rows of the damaged file that are in the new one.
+    pub saved: u64,
+    /// Rows that are in neither the damaged file's sound pages nor a backup.
+    pub lost: Lost,
+    /// Rows that were taken from a backup instead; they may be older than what was lost.
+    pub merged: u64,
+}
+
+impl fmt::Display for TableSalvage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} saved, {}", self.table, self.saved, self.lost)?;
+        if self.merged > 0 {
+            write!(f, ", {} from a backup", self.merged)?;
+        }
+        Ok(())
+    }
+}
+
+/// What comes of a damaged database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SalvageReport {
+    /// How.
+    pub method: Method,
+    /// Table by table, by name.
+    pub tables: Vec<TableSalvage>,
+    /// The run whose copy rows were taken from.
+    pub backup: Option<String>,
+    /// Rows on pages whose table is not certain; they stay in the quarantine.
+    pub unassigned: u64,
+    /// Rows that refer to rows that are not there.
+    pub dangling: u64,
+    /// What a person has to know besides.
+    pub notes: Vec<String>,
+}
+
+/// Damaged tables named in one line; the record has all of them.
+const TABLES_SHOWN: usize = 5;
+
+impl SalvageReport {
+    /// Rows of the damaged file that are in the new one.
+    pub fn saved(&self) -> u64 {
+        self.tables.iter().map(|table| table.saved).sum()
+    }
+
+    /// One line.
+    pub fn summary(&self) -> String {
+        let merged: u64 = self.tables.iter().map(|table| table.merged).sum();
+        let lost: u64 = self.tables.iter().map(|table| table.lost.most()).sum();
+        let is_exact = self
+            .tables
+            .iter()
+            .all(|table| matches!(table.lost, Lost::Exactly(_) | Lost::AtMost(0)));
+        let lost = match is_exact {
+            true => Lost::Exactly(lost),
+            false => Lost::AtMost(lost),
+        };
+        let (saved, tables) = (self.saved(), self.tables.len());
+        let mut words = format!("{saved} rows of {tables} tables saved, {lost}");
+        if let Some(backup) = self.backup.as_ref().filter(|_| merged > 0) {
+            words += &format!(", {merged} taken from the copy of run {backup}");
+        }
+        let hurt: Vec<String> = self
+            .tables
+            .iter()
+            .filter(|table| !table.lost.is_nothing() || table.merged > 0)
+            .take(TABLES_SHOWN)
+            .map(ToString::to_string)
+            .collect();
+        if !hurt.is_empty() {
+            words += &format!(" ({})", hurt.join("; "));
+        }
+        words
+    }
+}

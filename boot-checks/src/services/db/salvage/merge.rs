@@ -1,0 +1,167 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::rebuild::{attach, copied_columns, count, only_in_backup, rowid_name};
+use super::survey::TableState;
+use super::{KeptCopies, SalvageError};
+use crate::host::files;
+use crate::model::{Lost, SqlValue, TableSalvage};
+use crate::services::db::files::side_file;
+use crate::services::db::{Access, Connection, DbError, Integrity, integrity_check, quoted};
+
+/// A verified copy that an earlier run kept.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The run.
+    pub(super) run: String,
+    path: PathBuf,
+}
+
+/// How many copies are tried, the newest first: each is read in full.
+const TRIED_MAX: usize = 3;
+
+/// The newest copy of this database in which SQLite finds nothing wrong, as a copy of its own.
+pub(super) fn newest(kept: &KeptCopies<'_>, folder: &Path) -> Result<Option<Source>, SalvageError> {
+    let KeptCopies { backups, database } = *kept;
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    let mut runs = files::names_in(backups, usize::MAX)?;
+    runs.sort_unstable();
+    let end = format!("-{name}");
+    let mut tried = 0;
+    for run in runs.into_iter().rev() {
+        // What is no folder is no run's.
+        let mut copies = files::names_in(&backups.join(&run), usize::MAX).unwrap_or_default();
+        copies.retain(|copy| copy.ends_with(&end));
+        copies.sort_unstable();
+        let Some(copy) = copies.first() else {
+            continue;
+        };
+        tried += 1;
+        if tried > TRIED_MAX {
+            break;
+        }
+        let path = folder.join("backup.db");
+        for suffix in ["", "-wal", "-journal"] {
+            let from = side_file(&backups.join(&run).join(copy), suffix);
+            let to = side_file(&path, suffix);
+            match std::fs::remove_file(&to) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+            if from.exists() {
+                std::fs::copy(from, to)?;
+            }
+        }
+        if is_whole(&path) {
+            return Ok(Some(Source { run, path }));
+        }
+    }
+    Ok(None)
+}
+
+fn is_whole(path: &Path) -> bool {
+    let Ok(mut connection) = Connection::open(path, Access::ReadWrite, Duration::ZERO) else {
+        return false;
+    };
+    let checked = integrity_check(&mut connection);
+    connection.close();
+    checked == Ok(Integrity::Intact)
+}
+
+fn ensure_attached(connection: &mut Connection, backup: &Source) -> Result<(), DbError> {
+    let sql = "SELECT 1 FROM pragma_database_list WHERE name = 'backup'";
+    if connection.query(sql, &[])?.is_empty() {
+        attach(connection, &backup.path, "backup")?;
+    }
+    Ok(())
+}
+
+pub(super) fn detach(connection: &mut Connection, backup: Option<&Source>) -> Result<(), DbError> {
+    let sql = "SELECT 1 FROM pragma_database_list WHERE name = 'backup'";
+    if backup.is_some() && !connection.query(sql, &[])?.is_empty() {
+        connection.execute("DETACH backup")?;
+    }
+    Ok(())
+}
+
+/// Fills rowids that were lost, and no others: a row that is in the backup and not in a hole was
+/// deleted since, and stays deleted. Where an index still knows which rows there were, only those.
+pub(super) fn table(
+    connection: &mut Connection,
+    backup: &Source,
+    table: &TableState,
+    outcome: &mut TableSalvage,
+    notes: &mut Vec<String>,
+) -> Result<(), SalvageError> {
+    let Some(rowid) = rowid_name(table) else {
+        return Ok(());
+    };
+    ensure_attached(connection, backup)?;
+    if !has_columns(connection, table)? {
+        let name = &table.name;
+        notes.push(format!(
+            "{name} has other columns in the copy: nothing was taken from it"
+        ));
+        return Ok(());
+    }
+    let (name, columns) = (quoted(&table.name), copied_columns(table));
+    let known = match &table.counted_by {
+        Some((index, _)) => {
+            let index = quoted(index);
+            // With a plus: SQLite would otherwise look the rowids up in the table, where they are lost.
+            format!(" AND {rowid} IN (SELECT +{rowid} FROM damaged.{name} INDEXED BY {index})")
+        }
+        None => String::new(),
+    };
+    for hole in &table.tree.holes {
+        let low = i64::try_from(hole.low + 1).unwrap_or(i64::MIN);
+        let high = i64::try_from(hole.high).unwrap_or(i64::MAX);
+        connection.execute(&format!(
+            "INSERT OR IGNORE INTO main.{name} ({columns}) SELECT {columns} FROM backup.{name} \
+             WHERE {rowid} BETWEEN {low} AND {high}{known}"
+        ))?;
+    }
+    outcome.merged = count(connection, &table.name)?.saturating_sub(outcome.saved);
+    outcome.lost = match outcome.lost {
+        Lost::Exactly(rows) => Lost::Exactly(rows.saturating_sub(outcome.merged)),
+        Lost::AtMost(rows) => Lost::AtMost(rows.saturating_sub(outcome.merged)),
+    };
+    Ok(())
+}
+
+/// Tables whose names were lost, as the backup has them.
+pub(super) fn missing_tables(
+    connection: &mut Connection,
+    backup: &Source,
+) -> Result<Vec<TableSalvage>, SalvageError> {
+    ensure_attached(connection, backup)?;
+    let sql = "SELECT name, sql FROM backup.sqlite_schema WHERE type = 'table' AND rootpage > 0 \
+               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               AND name NOT IN (SELECT name FROM main.sqlite_schema) ORDER BY name";
+    let mut tables = Vec::new();
+    for row in connection.query(sql, &[])? {
+        let [SqlValue::Text(name), SqlValue::Text(sql)] = row.as_slice() else {
+            continue;
+        };
+        connection.execute(sql)?;
+        let quoted = quoted(name);
+        connection.execute(&format!(
+            "INSERT INTO main.{quoted} SELECT * FROM backup.{quoted}"
+        ))?;
+        let merged = count(connection, name)?;
+        tables.push(only_in_backup(name.clone(), merged));
+    }
+    Ok(tables)
+}
+
+fn has_columns(connection: &mut Connection, table: &TableState) -> Result<bool, DbError> {
+    let sql = "SELECT name FROM pragma_table_xinfo(?1, 'backup')";
+    let rows = connection.query(sql, &[table.name.as_str().into()])?;
+    let there = |column: &String| {
+        let value = SqlValue::Text(column.clone());
+        rows.iter().any(|row| row.first() == Some(&value))
+    };
+    Ok(table.columns.iter().all(there))
+}

@@ -1,0 +1,284 @@
+//! What can be saved of a damaged database. Works on copies alone.
+//!
+//! The pages of a copy are read as the file format describes them. Of each table, the leaves that can
+//! be reached and whose cells hold are kept; a leaf that nothing leads to any more is given back to the
+//! one table whose gap it fits. A table that lost something gets a new tree over what holds, and SQLite
+//! itself then reads its rows into a new file.
+
+mod cells;
+mod graft;
+mod image;
+mod log;
+mod merge;
+mod node;
+mod pages;
+mod rebuild;
+mod sound;
+mod survey;
+mod tree;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::files::side_file;
+use super::{DbError, FileSet};
+use crate::host;
+use crate::model::{Lost, Method, SalvageReport, TableSalvage};
+use survey::Survey;
+
+/// Why nothing was salvaged.
+#[derive(Debug, thiserror::Error)]
+pub enum SalvageError {
+    /// There is nothing that could be saved, for this reason.
+    #[error("nothing can be saved: {0}")]
+    Nothing(String),
+    /// There is no room for the copies.
+    #[error("no room: {needed} bytes are needed for copies and {free} are free")]
+    NoRoom {
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        free: u64,
+    },
+    /// The files were written while they were copied.
+    #[error("somebody writes to it")]
+    InUse,
+    /// What was built does not hold, for this reason.
+    #[error("what could be saved makes no sound database: {0}")]
+    NotSound(String),
+    /// A file could not be read or written.
+    #[error("copying: {0}")]
+    Io(#[from] io::Error),
+    /// SQLite said no.
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+/// Where copies of earlier runs are.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptCopies<'a> {
+    /// The folder with a folder for each run.
+    pub backups: &'a Path,
+    /// The database that they are copies of.
+    pub database: &'a Path,
+}
+
+/// A new database and what is in it.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// The new file, within the folder that was given.
+    pub file: PathBuf,
+    /// What came of each table.
+    pub report: SalvageReport,
+}
+
+/// What would come of a damaged database.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// Names exactly the files that were looked at.
+    pub present: String,
+    /// What came of the copy.
+    pub report: SalvageReport,
+}
+
+/// The copy, the image, what is built from it, a backup: each as large as the database.
+const COPIES: u64 = 4;
+
+/// What is left for everybody else.
+const ROOM_LEFT_BYTES: u64 = 16 << 20;
+
+/// Tries the whole of it in a temporary folder. Changes nothing.
+///
+/// # Errors
+///
+/// Why nothing would come of it.
+pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageError> {
+    let folder = tempfile::tempdir()?;
+    refuse_without_room(database, folder.path())?;
+    let name = database.file_name().unwrap_or_default();
+    let copy = folder.path().join("set").join(name);
+    std::fs::create_dir(folder.path().join("set"))?;
+    let before = stamps(database);
+    for suffix in ["", "-wal", "-journal"] {
+        let from = side_file(database, suffix);
+        if from.exists() {
+            std::fs::copy(from, side_file(&copy, suffix))?;
+        }
+    }
+    if stamps(database) != before {
+        return Err(SalvageError::InUse);
+    }
+    let present = digest_of_set(&copy)?;
+    let kept = KeptCopies { backups, database };
+    let report = salvage(&copy, &kept, folder.path())?.report;
+    Ok(Rehearsal { present, report })
+}
+
+/// Builds a new database from a copy of a damaged one, in `folder`. The same copy and the same backups
+/// give the same rows.
+///
+/// # Errors
+///
+/// Why nothing came of it.
+pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salvaged, SalvageError> {
+    let image = image::assemble(set, folder)?;
+    let survey = Survey::of(&image.path)?;
+    let file = folder.join("new.db");
+    let is_whole = survey.is_whole() && !image.from_log_alone;
+    if is_whole && rebuild::reindex(&image, &file)? {
+        let report = whole_report(Method::Reindex, &survey);
+        return Ok(Salvaged { file, report });
+    }
+    let backup = match is_whole {
+        true => None,
+        false => merge::newest(kept, folder)?,
+    };
+    graft_damaged(&image.path, &survey)?;
+    let built = rebuild::build(&image, &survey, backup.as_ref(), &file)?;
+    let mut report = SalvageReport {
+        method: if is_whole {
+            Method::Rebuild
+        } else {
+            Method::Salvage
+        },
+        tables: built.tables,
+        backup: backup.map(|backup| backup.run),
+        unassigned: survey.unassigned,
+        dangling: built.dangling,
+        notes: built.notes,
+    };
+    add_notes(&mut report, &image, &survey);
+    // A method that promises to lose nothing has to keep the promise.
+    let lost: u64 = report.tables.iter().map(|table| table.lost.most()).sum();
+    if is_whole && lost > 0 {
+        report.method = Method::Salvage;
+    }
+    refuse_an_empty_database(&report)?;
+    Ok(Salvaged { file, report })
+}
+
+fn graft_damaged(image: &Path, survey: &Survey) -> Result<(), SalvageError> {
+    let mut pages = pages::Pages::open(image)?;
+    for table in &survey.tables {
+        if table.has_rowid && !table.is_whole() {
+            graft::graft(&mut pages, table.root, &table.tree.leaves)?;
+        }
+    }
+    let count = pages.count().to_be_bytes();
+    pages.set_header(28, &count)?;
+    // The list of free pages is of no use to a reader.
+    pages.set_header(32, &[0; 8])?;
+    Ok(())
+}
+
+fn add_notes(report: &mut SalvageReport, image: &image::Image, survey: &Survey) {
+    if image.from_log_alone {
+        let words = "the main file is gone: everything comes from the write-ahead log beside it";
+        report.notes.push(words.to_owned());
+    }
+    if image.missing_pages > 0 {
+        let pages = image.missing_pages;
+        report
+            .notes
+            .push(format!("{pages} pages are not in the files at all"));
+    }
+    if survey.schema_is_damaged {
+        let words =
+            "a page that names tables is damaged: there may have been tables that nobody names";
+        report.notes.push(words.to_owned());
+    }
+    if survey.unassigned > 0 {
+        let rows = survey.unassigned;
+        report.notes.push(format!(
+            "{rows} rows lie on pages whose table is not certain; they stay in the quarantine"
+        ));
+    }
+    if report.dangling > 0 {
+        let rows = report.dangling;
+        report
+            .notes
+            .push(format!("{rows} rows refer to rows that are not there"));
+    }
+}
+
+fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
+    let tables = survey
+        .tables
+        .iter()
+        .filter(|table| !table.name.starts_with("sqlite_"));
+    SalvageReport {
+        method,
+        tables: tables
+            .map(|table| TableSalvage {
+                table: table.name.clone(),
+                saved: table.entries.unwrap_or_else(|| table.tree.rows()),
+                lost: Lost::Exactly(0),
+                merged: 0,
+            })
+            .collect(),
+        backup: None,
+        unassigned: 0,
+        dangling: 0,
+        notes: Vec::new(),
+    }
+}
+
+/// Never an empty start where pages say that there were rows.
+fn refuse_an_empty_database(report: &SalvageReport) -> Result<(), SalvageError> {
+    let lost: u64 = report.tables.iter().map(|table| table.lost.most()).sum();
+    let gone = lost.saturating_add(report.unassigned);
+    if report.saved() == 0 && gone > 0 {
+        return Err(SalvageError::Nothing(format!(
+            "not one row could be read, and up to {gone} were there"
+        )));
+    }
+    Ok(())
+}
+
+fn refuse_without_room(database: &Path, folder: &Path) -> Result<(), SalvageError> {
+    let files = FileSet::look(database);
+    let main = std::fs::metadata(database).map_or(0, |metadata| metadata.len());
+    let set = main + files.wal_bytes.unwrap_or(0) + files.journal_bytes.unwrap_or(0);
+    let needed = set * COPIES + ROOM_LEFT_BYTES;
+    let free = host::free_bytes(folder)?;
+    if free < needed {
+        return Err(SalvageError::NoRoom { needed, free });
+    }
+    Ok(())
+}
+
+type Stamp = Option<(u64, Option<std::time::SystemTime>)>;
+
+fn stamps(database: &Path) -> [Stamp; 3] {
+    ["", "-wal", "-journal"].map(|suffix| {
+        let metadata = std::fs::metadata(side_file(database, suffix)).ok()?;
+        Some((metadata.len(), metadata.modified().ok()))
+    })
+}
+
+/// Names exactly the contents of a database's files. The shared-memory index is a cache.
+///
+/// # Errors
+///
+/// When one cannot be read.
+pub fn digest_of_set(database: &Path) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    for suffix in ["", "-wal", "-journal"] {
+        digest.update(suffix.as_bytes());
+        match std::fs::File::open(side_file(database, suffix)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => digest.update([0]),
+            file => {
+                digest.update([1]);
+                io::copy(&mut file?, &mut digest)?;
+            }
+        }
+    }
+    let bytes = digest.finalize();
+    Ok(bytes
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
+}

@@ -1,0 +1,61 @@
+//! What is sound of a table, and where it has holes.
+
+/// What a row of a table has to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// At most so many values; older rows have fewer.
+    pub(super) columns: usize,
+    /// The column that stands for the rowid, and is stored as NULL.
+    pub(super) alias: Option<usize>,
+}
+
+/// A page with rows that hold.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub(super) page: u32,
+    /// Where the cells begin that hold, in the order of their rowids.
+    pub(super) cells: Vec<usize>,
+    /// Whether every cell of the page holds.
+    pub(super) is_whole: bool,
+    pub(super) rowids: Vec<i64>,
+    /// Values of its widest row.
+    pub(super) columns: usize,
+}
+
+impl Leaf {
+    pub(super) fn first(&self) -> i64 {
+        self.rowids.first().copied().unwrap_or_default()
+    }
+
+    pub(super) fn last(&self) -> i64 {
+        self.rowids.last().copied().unwrap_or_default()
+    }
+}
+
+/// Rowids of which rows were lost: above `low`, up to `high`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) low: i128,
+    pub(super) high: i128,
+    /// Rows that may have been on the one page that is damaged; none where more pages are missing than
+    /// are known.
+    pub(super) rows_max: Option<u64>,
+    /// The damaged page.
+    pub(super) page: u32,
+}
+
+/// What can be reached of a table.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    pub(super) leaves: Vec<Leaf>,
+    pub(super) holes: Vec<Hole>,
+}
+
+impl Tree {
+    pub(super) fn rows(&self) -> u64 {
+        self.leaves
+            .iter()
+            .map(|leaf| leaf.rowids.len() as u64)
+            .sum()
+    }
+}

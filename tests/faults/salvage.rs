@@ -1,0 +1,248 @@
+//! Damaged databases through the whole gate: proposed, approved, counted, kept and taken back.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use boot_checks::model::SqlValue;
+use serde_json::Value;
+
+use crate::boots::{boot, command, run, with_library};
+use crate::corruption::{Damage, STRUCTURAL, damage};
+use crate::instants::skipped;
+use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
+use crate::shim;
+
+/// The files of a database, byte for byte.
+type Files = BTreeMap<&'static str, Vec<u8>>;
+
+fn files(sandbox: &Sandbox) -> Files {
+    ["", "-wal", "-journal"]
+        .into_iter()
+        .filter_map(|suffix| Some((suffix, std::fs::read(sandbox.side(suffix)).ok()?)))
+        .filter(|(suffix, bytes)| suffix.is_empty() || !bytes.is_empty())
+        .collect()
+}
+
+/// A database that a boot has healed and kept a copy of, with free pages.
+fn healthy() -> Sandbox {
+    let sandbox = Sandbox::prepared(Start::Legacy(Journal::Delete));
+    let first = boot(sandbox.root());
+    assert_eq!(first.code, Some(0), "{}", first.text());
+    let mut connection = sandbox.open();
+    connection
+        .execute(
+            "CREATE TABLE gone (x); INSERT INTO gone SELECT zeroblob(3000) FROM notes;
+             DROP TABLE gone; CREATE INDEX notes_body ON notes (body)",
+        )
+        .unwrap();
+    connection.close();
+    sandbox
+}
+
+fn hurt(sandbox: &Sandbox, kind: Damage, seed: u64) {
+    let mut bytes = std::fs::read(sandbox.database()).unwrap();
+    damage(&mut bytes, kind, seed);
+    std::fs::write(sandbox.database(), bytes).unwrap();
+    // As after a restart of the machine.
+    let _ = std::fs::remove_file(sandbox.root().join("var/boot/integrity"));
+}
+
+fn boot_json(sandbox: &Sandbox, arguments: &[&str]) -> (Option<i32>, Value) {
+    let done = run(command(sandbox.root())
+        .args(["--format", "json"])
+        .args(arguments));
+    let json = serde_json::from_slice(&done.output.stdout);
+    (
+        done.code,
+        json.unwrap_or_else(|error| panic!("{error}: {}", done.text())),
+    )
+}
+
+/// The repair of a damaged database in a record.
+fn repair(record: &Value) -> Option<&Value> {
+    let stages = record["stages"].as_array()?.iter();
+    let mut steps = stages.flat_map(|stage| stage["steps"].as_array().unwrap());
+    let is_ours = |repair: &&Value| {
+        ["rebuild_database", "salvage_database"].contains(&repair["playbook"].as_str().unwrap())
+    };
+    steps.find_map(|step| step["repairs"].as_array()?.iter().find(is_ours))
+}
+
+/// Approves what the boot proposed.
+fn approve(sandbox: &Sandbox, record: &Value) -> (Option<i32>, Value) {
+    let plan = repair(record).unwrap()["fingerprint"].as_str().unwrap();
+    boot_json(sandbox, &["--approve", plan])
+}
+
+/// Only rows that were there, and as many as were told.
+fn verify_told(sandbox: &Sandbox, record: &Value, what: &str) {
+    let report = &repair(record).unwrap()["changes"][0]["report"];
+    let tables = report["tables"].as_array().unwrap();
+    let told = tables
+        .iter()
+        .find(|table| table["table"] == "notes")
+        .unwrap();
+    let told = told["saved"].as_i64().unwrap() + told["merged"].as_i64().unwrap();
+    let mut connection = sandbox.open();
+    let count = connection.scalar("SELECT count(*) FROM notes").unwrap();
+    assert_eq!(count, SqlValue::Integer(told), "{what}: {report:#}");
+    let strange = format!(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         SELECT count(*) FROM (SELECT id, body, extra FROM notes EXCEPT
+         SELECT i, 'note ' || i || ' \u{1f4dd}', zeroblob(i % 50) FROM n)"
+    );
+    assert_eq!(
+        connection.scalar(&strange),
+        Ok(SqlValue::Integer(0)),
+        "{what}"
+    );
+    let check = connection.scalar("PRAGMA integrity_check");
+    assert_eq!(check, Ok("ok".into()), "{what}");
+    connection.close();
+}
+
+fn undo(sandbox: &Sandbox, record: &Value) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let run_id = record["run_id"].as_str().unwrap();
+    command.env_clear().args(["undo", run_id, "--root"]);
+    let undone = run(command.arg(sandbox.root()));
+    assert_eq!(undone.code, Some(0), "{}", undone.text());
+}
+
+fn seeds() -> u64 {
+    if std::env::var("FAULTS").is_ok_and(|value| value == "all") {
+        50
+    } else {
+        3
+    }
+}
+
+#[test]
+fn damage_is_proposed_approved_counted_and_taken_back() {
+    let template = healthy();
+    for kind in STRUCTURAL {
+        let (mut healed, mut approved, mut refused) = (0, 0, 0);
+        for seed in 0..seeds() {
+            let what = format!("{kind:?} {seed}");
+            let sandbox = template.copy();
+            hurt(&sandbox, kind, seed);
+            let before = files(&sandbox);
+            let (mut code, mut record) = boot_json(&sandbox, &[]);
+            if code == Some(8) {
+                assert!(
+                    files(&sandbox) == before,
+                    "{what}: touched without approval"
+                );
+                (code, record) = approve(&sandbox, &record);
+                approved += 1;
+            } else {
+                healed += 1;
+            }
+            if code == Some(1) {
+                assert!(files(&sandbox) == before, "{what}: refused, and touched");
+                refused += 1;
+                continue;
+            }
+            assert_eq!(code, Some(0), "{what}: {record:#}");
+            verify_told(&sandbox, &record, &what);
+            undo(&sandbox, &record);
+            assert!(files(&sandbox) == before, "{what}: not as it was");
+        }
+        assert!(refused < seeds(), "{kind:?}");
+        println!(
+            "| {kind:?} through the gate | {} places | {healed} without a person | {approved} approved | {refused} refused |",
+            seeds()
+        );
+    }
+}
+
+#[test]
+fn lost_rows_come_back_from_the_newest_copy() {
+    let sandbox = healthy();
+    hurt(&sandbox, Damage::ZeroedLeaf, 4);
+    let (code, proposal) = boot_json(&sandbox, &[]);
+    assert_eq!(code, Some(8), "{proposal:#}");
+    let (code, record) = approve(&sandbox, &proposal);
+    assert_eq!(code, Some(0), "{record:#}");
+    let report = &repair(&record).unwrap()["changes"][0]["report"];
+    let merged = report["tables"].as_array().unwrap().iter();
+    let merged: i64 = merged.map(|table| table["merged"].as_i64().unwrap()).sum();
+    assert!(merged > 0 && report["backup"].is_string(), "{report:#}");
+    verify_rows(&mut sandbox.open(), ROWS).unwrap();
+}
+
+#[test]
+fn a_plan_is_approved_for_exactly_these_files() {
+    let sandbox = healthy();
+    hurt(&sandbox, Damage::ZeroedLeaf, 4);
+    let (_, proposal) = boot_json(&sandbox, &[]);
+    let mut bytes = std::fs::read(sandbox.database()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(sandbox.database(), &bytes).unwrap();
+    let (code, record) = approve(&sandbox, &proposal);
+    assert_eq!(code, Some(8), "{record:#}");
+    assert!(std::fs::read(sandbox.database()).unwrap() == bytes);
+}
+
+/// A log alone: proposed, and with approval every row is there again.
+fn rescue_the_log(lose_the_main_file: fn(&Sandbox)) {
+    let sandbox = Sandbox::prepared(Start::Legacy(Journal::HotWal));
+    lose_the_main_file(&sandbox);
+    let before = files(&sandbox);
+    let (code, proposal) = boot_json(&sandbox, &[]);
+    assert_eq!(code, Some(8), "{proposal:#}");
+    assert!(files(&sandbox) == before, "touched without approval");
+    let (code, record) = approve(&sandbox, &proposal);
+    assert_eq!(code, Some(0), "{record:#}");
+    sandbox.verify(Start::Legacy(Journal::HotWal)).unwrap();
+    undo(&sandbox, &record);
+    assert!(files(&sandbox) == before, "not as it was");
+}
+
+#[test]
+fn a_log_beside_an_empty_main_file_is_rescued() {
+    rescue_the_log(|sandbox| std::fs::write(sandbox.database(), "").unwrap());
+}
+
+#[test]
+fn a_log_whose_main_file_is_gone_is_rescued() {
+    rescue_the_log(|sandbox| std::fs::remove_file(sandbox.database()).unwrap());
+}
+
+#[test]
+fn a_salvage_that_is_killed_leaves_the_old_or_the_new_state() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let template = Sandbox::prepared(Start::Legacy(Journal::HotWal));
+    let mut main = std::fs::read(template.database()).unwrap();
+    main[..16].fill(0);
+    std::fs::write(template.database(), main).unwrap();
+    let (_, proposal) = boot_json(&template, &[]);
+    let plan = repair(&proposal).unwrap()["fingerprint"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let step = if seeds() == 50 { 1 } else { 9 };
+    let mut tried = 0;
+    for at in (1..).step_by(step) {
+        let sandbox = template.copy();
+        let mut killed = command(sandbox.root());
+        killed.args(["--approve", &plan]);
+        let killed = run(with_library(&mut killed, sandbox.root(), library)
+            .env("FAULTS_AT", at.to_string())
+            .env("FAULTS_KIND", "kill"));
+        if killed.code.is_some() {
+            assert_eq!(killed.code, Some(0), "{}", killed.text());
+            break;
+        }
+        tried += 1;
+        let (mut code, mut record) = boot_json(&sandbox, &[]);
+        if code == Some(8) {
+            (code, record) = approve(&sandbox, &record);
+        }
+        assert_eq!(code, Some(0), "at {at}: {record:#}");
+        verify_rows(&mut sandbox.open(), ROWS).unwrap();
+    }
+    println!("| salvage | Kill | {tried} points | 0 rows lost |");
+}
