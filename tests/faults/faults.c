@@ -10,6 +10,7 @@
  * FAULTS_ERRNO    the error of `once` and `persistent`, as a number
  * FAULTS_CLOCK    backwards: each look at the clock is an hour earlier than the one before
  * FAULTS_COUNT    a file into which the number of calls is written at the end
+ * FAULTS_LOG      a file that gets a line for each such call: its name and the path
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -34,6 +35,7 @@ static long at;
 static enum kind kind;
 static int error_number;
 static atomic_long calls;
+static int log_file = -1;
 static int clock_runs_backwards;
 static atomic_long hours;
 
@@ -41,6 +43,8 @@ __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
     const char *number = getenv("FAULTS_AT");
     const char *error = getenv("FAULTS_ERRNO");
+    const char *log = getenv("FAULTS_LOG");
+    log_file = log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     root = getenv("FAULTS_ROOT");
     root_length = root ? strlen(root) : 0;
     at = number ? atol(number) : 0;
@@ -69,9 +73,16 @@ static void die(void) {
         pause();
 }
 
+/* The root itself is logged too: it is a folder that may be flushed. */
+static void note(const char *what, const char *path) {
+    if (log_file >= 0 && root_length && path && !strncmp(path, root, root_length - 1))
+        dprintf(log_file, "%s %s\n", what, path);
+}
+
 /* Whether this call is to fail. Does not return when it is to be the last. `torn` is set where half
  * of it is to be done first. A full disk does not keep anything from being removed or flushed. */
-static int is_due(const char *path, int needs_room, int *torn) {
+static int is_due_in(const char *what, const char *path, int needs_room, int *torn) {
+    note(what, path);
     if (!root_length || !path || strncmp(path, root, root_length) != 0)
         return 0;
     long n = ++calls;
@@ -89,7 +100,7 @@ static int is_due(const char *path, int needs_room, int *torn) {
     return 1;
 }
 
-static int is_due_fd(int fd, int needs_room, int *torn) {
+static int is_due_fd_in(const char *what, int fd, int needs_room, int *torn) {
     char link[32], path[4096];
     if (fd < 0)
         return 0;
@@ -98,8 +109,11 @@ static int is_due_fd(int fd, int needs_room, int *torn) {
     if (length < 0)
         return 0;
     path[length] = 0;
-    return is_due(path, needs_room, torn);
+    return is_due_in(what, path, needs_room, torn);
 }
+
+#define is_due(path, needs_room, torn) is_due_in(__func__, path, needs_room, torn)
+#define is_due_fd(fd, needs_room, torn) is_due_fd_in(__func__, fd, needs_room, torn)
 
 #define REAL(name, type, ...)                                                                      \
     static type (*real)(__VA_ARGS__);                                                              \
@@ -231,6 +245,8 @@ int unlinkat(int folder, const char *path, int flags) {
 
 int rename(const char *from, const char *to) {
     REAL(rename, int, const char *, const char *);
+    if (log_file >= 0)
+        dprintf(log_file, "renamed %s -> %s\n", from, to);
     return is_due(to, 1, NULL) ? -1 : real(from, to);
 }
 

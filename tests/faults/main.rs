@@ -20,6 +20,7 @@ mod concurrency;
 mod control;
 mod corruption;
 mod drift;
+mod flushes;
 mod holders;
 mod instants;
 mod leftovers;
