@@ -133,7 +133,8 @@ mod tests {
             "{error}"
         );
         drop(first);
-        GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap();
+        let _second = GateLock::acquire(&path, "2", Duration::ZERO, |_| {}).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2");
     }
 
     #[test]

@@ -91,8 +91,20 @@ impl MigrationStatus {
         set: &MigrationSet,
         structure: &Structure,
     ) -> Result<Self, DbError> {
-        let record = record(connection)?;
+        let records = Records::look(connection)?;
+        let rows = match records.own {
+            true => rows_of_record(connection)?,
+            false => Vec::new(),
+        };
         let structure = structure.only(set.expected());
+        // Without a row, beside tables that the migrations make, it recorded nothing: running them would
+        // make those tables again.
+        let is_kept = !rows.is_empty() || structure.tables.is_empty();
+        let record = match (records.own && is_kept, records.foreign) {
+            (true, _) => MigrationRecord::Sqlx,
+            (false, Some(tool)) => MigrationRecord::Foreign(tool),
+            (false, None) => MigrationRecord::None,
+        };
         let mut status = MigrationStatus {
             record,
             pending: Vec::new(),
@@ -107,7 +119,7 @@ impl MigrationStatus {
         match status.record {
             MigrationRecord::Foreign(_) => {}
             MigrationRecord::None => status.pending = set.versions(),
-            MigrationRecord::Sqlx => status.read_record(connection, set, &structure)?,
+            MigrationRecord::Sqlx => status.read_record(rows, set, &structure)?,
         }
         Ok(status)
     }
@@ -125,15 +137,21 @@ impl MigrationStatus {
         record_is_current && self.difference.is_empty()
     }
 
+    /// Whether something is missing that the recorded migrations made and that held values.
+    pub fn has_lost_values(&self) -> bool {
+        let is_recorded = self.record == MigrationRecord::Sqlx && self.pending.is_empty();
+        is_recorded && !self.difference.is_empty() && !self.difference.holds_no_values()
+    }
+
     fn read_record(
         &mut self,
-        connection: &mut Connection,
+        rows: Vec<Recorded>,
         set: &MigrationSet,
         structure: &Structure,
     ) -> Result<(), DbError> {
         let mut applied = Vec::new();
         let mut edited = Vec::new();
-        for row in rows_of_record(connection)? {
+        for row in rows {
             if !row.success {
                 self.unfinished.push(row.version);
             }
@@ -250,25 +268,28 @@ fn words_of_difference(there: &Structure, shadow: &Structure) -> Vec<String> {
 ///
 /// SQLite's reason.
 pub fn foreign_tool(connection: &mut Connection) -> Result<Option<&'static str>, DbError> {
-    Ok(match record(connection)? {
-        MigrationRecord::Foreign(tool) => Some(tool),
-        MigrationRecord::None | MigrationRecord::Sqlx => None,
-    })
+    let records = Records::look(connection)?;
+    Ok(records.foreign.filter(|_| !records.own))
 }
 
-/// sqlx's record counts before another's: whoever wrote it last applied these very migrations.
-fn record(connection: &mut Connection) -> Result<MigrationRecord, DbError> {
-    let mut tables = vec![OWN_RECORD];
-    tables.extend(FOREIGN_RECORDS.iter().map(|(table, _)| *table));
-    let there = Structure::names(connection, &tables)?;
-    let has = |table: &str| there.iter().any(|name| name.eq_ignore_ascii_case(table));
-    if has(OWN_RECORD) {
-        return Ok(MigrationRecord::Sqlx);
+/// Whose records of migrations there are.
+struct Records {
+    own: bool,
+    foreign: Option<&'static str>,
+}
+
+impl Records {
+    fn look(connection: &mut Connection) -> Result<Records, DbError> {
+        let mut tables = vec![OWN_RECORD];
+        tables.extend(FOREIGN_RECORDS.iter().map(|(table, _)| *table));
+        let there = Structure::names(connection, &tables)?;
+        let has = |table: &str| there.iter().any(|name| name.eq_ignore_ascii_case(table));
+        let foreign = FOREIGN_RECORDS.into_iter().find(|(table, _)| has(table));
+        Ok(Records {
+            own: has(OWN_RECORD),
+            foreign: foreign.map(|(_, tool)| tool),
+        })
     }
-    let foreign = FOREIGN_RECORDS.into_iter().find(|(table, _)| has(table));
-    Ok(foreign.map_or(MigrationRecord::None, |(_, tool)| {
-        MigrationRecord::Foreign(tool)
-    }))
 }
 
 /// Whether the applied text was this one in another spelling.
@@ -376,6 +397,20 @@ mod tests {
         }
         let other = checksum(format!("{text} "));
         assert!(!differs_in_line_endings(migration, &other));
+    }
+
+    #[test]
+    fn a_record_without_a_row_recorded_nothing() {
+        let empty = "DELETE FROM _sqlx_migrations;";
+        let all =
+            "DROP TABLE playbooks; DROP TABLE verification_events; DROP TABLE meta_loop_configs;";
+        let alembic = "CREATE TABLE alembic_version (version_num TEXT);";
+        assert_eq!(look(empty).record, MigrationRecord::None);
+        let begun = look(&format!("{empty}{all}"));
+        assert_eq!(begun.record, MigrationRecord::Sqlx);
+        let foreign = look(&format!("{empty}{alembic}"));
+        assert_eq!(foreign.record, MigrationRecord::Foreign("Alembic"));
+        assert_eq!(look(alembic).record, MigrationRecord::Sqlx);
     }
 
     #[test]
