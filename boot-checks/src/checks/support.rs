@@ -139,6 +139,13 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
 pub(super) const WRONG_FILE: &str = "check that DATABASE_URL names the right file; if it does, keep the file and \
                                      restore a backup beside it";
 
+/// What the migrations made and somebody has dropped since: what was in it is gone.
+pub(super) fn lost(finding: Finding) -> Finding {
+    finding
+        .cause("it was there when the migrations ran, and somebody dropped it")
+        .action("restore a backup: adding it again would hide that its rows are gone")
+}
+
 /// What `apply_pending_migrations` does.
 pub(super) const APPLIES: &str = "applies the migrations";
 

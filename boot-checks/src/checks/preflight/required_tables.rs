@@ -2,7 +2,7 @@
 //! what was never there.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask_structure, healed_without_observe};
+use crate::checks::support::{APPLIES, ask_structure, healed_without_observe, lost};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 
@@ -30,14 +30,32 @@ impl Check for RequiredTables {
             let missing: Vec<Finding> = names
                 .iter()
                 .filter(|name| structure.table(name).is_none())
-                .map(|name| {
-                    let finding = Finding::new("table_missing", format!("table {name} is missing"))
-                        .cause("the database is older than the code, or is another one");
-                    healed_without_observe(cx, finding, APPLIES)
-                })
+                .map(|name| missing(cx, name))
                 .collect();
             let mismatches = missing.len();
             Findings::from_problems(missing, names.join(", ")).fact("schema_mismatches", mismatches)
         })
     }
+}
+
+fn missing(cx: &Context, name: &str) -> Finding {
+    let finding = Finding::new("table_missing", format!("table {name} is missing"));
+    if was_made(cx, name) {
+        return lost(finding);
+    }
+    let finding = finding.cause("the database is older than the code, or is another one");
+    healed_without_observe(cx, finding, APPLIES)
+}
+
+/// Whether the migration record says that this table was there. Where the record cannot be read,
+/// `schema_version` says so.
+fn was_made(cx: &Context, name: &str) -> bool {
+    let Ok(Some(set)) = cx.migrations() else {
+        return false;
+    };
+    let is_expected = set.expected().table(name).is_some();
+    is_expected
+        && cx
+            .migration_status(&set)
+            .is_ok_and(|status| status.has_lost_values())
 }

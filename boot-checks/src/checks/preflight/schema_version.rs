@@ -5,7 +5,9 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, cannot_look, database_finding, healed_without_observe};
+use crate::checks::support::{
+    APPLIES, cannot_look, database_finding, healed_without_observe, lost,
+};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -100,12 +102,14 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
         let is_pending = !status.pending.is_empty();
         return Findings::problem(if is_pending {
             outdated(cx, status, PENDING)
-        } else if status.difference.holds_no_values() {
-            outdated(cx, status, "somebody dropped it")
+        } else if status.has_lost_values() {
+            lost(outdated(
+                cx,
+                status,
+                "its record says that nothing is pending",
+            ))
         } else {
-            outdated(cx, status, "its record says that nothing is pending")
-                .cause("it was there when the migrations ran, and somebody dropped it")
-                .action("restore a backup: adding it again would hide that its rows are gone")
+            outdated(cx, status, "somebody dropped it")
         });
     }
     if !status.pending.is_empty() {

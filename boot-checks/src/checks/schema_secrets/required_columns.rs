@@ -35,16 +35,16 @@ pub(super) fn columns(
     ask_structure(cx, |structure| {
         let mut problems = Vec::new();
         for table in tables {
-            match structure.table(&table.name) {
-                None => problems.push(missing_table(&table.name)),
-                Some(there) => problems.extend(judge_table(cx, table, there)),
-            }
-        }
-        if let Some(pattern) = pattern {
-            problems = problems
-                .into_iter()
-                .map(|finding| finding.pattern(pattern))
-                .collect();
+            let Some(there) = structure.table(&table.name) else {
+                problems.push(missing_table(&table.name));
+                continue;
+            };
+            problems.extend(judge_table(cx, table, there).into_iter().map(
+                |finding| match pattern {
+                    Some(pattern) => finding.pattern(pattern),
+                    None => finding,
+                },
+            ));
         }
         let mismatches = problems.len();
         Findings::from_problems(problems, counted(count, "column"))
