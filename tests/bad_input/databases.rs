@@ -11,7 +11,7 @@ use std::time::Instant;
 use boot_checks::services::db::{Access, Connection};
 
 use crate::evidence::LEGACY;
-use crate::support::{self, Fixture, PATIENCE, answer};
+use crate::support::{self, Fixture, PATIENCE, answer, step};
 
 #[test]
 fn a_missing_database_that_is_looked_at_stays_missing() {
@@ -39,6 +39,37 @@ fn a_database_that_vanished_is_no_fresh_start() {
     fixture
         .boot(&["--allow-create"])
         .says(0, &["created database var/grace.db"]);
+}
+
+#[test]
+fn a_required_table_that_was_lost_is_not_promised_to_come_back() {
+    let fixture = Fixture::healthy();
+    fixture.sql("DROP TABLE meta_loop_configs");
+    for arguments in [&["--observe"][..], &[]] {
+        let (code, json) = fixture.boot_json(arguments);
+        assert_eq!(code, 1, "{arguments:?}");
+        let problem = &step(&json, "preflight::required_tables")["problems"][0];
+        let action = problem["action"].as_str().unwrap_or_default();
+        assert!(
+            action.contains("restore a backup"),
+            "{arguments:?}: {problem}"
+        );
+        let cause = problem["cause"].as_str().unwrap();
+        assert!(
+            cause.contains("somebody dropped it"),
+            "{arguments:?}: {problem}"
+        );
+    }
+}
+
+#[test]
+fn a_migration_record_without_a_row_is_no_reason_to_make_everything_again() {
+    let fixture = Fixture::healthy();
+    fixture.sql("DROP TABLE meta_loop_configs; DELETE FROM _sqlx_migrations");
+    fixture
+        .boot(&[])
+        .says(0, &["added table meta_loop_configs"]);
+    fixture.boot(&[]).says(0, &["up to date"]);
 }
 
 /// Something that is no healthy database, in the place of one.
