@@ -141,6 +141,7 @@ pub(crate) fn generate(folder: &Path, out: &Path) -> Result<Vec<PatternFile>, St
             .map_err(|e| place.problem(e.span().map_or(0, |span| span.start), e.message()))?;
         check(&pattern, id, &place)?;
         check_anchors(&pattern, &mut anchors, &place)?;
+        check_samples(&pattern, &place)?;
         write_pattern(&mut code, &pattern, &place)?;
         patterns.push(pattern);
     }
@@ -198,6 +199,24 @@ fn check(pattern: &PatternFile, folder: &str, place: &Place<'_>) -> Result<(), S
         if let Some(name) = sample.captures.keys().find(|name| !names.contains(name)) {
             let message = format!("no signature captures `{name}`");
             return Err(place.problem(sample.text.span().start, message));
+        }
+    }
+    Ok(())
+}
+
+/// A line that holds none of its anchors never gets as far as the expression.
+fn check_samples(pattern: &PatternFile, place: &Place<'_>) -> Result<(), String> {
+    for signature in &pattern.signatures {
+        let regex = compile(&signature.regex, place)?;
+        let anchors = signature.anchors.as_ref();
+        for sample in &pattern.samples {
+            let text = sample.text.as_ref();
+            let has_anchor = anchors.iter().any(|anchor| text.contains(anchor));
+            if regex.is_match(text.as_bytes()) && !has_anchor {
+                let message =
+                    format!("the expression matches a sample that holds no anchor: {text}");
+                return Err(place.problem(signature.anchors.span().start, message));
+            }
         }
     }
     Ok(())

@@ -64,4 +64,9 @@ fn mistakes_are_named_with_file_and_line() {
         "anchors = [\"table is\"]",
         "begin alike",
     );
+    check(
+        "anchors = [\"sqlite_errorcode\"]",
+        "anchors = [\"sqlite_error_code\"]",
+        "holds no anchor",
+    );
 }

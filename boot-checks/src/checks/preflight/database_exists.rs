@@ -64,7 +64,8 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
     if !seen.is_empty() {
         return vanished(cx, name, &seen);
     }
-    let finding = Finding::new("database_missing", format!("{name} does not exist"));
+    let finding = Finding::new("database_missing", format!("{name} does not exist"))
+        .pattern("database_file_missing");
     healed_without_observe(cx, finding, "creates it, complete with its tables")
 }
 
