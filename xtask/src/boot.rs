@@ -30,7 +30,7 @@ pub(crate) struct Args {
     filter: Option<String>,
 
     #[command(flatten)]
-    application: ApplicationArgs,
+    pub(crate) application: ApplicationArgs,
 
     /// Look only; change nothing but this run's own report
     #[arg(long)]
@@ -91,6 +91,21 @@ pub(crate) struct Args {
     /// When to use colours
     #[arg(long, value_enum, default_value_t)]
     color: Color,
+}
+
+impl Args {
+    /// The option that keeps this from being a whole boot.
+    pub(crate) fn leaves_out(&self) -> Option<&'static str> {
+        let options = [
+            ("FILTER", self.filter.is_some()),
+            ("--skip", !self.skip.is_empty()),
+            ("--stage", !self.stage.is_empty()),
+            ("--list", self.list),
+            ("--plan", self.plan),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given);
+        given.map(|(name, _)| name)
+    }
 }
 
 const EXAMPLES: &str = "Examples:

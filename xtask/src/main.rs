@@ -11,6 +11,8 @@ mod ci;
 mod diagnose;
 mod duration;
 mod heal;
+mod history;
+mod launch;
 mod output;
 mod playbooks;
 mod replay;
@@ -45,6 +47,8 @@ enum BootOnly {
 #[derive(Subcommand)]
 enum Command {
     Boot(Box<boot::Args>),
+    Launch(Box<launch::Args>),
+    History(history::Args),
     Diagnose(diagnose::Args),
     CheckSource(check_source::Args),
     Playbooks(playbooks::Args),
@@ -68,6 +72,8 @@ fn main() -> ExitCode {
     let code = match parse() {
         Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
+        Command::Launch(args) => launch::run(&args),
+        Command::History(args) => history::run(&args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::CheckSource(args) => check_source::run(&args),
         Command::Ci(args) => ci::run(&args),

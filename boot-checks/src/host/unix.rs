@@ -240,3 +240,13 @@ pub fn on_termination(action: impl FnOnce(&'static str) + Send + 'static) -> io:
         })?;
     Ok(())
 }
+
+/// Puts a program in the place of this process. It keeps the process id, so that signals reach it; and it
+/// answers only where it could not.
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn become_program(mut command: std::process::Command) -> io::Result<u8> {
+    Err(std::os::unix::process::CommandExt::exec(&mut command))
+}

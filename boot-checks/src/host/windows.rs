@@ -166,3 +166,14 @@ pub fn on_termination(action: impl FnOnce(&'static str) + Send + 'static) -> io:
         })?;
     Ok(())
 }
+
+/// Runs a program in the place of this process: Windows cannot replace a process, so it is waited for, and its
+/// exit code is answered.
+///
+/// # Errors
+///
+/// The system's reason.
+pub fn become_program(mut command: std::process::Command) -> io::Result<u8> {
+    let code = command.status()?.code().unwrap_or(1);
+    Ok(u8::try_from(code).unwrap_or(1))
+}

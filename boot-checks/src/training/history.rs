@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::model::BootRecord;
 
 /// Issues that are named.
@@ -14,7 +16,7 @@ const TREND_BOOTS: usize = 10;
 const HALF_LIFE_BOOTS: f64 = 10.0;
 
 /// What boots have been like.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct History {
     /// Boots that say something of the application.
     pub boots: usize,
@@ -39,7 +41,8 @@ pub struct History {
 }
 
 /// Whether boots get better: the mean worth of the newest ten against that of the ten before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Trend {
     /// By more than five points.
     Improving,
@@ -52,7 +55,7 @@ pub enum Trend {
 }
 
 /// A problem that came up in some boots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FrequentIssue {
     /// The step that found it.
     pub step: String,
@@ -64,6 +67,18 @@ pub struct FrequentIssue {
     pub healed: usize,
     /// The newest of them.
     pub last_run_id: String,
+}
+
+impl Trend {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Trend::Improving => "improving",
+            Trend::Steady => "steady",
+            Trend::Worsening => "worsening",
+            Trend::Unknown => "unknown",
+        }
+    }
 }
 
 impl History {
