@@ -173,6 +173,24 @@ pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
     to.set_permissions(model.permissions())
 }
 
+/// Gives an open file the owner of a folder, and permissions where they are known: for a file that takes
+/// the place of one that is gone.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn give_to_owner_of(folder: &Path, mode: Option<u32>, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let (model, own) = (std::fs::metadata(folder)?, to.metadata()?);
+    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+        std::os::unix::fs::fchown(to, Some(model.uid()), Some(model.gid()))?;
+    }
+    match mode {
+        Some(mode) => to.set_permissions(std::fs::Permissions::from_mode(mode)),
+        None => Ok(()),
+    }
+}
+
 /// Columns of the terminal at standard output; none where it is no terminal.
 pub fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;

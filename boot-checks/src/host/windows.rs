@@ -79,6 +79,15 @@ pub fn copy_owner_and_mode(_from: &Path, _to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Windows gives a new file the folder's access list.
+///
+/// # Errors
+///
+/// Never.
+pub fn give_to_owner_of(_folder: &Path, _mode: Option<u32>, _to: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Columns of the terminal at standard output; not asked for on Windows.
 pub fn terminal_width() -> Option<usize> {
     None
