@@ -27,6 +27,7 @@ mod leftovers;
 mod out_of_sight;
 mod playbooks;
 mod read_only;
+mod restore;
 mod salvage;
 mod sandbox;
 mod shim;
