@@ -21,6 +21,7 @@ mod control;
 mod corruption;
 mod drift;
 mod flushes;
+mod foreign_log;
 mod holders;
 mod instants;
 mod leftovers;

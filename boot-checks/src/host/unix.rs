@@ -206,6 +206,14 @@ pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, at)
 }
 
+/// When a file was last changed, its contents or what the system knows of it. No copy takes this time along.
+pub fn last_change(metadata: &std::fs::Metadata) -> std::time::SystemTime {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    std::time::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds)
+}
+
 /// What tells a file from any other: its device and its inode.
 pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
@@ -216,6 +224,14 @@ pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
 pub fn system_boot() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
+}
+
+/// When this run of the system began; none where it does not tell.
+pub fn system_start() -> Option<std::time::SystemTime> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let since = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+    std::time::SystemTime::now().checked_sub(since)
 }
 
 /// This machine's name.

@@ -132,9 +132,19 @@ pub fn file_identity(_metadata: &std::fs::Metadata) -> (u64, u64) {
     (0, 0)
 }
 
+/// When a file was last changed, as far as Windows says it.
+pub fn last_change(metadata: &std::fs::Metadata) -> std::time::SystemTime {
+    metadata.modified().unwrap_or(std::time::UNIX_EPOCH)
+}
+
 /// Names this run of the system; here nothing does.
 pub fn system_boot() -> String {
     String::new()
+}
+
+/// When this run of the system began; here nothing tells.
+pub fn system_start() -> Option<std::time::SystemTime> {
+    None
 }
 
 /// This machine's name.
