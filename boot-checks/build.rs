@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 #[path = "build/fixtures.rs"]
 mod fixtures;
+#[path = "build/metadata.rs"]
+mod metadata;
 #[path = "build/migrations.rs"]
 mod migrations;
 // The very code that reads a structure at boot also describes the expected one.
@@ -38,7 +40,8 @@ fn generate() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     migrations::generate(&here.join("../migrations"), &out)?;
     let patterns = here.join("../fixtures/patterns");
-    patterns::generate(&patterns, &out.join("patterns.rs"))?;
+    let known = patterns::generate(&patterns, &out.join("patterns.rs"))?;
+    std::fs::write(out.join("metadata.json"), metadata::file(&known))?;
     let controls = here.join("../fixtures/controls");
     fixtures::generate(&patterns, &controls, &out.join("fixtures.rs"))?;
     Ok(())

@@ -455,18 +455,12 @@ fn the_catalogue_stands_beside_the_records_of_boots_that_may_write() {
     assert_eq!(left(&fixture, "incident_"), None);
     fixture.boot(&[]);
     let path = left(&fixture, "_metadata").unwrap();
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        patterns::metadata_json()
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), patterns::METADATA_JSON);
     let written = || fs::metadata(&path).unwrap().modified().unwrap();
     let before = written();
     fixture.boot(&[]);
     assert_eq!(written(), before, "it was as it should be");
     fs::write(&path, "{}").unwrap();
     fixture.boot(&[]);
-    assert_eq!(
-        fs::read_to_string(&path).unwrap(),
-        patterns::metadata_json()
-    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), patterns::METADATA_JSON);
 }

@@ -30,38 +30,38 @@ const ANCHORS_MAX: usize = 64;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PatternFile {
-    id: Spanned<String>,
-    title: String,
-    checks: Vec<String>,
+pub(crate) struct PatternFile {
+    pub(crate) id: Spanned<String>,
+    pub(crate) title: String,
+    pub(crate) checks: Vec<String>,
     #[serde(default)]
     labels: Vec<String>,
-    root_cause: String,
-    symptoms: Vec<String>,
-    playbook: Option<String>,
-    risk: Spanned<String>,
-    tier: Spanned<String>,
-    advice: String,
-    verification: Vec<String>,
+    pub(crate) root_cause: String,
+    pub(crate) symptoms: Vec<String>,
+    pub(crate) playbook: Option<String>,
+    pub(crate) risk: Spanned<String>,
+    pub(crate) tier: Spanned<String>,
+    pub(crate) advice: String,
+    pub(crate) verification: Vec<String>,
     next_command: String,
-    escalation: Option<Escalation>,
-    signatures: Vec<Signature>,
-    samples: Vec<Sample>,
+    pub(crate) escalation: Option<Escalation>,
+    pub(crate) signatures: Vec<Signature>,
+    pub(crate) samples: Vec<Sample>,
     look_alikes: Vec<LookAlike>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Escalation {
-    when: String,
-    risk: Spanned<String>,
-    tier: Spanned<String>,
+pub(crate) struct Escalation {
+    pub(crate) when: String,
+    pub(crate) risk: Spanned<String>,
+    pub(crate) tier: Spanned<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Signature {
-    regex: Spanned<String>,
+pub(crate) struct Signature {
+    pub(crate) regex: Spanned<String>,
     anchors: Spanned<Vec<String>>,
     unless: Option<Spanned<String>>,
     #[serde(default)]
@@ -83,8 +83,8 @@ struct Other {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sample {
-    text: Spanned<String>,
+pub(crate) struct Sample {
+    pub(crate) text: Spanned<String>,
     #[serde(default)]
     captures: BTreeMap<String, String>,
 }
@@ -113,8 +113,8 @@ impl Place<'_> {
     }
 }
 
-/// Writes the table of all patterns below `folder` to `out`.
-pub(crate) fn generate(folder: &Path, out: &Path) -> Result<(), String> {
+/// Writes the table of all patterns below `folder` to `out`, and answers them.
+pub(crate) fn generate(folder: &Path, out: &Path) -> Result<Vec<PatternFile>, String> {
     println!("cargo:rerun-if-changed={}", folder.display());
     let mut ids = Vec::new();
     let listing = std::fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -127,6 +127,7 @@ pub(crate) fn generate(folder: &Path, out: &Path) -> Result<(), String> {
     ids.sort();
     let mut code = String::from("&[\n");
     let mut anchors = Vec::new();
+    let mut patterns = Vec::new();
     for id in &ids {
         let file = folder.join(id).join("pattern.toml");
         println!("cargo:rerun-if-changed={}", file.display());
@@ -140,10 +141,13 @@ pub(crate) fn generate(folder: &Path, out: &Path) -> Result<(), String> {
             .map_err(|e| place.problem(e.span().map_or(0, |span| span.start), e.message()))?;
         check(&pattern, id, &place)?;
         check_anchors(&pattern, &mut anchors, &place)?;
+        check_samples(&pattern, &place)?;
         write_pattern(&mut code, &pattern, &place)?;
+        patterns.push(pattern);
     }
     code.push(']');
-    std::fs::write(out, code).map_err(|e| format!("{}: {e}", out.display()))
+    std::fs::write(out, code).map_err(|e| format!("{}: {e}", out.display()))?;
+    Ok(patterns)
 }
 
 fn check(pattern: &PatternFile, folder: &str, place: &Place<'_>) -> Result<(), String> {
@@ -195,6 +199,24 @@ fn check(pattern: &PatternFile, folder: &str, place: &Place<'_>) -> Result<(), S
         if let Some(name) = sample.captures.keys().find(|name| !names.contains(name)) {
             let message = format!("no signature captures `{name}`");
             return Err(place.problem(sample.text.span().start, message));
+        }
+    }
+    Ok(())
+}
+
+/// A line that holds none of its anchors never gets as far as the expression.
+fn check_samples(pattern: &PatternFile, place: &Place<'_>) -> Result<(), String> {
+    for signature in &pattern.signatures {
+        let regex = compile(&signature.regex, place)?;
+        let anchors = signature.anchors.as_ref();
+        for sample in &pattern.samples {
+            let text = sample.text.as_ref();
+            let has_anchor = anchors.iter().any(|anchor| text.contains(anchor));
+            if regex.is_match(text.as_bytes()) && !has_anchor {
+                let message =
+                    format!("the expression matches a sample that holds no anchor: {text}");
+                return Err(place.problem(signature.anchors.span().start, message));
+            }
         }
     }
     Ok(())

@@ -138,16 +138,25 @@ impl Context {
         self.state_folder().join("playbooks.json")
     }
 
-    /// The file that remembers which database earlier boots saw.
+    /// The file that remembers which databases earlier boots saw.
     pub fn seen_file(&self) -> PathBuf {
         self.state_folder().join("database_seen")
     }
 
-    /// Whether an earlier boot saw a database at this very path.
-    pub fn was_seen_before(&self) -> bool {
+    /// The database's name in that file: below the root where it is there, so that it goes with the root.
+    pub fn seen_name(&self) -> Option<String> {
+        let path = self.database_path()?;
+        let name = path.strip_prefix(&self.config.root).unwrap_or(path);
+        Some(name.display().to_string())
+    }
+
+    /// The databases that earlier boots saw. None where a person allowed to make a new one.
+    pub fn seen_before(&self) -> Vec<String> {
+        if self.allow_create {
+            return Vec::new();
+        }
         let seen = std::fs::read_to_string(self.seen_file()).unwrap_or_default();
-        let path = self.database_path().map(|path| path.display().to_string());
-        !self.allow_create && path.is_some_and(|path| seen.lines().any(|line| line == path))
+        seen.lines().map(str::to_owned).collect()
     }
 
     /// The file of the monitor's schedules.

@@ -41,6 +41,32 @@ fn a_database_that_vanished_is_no_fresh_start() {
         .says(0, &["created database var/grace.db"]);
 }
 
+/// Both would start without a row, beside the state of an application that had some.
+#[test]
+fn another_name_or_another_folder_is_no_fresh_start() {
+    let fixture = Fixture::healthy();
+    let other = ["--database-url", "sqlite:///./var/orders.db"];
+    let words = [
+        "var/orders.db does not exist, and earlier boots used var/grace.db",
+        "--allow-create",
+    ];
+    fixture.boot(&other).says(1, &words);
+    assert!(!fixture.path("var/orders.db").exists());
+    let allowed = [other[0], other[1], "--allow-create"];
+    fixture
+        .boot(&allowed)
+        .says(0, &["created database var/orders.db"]);
+
+    let moved = Fixture::empty();
+    fs::rename(fixture.path("var"), moved.path("var")).unwrap();
+    fs::remove_file(moved.database()).unwrap();
+    moved.boot(&[]).says(
+        1,
+        &["var/grace.db was there at an earlier boot and is gone"],
+    );
+    assert!(!moved.database().exists());
+}
+
 #[test]
 fn a_required_table_that_was_lost_is_not_promised_to_come_back() {
     let fixture = Fixture::healthy();

@@ -30,9 +30,16 @@ use clap::{Parser, Subcommand};
     version,
     propagate_version = true
 )]
-struct Cli {
+struct Cli<C: Subcommand> {
     #[command(subcommand)]
-    command: Command,
+    command: C,
+}
+
+/// What stands between a person and the application: the description of all the other commands would take a
+/// good part of its time.
+#[derive(Subcommand)]
+enum BootOnly {
+    Boot(Box<boot::Args>),
 }
 
 #[derive(Subcommand)]
@@ -58,8 +65,7 @@ enum Command {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let code = match cli.command {
+    let code = match parse() {
         Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Diagnose(args) => diagnose::run(args),
@@ -78,4 +84,15 @@ fn main() -> ExitCode {
         output::complain(&format!("error: {error:#}"));
         Verdict::Bug.exit_code()
     }))
+}
+
+fn parse() -> Command {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == "boot")
+    {
+        let BootOnly::Boot(args) = Cli::parse().command;
+        return Command::Boot(args);
+    }
+    Cli::parse().command
 }

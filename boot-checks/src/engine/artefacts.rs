@@ -106,7 +106,7 @@ fn write_catalogue(root: &Path, report: &BootReport) -> std::io::Result<()> {
         return Ok(());
     }
     let path = root.join(records::FOLDER).join("_metadata.json");
-    let text = crate::patterns::metadata_json();
+    let text = crate::patterns::METADATA_JSON;
     let there = read_limited(&path, text.len() as u64);
     if there.is_ok_and(|there| there == text.as_bytes()) {
         return Ok(());

@@ -29,12 +29,11 @@ pub(super) fn forget_integrity(root: &std::path::Path) {
 
 /// So that a later boot can tell a database that vanished from one that never was.
 fn remember_database(cx: &Context) {
-    let Some(path) = cx.database_path() else {
+    let Some(line) = cx.seen_name() else {
         return;
     };
     let file = cx.seen_file();
     let seen = std::fs::read_to_string(&file).unwrap_or_default();
-    let line = path.display().to_string();
     if !seen.lines().any(|known| known == line) {
         let text = format!("{seen}{line}\n");
         let _ = write_atomic(&file, text.as_bytes(), Durability::Synced, None);

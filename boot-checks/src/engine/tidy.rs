@@ -1,6 +1,7 @@
 //! What the run before left under temporary names, because it was killed or its disk failed.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use super::door::STATE_FOLDER;
 use super::{Journal, Kind, rebuild, staged, swap};
@@ -26,15 +27,12 @@ pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     }
     // A journal that cannot be read stops whoever wants to change something.
     let last_run = Journal::new(&state_folder, "").read_last_run();
-    for touched in last_run
-        .unwrap_or_default()
-        .iter()
-        .flat_map(|it| &it.touched)
-    {
-        if touched.kind == Kind::File {
-            let path = root.join(&touched.path);
-            // Beside the file that a link leads to.
-            remove_leftovers(&path.canonicalize().unwrap_or(path));
-        }
+    let touched = last_run.iter().flatten().flat_map(|entry| &entry.touched);
+    let files = touched.filter(|touched| touched.kind == Kind::File);
+    // A file is touched more than once in a run: begun, applied, verified.
+    let paths: BTreeSet<PathBuf> = files.map(|touched| root.join(&touched.path)).collect();
+    for path in paths {
+        // Beside the file that a link leads to.
+        remove_leftovers(&path.canonicalize().unwrap_or(path));
     }
 }

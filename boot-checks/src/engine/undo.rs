@@ -213,7 +213,11 @@ fn forget_databases(root: &Path, state_folder: &Path, all: &[Past]) -> io::Resul
     let gone: Vec<String> = all
         .iter()
         .filter(|past| past.touched.kind == Kind::Database && past.touched.before == ABSENT)
-        .map(|past| root.join(&past.touched.path).display().to_string())
+        .map(|past| {
+            let path = root.join(&past.touched.path);
+            let name = path.strip_prefix(root).unwrap_or(&path);
+            name.display().to_string()
+        })
         .collect();
     let file = state_folder.join("database_seen");
     let Ok(seen) = std::fs::read_to_string(&file) else {

@@ -282,11 +282,12 @@ fn adoption(application: &Application) -> Change {
     let mut connection = Connection::open(&path, Access::ReadWrite, Duration::ZERO).unwrap();
     let status = MigrationStatus::look(&mut connection, &set).unwrap();
     connection.close();
+    let expected_fingerprint = status.fingerprint();
     let additions = status.difference.additions.into_iter();
     Change::AdoptSchema {
         statements: additions.map(|addition| addition.statement).collect(),
         versions: set.versions(),
-        expected_fingerprint: status.fingerprint,
+        expected_fingerprint,
     }
 }
 

@@ -99,7 +99,8 @@ pub enum Arrangement {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Probe {
-    /// A statement in the application's database.
+    /// A statement in the application's database, which must be there and open: an error of opening it
+    /// is shown by a Python program.
     Sqlite {
         /// The statement.
         run: String,
@@ -153,7 +154,8 @@ pub struct Expectation {
     /// The step's status while the gate only looks.
     #[serde(default)]
     pub status: String,
-    /// What governance answers, where a playbook has a plan.
+    /// What governance answers, where a playbook has a plan: `apply`, `apply-and-notify`,
+    /// `needs-approval` or `needs-quorum`.
     pub decision: Option<String>,
     /// What must be the same again at the end.
     #[serde(default)]

@@ -14,7 +14,9 @@ fn check(old: &str, new: &str, expected: &str) {
     fs::create_dir_all(&pattern).unwrap();
     assert!(GOOD.contains(old), "{old}");
     fs::write(pattern.join("pattern.toml"), GOOD.replacen(old, new, 1)).unwrap();
-    let problem = generate(&patterns, &folder.path().join("out.rs")).unwrap_err();
+    let problem = generate(&patterns, &folder.path().join("out.rs"))
+        .err()
+        .unwrap();
     let (place, message) = problem.split_once(": ").unwrap();
     let line = GOOD[..GOOD.find(old).unwrap()].matches('\n').count() + 1;
     assert!(
@@ -61,5 +63,10 @@ fn mistakes_are_named_with_file_and_line() {
         "anchors = [\"SQLITE_BUSY\"]",
         "anchors = [\"table is\"]",
         "begin alike",
+    );
+    check(
+        "anchors = [\"sqlite_errorcode\"]",
+        "anchors = [\"sqlite_error_code\"]",
+        "holds no anchor",
     );
 }

@@ -1,58 +1,17 @@
-use serde_json::{Value, json};
-
-use super::catalogue;
-use super::pattern::Pattern;
-
-/// Version of the file's shape.
-const FORMAT_VERSION: u32 = 1;
-
-/// The content of `grace_training/startup_failures/_metadata.json` (SPEC.md, Startup Failure
-/// Patterns): for each known incident its signatures, root cause, playbook and verification steps.
-///
-/// It depends on the catalogue alone, so two boots of the same version write the same bytes.
-pub fn metadata_json() -> String {
-    let patterns: Vec<Value> = catalogue::all().iter().map(pattern_json).collect();
-    let metadata = json!({
-        "format_version": FORMAT_VERSION,
-        "description": "Known startup incidents: how to recognise, heal and verify each.",
-        "patterns": patterns,
-    });
-    format!("{metadata:#}\n")
-}
-
-fn pattern_json(pattern: &Pattern) -> Value {
-    let signatures: Vec<&str> = pattern.signatures.iter().map(|one| one.regex).collect();
-    let examples: Vec<&str> = pattern.samples.iter().map(|one| one.text.trim()).collect();
-    json!({
-        "id": pattern.id,
-        "title": pattern.title,
-        "error_signatures": signatures,
-        "examples": examples,
-        "symptoms": pattern.symptoms,
-        "root_cause": pattern.root_cause,
-        "fix": {
-            "playbook": pattern.playbook,
-            "risk_level": pattern.risk,
-            "autonomy_tier": pattern.tier,
-            "advice": pattern.advice,
-            "escalation": pattern.escalation.as_ref().map(|step| json!({
-                "when": step.when,
-                "risk_level": step.risk,
-                "autonomy_tier": step.tier,
-            })),
-        },
-        "checks": pattern.checks,
-        "verification_steps": pattern.verification,
-    })
-}
+/// The content of `grace_training/startup_failures/_metadata.json`, written when the project is built
+/// (`build/metadata.rs`).
+pub const METADATA_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/metadata.json"));
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
+    use super::super::catalogue;
     use super::*;
 
     #[test]
     fn one_entry_stands_as_the_specification_names_it() {
-        let metadata: Value = serde_json::from_str(&metadata_json()).unwrap();
+        let metadata: Value = serde_json::from_str(METADATA_JSON).unwrap();
         let patterns = metadata["patterns"].as_array().unwrap();
         assert_eq!(patterns.len(), catalogue::all().len());
         let locked = patterns

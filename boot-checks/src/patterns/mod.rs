@@ -45,7 +45,7 @@ pub use fixture::{Arrangement, Expectation, Fixture, Outcome, Probe, Restored};
 pub use fixtures::{Embedded, controls, replays};
 pub use follow::{Follower, Poll, Reset};
 pub use follow_state::FollowerState;
-pub use metadata::metadata_json;
+pub use metadata::METADATA_JSON;
 pub use ownership::OwnPackages;
 pub use pattern::{Escalation, LookAlike, Other, Pattern, Sample, Signature};
 pub use pretty::pretty;

@@ -82,7 +82,7 @@ fn adopt(status: &MigrationStatus, set: &MigrationSet) -> Plan {
                 .map(|addition| addition.statement.clone())
                 .collect(),
             versions: set.versions(),
-            expected_fingerprint: status.fingerprint.clone(),
+            expected_fingerprint: status.fingerprint(),
         }],
     }
 }

@@ -1,5 +1,6 @@
 //! States in which there is nothing to heal, and which a hasty gate would heal.
 
+use anyhow::Context as _;
 use boot_checks::patterns::{Embedded, Restored};
 use serde_json::{Map, json};
 
@@ -54,8 +55,9 @@ fn control(
             Restored::Bytes => tree,
             Restored::Rows => tree.without_database(DATABASE),
         };
-        let rows = rows(&sandbox.database(), &sandbox.work());
-        anyhow::Ok((tree, rows.map_err(anyhow::Error::msg)?))
+        let rows = rows(&sandbox.database(), &sandbox.work()).map_err(anyhow::Error::msg);
+        let rows = rows.with_context(|| format!("the rows of {DATABASE} cannot be counted"));
+        anyhow::Ok((tree, rows?))
     };
     let (tree, rows) = state(sandbox)?;
     let words = Words::of(sandbox);

@@ -96,14 +96,25 @@ impl Incident<'_> {
             self.see("proposal", lines.collect());
         }
         self.see("result", json!(text("result")));
-        let expected = self.fixture.expect.decision.as_deref();
-        let is_expected = Some(text("playbook").as_str()) == self.pattern.playbook
-            && (self.is_approved || expected == Some(&text("decision")));
-        if !is_expected {
-            let why = format!("{} decided {}", text("playbook"), text("decision"));
-            return Err(Miss::NotHeld(why));
+        self.expected(
+            "pattern.toml: playbook",
+            self.pattern.playbook,
+            &text("playbook"),
+        )?;
+        if !self.is_approved {
+            let decision = self.fixture.expect.decision.as_deref();
+            self.expected("replay.toml: expect.decision", decision, &text("decision"))?;
         }
         Ok(repair)
+    }
+
+    fn expected(&self, key: &str, wanted: Option<&str>, seen: &str) -> Result<(), Miss> {
+        if wanted == Some(seen) {
+            return Ok(());
+        }
+        let wanted = wanted.map_or("missing".to_owned(), |wanted| format!("`{wanted}`"));
+        let why = format!("{key} is {wanted}, and it was `{seen}`");
+        Err(Miss::NotHeld(why))
     }
 
     /// No playbook acts; a person is told what to do.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use boot_checks::config::Environment;
 use boot_checks::patterns::{OwnPackages, Probe, recognise};
 use boot_checks::services::db::{Access, Connection};
@@ -27,6 +28,10 @@ pub(super) enum Probed {
 
 /// Bytes that are written to see whether a file can be.
 const PROBE_BYTES: usize = 64 << 10;
+
+/// Why a statement could not be tried.
+const NOT_OPENED: &str = "an error `by = \"sqlite\"` needs a database that can be opened; \
+                          what opening it says, `by = \"python\"` can show";
 
 /// Packages of the applications in the fixtures.
 const OWN_PACKAGE: &str = "backend";
@@ -57,8 +62,9 @@ pub(super) fn probe(sandbox: &Sandbox, probe: &Probe) -> anyhow::Result<Probed> 
     };
     Ok(match probe {
         Probe::Sqlite { run, .. } => {
-            let opened = Connection::open(&sandbox.database(), Access::ReadWrite, Duration::ZERO);
-            let mut connection = opened?;
+            let mut connection =
+                Connection::open(&sandbox.database(), Access::ReadWrite, Duration::ZERO)
+                    .context(NOT_OPENED)?;
             let error = connection.complaint(run);
             connection.close();
             error.map_or(Probed::NoError, Probed::Error)

@@ -303,10 +303,14 @@ impl<'a> Incident<'a> {
             Restored::Rows => ", but the database's: its log was folded in",
         };
         let rows = before.and_then(|before| before.rows.as_ref());
-        let rows = rows.map_or("unreadable as in step 1".to_owned(), |rows| {
-            let count: usize = rows.values().map(Vec::len).sum();
-            format!("{count} in {} tables, all as in step 1", rows.len())
-        });
+        let rows = match rows {
+            Some(rows) => {
+                let count: usize = rows.values().map(Vec::len).sum();
+                format!("{count} in {} tables, all as in step 1", rows.len())
+            }
+            None if !self.sandbox.database().exists() => "no database, as in step 1".to_owned(),
+            None => "unreadable as in step 1".to_owned(),
+        };
         let tree = format!("{files} files and folders, every byte and mode as in step 1{but}");
         [("tree", tree), ("rows", rows)]
     }

@@ -63,18 +63,39 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
              the side file"
         ));
     }
-    if cx.was_seen_before() {
+    let seen = cx.seen_before();
+    if !seen.is_empty() {
+        return vanished(cx, name, &seen);
+    }
+    let finding = Finding::new("database_missing", format!("{name} does not exist"))
+        .pattern("database_file_missing");
+    healed_without_observe(cx, finding, "creates it, complete with its tables")
+}
+
+/// An application that was moved takes its state folder along; one whose DATABASE_URL was mistyped, or is not
+/// set as it was, would start without any of its rows.
+fn vanished(cx: &Context, name: &str, seen: &[String]) -> Finding {
+    let is_itself = cx.seen_name().is_some_and(|itself| seen.contains(&itself));
+    if is_itself {
         return Finding::new(
             "database_vanished",
             format!("{name} was there at an earlier boot and is gone"),
         )
-        .cause("it was moved or deleted, or a disk is not mounted, or DATABASE_URL changed")
+        .cause("it was moved or deleted, or a disk is not mounted")
         .action(format!(
             "mount the disk, or put a kept copy back: {PUT_BACK}; --allow-create starts with an empty one"
         ));
     }
-    let finding = Finding::new("database_missing", format!("{name} does not exist"));
-    healed_without_observe(cx, finding, "creates it, complete with its tables")
+    let earlier = seen.join(" and ");
+    Finding::new(
+        "database_vanished",
+        format!("{name} does not exist, and earlier boots used {earlier}"),
+    )
+    .evidence("named by", cx.config.database.source)
+    .cause("DATABASE_URL changed, or the application was moved without its database")
+    .action(format!(
+        "let DATABASE_URL name {earlier}, or put it at {name}; --allow-create starts with an empty one"
+    ))
 }
 
 fn empty(cx: &Context, files: &FileSet, name: &str) -> Finding {

@@ -1,13 +1,10 @@
 //! What a secret looks like whose value nobody told us.
 //!
-//! One automaton finds the few words at which a secret can begin; what stands there is judged by
-//! hand-written scanners. Regular expressions for the same would cost more to compile than a whole
-//! healthy boot takes.
+//! Few words mark a place at which a secret can begin; what stands there is judged by hand-written
+//! scanners. Regular expressions for the same would cost more to compile than a whole healthy boot takes,
+//! and an automaton of the words more to build than to compare them at each letter that begins one.
 
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 type Scanner = fn(&[u8], Range<usize>) -> Option<Range<usize>>;
 
@@ -47,19 +44,32 @@ const MARKERS: &[(&str, Scanner)] = &[
 
 /// Adds the ranges of everything in `text` that looks like a secret.
 pub(super) fn find(text: &str, ranges: &mut Vec<Range<usize>>) {
-    static AUTOMATON: LazyLock<AhoCorasick> = LazyLock::new(|| {
-        AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            // A boot's few kilobytes are searched once: what counts is the time to build it.
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(MARKERS.iter().map(|(marker, _)| marker))
-            .expect("a short constant list")
-    });
-    for found in AUTOMATON.find_overlapping_iter(text) {
-        let (_, scanner) = MARKERS[found.pattern().as_usize()];
-        ranges.extend(scanner(text.as_bytes(), found.range()));
+    let text = text.as_bytes();
+    for at in (0..text.len()).filter(|&at| BEGINS_A_MARKER[usize::from(text[at])]) {
+        for (marker, scanner) in MARKERS {
+            let end = at + marker.len();
+            if text
+                .get(at..end)
+                .is_some_and(|there| there.eq_ignore_ascii_case(marker.as_bytes()))
+            {
+                ranges.extend(scanner(text, at..end));
+            }
+        }
     }
 }
+
+/// Bytes with which a marker begins, in either case.
+const BEGINS_A_MARKER: [bool; 256] = {
+    let mut begins = [false; 256];
+    let mut at = 0;
+    while at < MARKERS.len() {
+        let first = MARKERS[at].0.as_bytes()[0];
+        begins[first.to_ascii_lowercase() as usize] = true;
+        begins[first.to_ascii_uppercase() as usize] = true;
+        at += 1;
+    }
+    begins
+};
 
 /// `scheme://user:password@host`: the password. One that holds an unencoded `/`, `?` or `#` is
 /// malformed and a secret all the same; `host:8080/path@2` is a port.

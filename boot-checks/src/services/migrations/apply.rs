@@ -67,7 +67,7 @@ pub fn adopt(
 ) -> Result<(), DbError> {
     in_one_transaction(connection, set, on_lock, |connection| {
         let status = MigrationStatus::look(connection, set)?;
-        if status.record != MigrationRecord::None || status.fingerprint != expected_fingerprint {
+        if status.record != MigrationRecord::None || status.fingerprint() != expected_fingerprint {
             return Err(DbError::other(
                 "the database changed since it was looked at",
             ));
@@ -258,9 +258,13 @@ mod tests {
         connection
             .execute("CREATE TABLE p (id INTEGER PRIMARY KEY, y)")
             .unwrap();
-        let error = adopt(&mut connection, &set, &[], &status.fingerprint, &mut |_| {
-            Ok(())
-        })
+        let error = adopt(
+            &mut connection,
+            &set,
+            &[],
+            &status.fingerprint(),
+            &mut |_| Ok(()),
+        )
         .unwrap_err();
         assert!(error.to_string().contains("changed since"), "{error}");
     }

@@ -65,8 +65,8 @@ pub struct MigrationStatus {
     pub drift_difference: Vec<String>,
     /// The expected structure against the one that is there.
     pub difference: Difference,
-    /// Names exactly the structure that was looked at.
-    pub fingerprint: String,
+    /// What was looked at.
+    pub structure: Structure,
 }
 
 impl MigrationStatus {
@@ -114,14 +114,19 @@ impl MigrationStatus {
             drift: Vec::new(),
             drift_difference: Vec::new(),
             difference: compare(&structure, set.expected()),
-            fingerprint: structure.fingerprint(),
+            structure,
         };
         match status.record {
             MigrationRecord::Foreign(_) => {}
             MigrationRecord::None => status.pending = set.versions(),
-            MigrationRecord::Sqlx => status.read_record(rows, set, &structure)?,
+            MigrationRecord::Sqlx => status.read_record(rows, set)?,
         }
         Ok(status)
+    }
+
+    /// Names exactly the structure that was looked at.
+    pub fn fingerprint(&self) -> String {
+        self.structure.fingerprint()
     }
 
     /// Whether the record and the structure are what the set leads to.
@@ -143,12 +148,7 @@ impl MigrationStatus {
         is_recorded && !self.difference.is_empty() && !self.difference.holds_no_values()
     }
 
-    fn read_record(
-        &mut self,
-        rows: Vec<Recorded>,
-        set: &MigrationSet,
-        structure: &Structure,
-    ) -> Result<(), DbError> {
+    fn read_record(&mut self, rows: Vec<Recorded>, set: &MigrationSet) -> Result<(), DbError> {
         let mut applied = Vec::new();
         let mut edited = Vec::new();
         for row in rows {
@@ -168,7 +168,7 @@ impl MigrationStatus {
             }
             applied.push(row.version);
         }
-        self.judge_edited(set, structure, &applied, &edited)?;
+        self.judge_edited(set, &applied, &edited)?;
         self.pending = set.versions();
         self.pending.retain(|version| !applied.contains(version));
         let newest = applied.last().copied().unwrap_or(i64::MIN);
@@ -186,7 +186,6 @@ impl MigrationStatus {
     fn judge_edited(
         &mut self,
         set: &MigrationSet,
-        structure: &Structure,
         applied: &[i64],
         edited: &[i64],
     ) -> Result<(), DbError> {
@@ -194,7 +193,7 @@ impl MigrationStatus {
             return Ok(());
         }
         let shadow = set.shadow_of(applied)?;
-        let structure = structure.only(&shadow);
+        let structure = self.structure.only(&shadow);
         let is_same = structure.fingerprint() == shadow.fingerprint();
         if !is_same {
             self.drift_difference = words_of_difference(&structure, &shadow);
