@@ -1,10 +1,12 @@
 //! What a check or a playbook is given: the configuration, the machine, and the services.
 
 mod integrity;
+mod left_log;
 mod look;
 mod sources;
 
 pub use integrity::INTEGRITY_FILE;
+pub use left_log::LeftLog;
 pub use sources::NoSources;
 
 use std::path::{Path, PathBuf};
@@ -52,6 +54,7 @@ pub struct Context {
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
     integrity: integrity::Memory,
+    left: left_log::Judged,
     read: Mutex<sources::Read>,
 }
 
@@ -84,6 +87,7 @@ impl Context {
             broken: Mutex::new(None),
             environment: Mutex::new(None),
             integrity: integrity::Memory::default(),
+            left: left_log::Judged::default(),
             read: Mutex::default(),
         }
     }
@@ -192,6 +196,7 @@ impl Context {
     pub fn refresh(&self) {
         self.forget_connection();
         self.integrity.forget_rehearsal();
+        self.left.forget();
         self.forget_imported();
         self.lock_broken().take();
         self.environment
@@ -342,6 +347,11 @@ impl Context {
         question: &mut impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
         let mut slot = self.lock_connection();
+        if slot.is_none() {
+            drop(slot);
+            self.refuse_a_foreign_log()?;
+            slot = self.lock_connection();
+        }
         let look = match slot.take() {
             Some(look) => slot.insert(look),
             None => slot.insert(self.open_for_looking()?),

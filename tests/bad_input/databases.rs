@@ -77,7 +77,7 @@ fn a_required_table_that_was_lost_is_not_promised_to_come_back() {
         let problem = &step(&json, "preflight::required_tables")["problems"][0];
         let action = problem["action"].as_str().unwrap_or_default();
         assert!(
-            action.contains("restore a backup"),
+            action.contains("cargo xtask backups restore"),
             "{arguments:?}: {problem}"
         );
         let cause = problem["cause"].as_str().unwrap();

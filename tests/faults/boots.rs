@@ -70,9 +70,14 @@ pub(crate) fn boot_with(root: &Path, library: &Path, fault: Fault, at: usize) ->
 
 /// How many changes of the file system a boot makes.
 pub(crate) fn count_changes(root: &Path, library: &Path) -> usize {
+    count_changes_of(&mut command(root), root, library)
+}
+
+/// How many changes of the file system this boot makes.
+pub(crate) fn count_changes_of(boot: &mut Command, root: &Path, library: &Path) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("count");
-    let boot = run(with_library(&mut command(root), root, library).env("FAULTS_COUNT", &file));
+    let boot = run(with_library(boot, root, library).env("FAULTS_COUNT", &file));
     assert_eq!(boot.code, Some(0), "{}", boot.text());
     let text = std::fs::read_to_string(&file).unwrap();
     text.trim().parse().unwrap()

@@ -116,7 +116,7 @@ fn a_dropped_column_is_added_where_no_record_says_that_it_had_values() {
         &[
             "column orders.paid",
             "somebody dropped it",
-            "restore a backup",
+            "cargo xtask backups restore",
         ],
     );
     run(&sandbox, FORGET);
@@ -129,7 +129,11 @@ fn a_dropped_table_is_made_where_no_record_says_that_it_had_rows() {
     run(&sandbox, "DROP TABLE settings");
     refused(
         &sandbox,
-        &["table settings", "somebody dropped it", "restore a backup"],
+        &[
+            "table settings",
+            "somebody dropped it",
+            "cargo xtask backups restore",
+        ],
     );
     run(&sandbox, FORGET);
     healed(&sandbox, "added table settings");
@@ -156,7 +160,7 @@ fn a_dropped_index_is_not_made_where_something_else_is_gone_too() {
         &[
             "index orders_by_total",
             "table settings",
-            "restore a backup",
+            "cargo xtask backups restore",
         ],
     );
 }

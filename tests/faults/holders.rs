@@ -86,8 +86,13 @@ impl Other {
     }
 
     /// Lets it commit and end.
-    pub(crate) fn finish(mut self) {
-        writeln!(self.child.stdin.take().unwrap(), "COMMIT").unwrap();
+    pub(crate) fn finish(self) {
+        self.finish_with("COMMIT");
+    }
+
+    /// Lets it run one more statement and end.
+    pub(crate) fn finish_with(mut self, statement: &str) {
+        writeln!(self.child.stdin.take().unwrap(), "{statement}").unwrap();
         self.child.wait().unwrap();
     }
 

@@ -73,16 +73,29 @@ pub(crate) fn try_points(
         skipped("there is no C compiler");
         return Vec::new();
     };
-    let began = Instant::now();
     let changes = count_changes(application.root(), library);
     let points = sample(changes, size);
+    try_these(what, fault, changes, &points, |fault, at| {
+        try_one(library, fault, at)
+    })
+}
+
+/// The same at these instants.
+pub(crate) fn try_these(
+    what: &str,
+    fault: Fault,
+    changes: usize,
+    points: &[usize],
+    try_one: impl Fn(Fault, usize) -> Result<(), String> + Sync,
+) -> Vec<String> {
+    let began = Instant::now();
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(at) = points.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = try_one(library, fault, *at) {
+                    if let Err(error) = try_one(fault, *at) {
                         let mut wrong = wrong.lock().unwrap_or_else(PoisonError::into_inner);
                         wrong.push(format!("{what}, {fault:?} at {at} of {changes}: {error}"));
                     }

@@ -6,11 +6,9 @@ use std::process::Command;
 use boot_checks::model::SqlValue;
 use serde_json::Value;
 
-use crate::boots::{boot, command, run, with_library};
+use crate::boots::{boot, command, run};
 use crate::corruption::{Damage, STRUCTURAL, damage};
-use crate::instants::skipped;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
-use crate::shim;
 
 /// The files of a database, byte for byte.
 type Files = BTreeMap<&'static str, Vec<u8>>;
@@ -24,7 +22,7 @@ fn files(sandbox: &Sandbox) -> Files {
 }
 
 /// A database that a boot has healed and kept a copy of, with free pages.
-fn healthy() -> Sandbox {
+pub(crate) fn healthy() -> Sandbox {
     let sandbox = Sandbox::prepared(Start::Legacy(Journal::Delete));
     let first = boot(sandbox.root());
     assert_eq!(first.code, Some(0), "{}", first.text());
@@ -39,7 +37,7 @@ fn healthy() -> Sandbox {
     sandbox
 }
 
-fn hurt(sandbox: &Sandbox, kind: Damage, seed: u64) {
+pub(crate) fn hurt(sandbox: &Sandbox, kind: Damage, seed: u64) {
     let mut bytes = std::fs::read(sandbox.database()).unwrap();
     damage(&mut bytes, kind, seed);
     std::fs::write(sandbox.database(), bytes).unwrap();
@@ -47,7 +45,7 @@ fn hurt(sandbox: &Sandbox, kind: Damage, seed: u64) {
     let _ = std::fs::remove_file(sandbox.root().join("var/boot/integrity"));
 }
 
-fn boot_json(sandbox: &Sandbox, arguments: &[&str]) -> (Option<i32>, Value) {
+pub(crate) fn boot_json(sandbox: &Sandbox, arguments: &[&str]) -> (Option<i32>, Value) {
     let done = run(command(sandbox.root())
         .args(["--format", "json"])
         .args(arguments));
@@ -59,7 +57,7 @@ fn boot_json(sandbox: &Sandbox, arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 /// The repair of a damaged database in a record.
-fn repair(record: &Value) -> Option<&Value> {
+pub(crate) fn repair(record: &Value) -> Option<&Value> {
     let stages = record["stages"].as_array()?.iter();
     let mut steps = stages.flat_map(|stage| stage["steps"].as_array().unwrap());
     let is_ours = |repair: &&Value| {
@@ -69,7 +67,7 @@ fn repair(record: &Value) -> Option<&Value> {
 }
 
 /// Approves what the boot proposed.
-fn approve(sandbox: &Sandbox, record: &Value) -> (Option<i32>, Value) {
+pub(crate) fn approve(sandbox: &Sandbox, record: &Value) -> (Option<i32>, Value) {
     let plan = repair(record).unwrap()["fingerprint"].as_str().unwrap();
     boot_json(sandbox, &["--approve", plan])
 }
@@ -207,42 +205,4 @@ fn a_log_beside_an_empty_main_file_is_rescued() {
 #[test]
 fn a_log_whose_main_file_is_gone_is_rescued() {
     rescue_the_log(|sandbox| std::fs::remove_file(sandbox.database()).unwrap());
-}
-
-#[test]
-fn a_salvage_that_is_killed_leaves_the_old_or_the_new_state() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
-    let template = Sandbox::prepared(Start::Legacy(Journal::HotWal));
-    let mut main = std::fs::read(template.database()).unwrap();
-    main[..16].fill(0);
-    std::fs::write(template.database(), main).unwrap();
-    let (_, proposal) = boot_json(&template, &[]);
-    let plan = repair(&proposal).unwrap()["fingerprint"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let step = if seeds() == 50 { 1 } else { 9 };
-    let mut tried = 0;
-    for at in (1..).step_by(step) {
-        let sandbox = template.copy();
-        let mut killed = command(sandbox.root());
-        killed.args(["--approve", &plan]);
-        let killed = run(with_library(&mut killed, sandbox.root(), library)
-            .env("FAULTS_AT", at.to_string())
-            .env("FAULTS_KIND", "kill"));
-        if killed.code.is_some() {
-            assert_eq!(killed.code, Some(0), "{}", killed.text());
-            break;
-        }
-        tried += 1;
-        let (mut code, mut record) = boot_json(&sandbox, &[]);
-        if code == Some(8) {
-            (code, record) = approve(&sandbox, &record);
-        }
-        assert_eq!(code, Some(0), "at {at}: {record:#}");
-        verify_rows(&mut sandbox.open(), ROWS).unwrap();
-    }
-    println!("| salvage | Kill | {tried} points | 0 rows lost |");
 }

@@ -143,8 +143,14 @@ pub(super) const WRONG_FILE: &str = "check that DATABASE_URL names the right fil
 pub(super) fn lost(finding: Finding) -> Finding {
     finding
         .cause("it was there when the migrations ran, and somebody dropped it")
-        .action("restore a backup: adding it again would hide that its rows are gone")
+        .action(format!(
+            "put a kept copy back: {PUT_BACK}; adding it again would hide that its rows are gone"
+        ))
 }
+
+/// The commands that put back what the gate has kept.
+pub(super) const PUT_BACK: &str =
+    "`cargo xtask backups list`, then `cargo xtask backups restore RUN`";
 
 /// What `apply_pending_migrations` does.
 pub(super) const APPLIES: &str = "applies the migrations";

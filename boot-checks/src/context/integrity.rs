@@ -32,6 +32,11 @@ impl Memory {
     pub(super) fn first_look(&self, files: &FileSet) {
         self.left_behind.get_or_init(|| is_left_behind(files));
     }
+
+    /// As it was at the first look.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.left_behind.get().copied().unwrap_or_default()
+    }
 }
 
 impl Context {
@@ -45,12 +50,7 @@ impl Context {
         let last = std::fs::read_to_string(self.integrity_file()).ok();
         let last = last.map(LastCheck::parse);
         let path = self.database_path().unwrap_or(Path::new(""));
-        let left_behind = self
-            .integrity
-            .left_behind
-            .get()
-            .copied()
-            .unwrap_or_default();
+        let left_behind = self.integrity.is_left_behind();
         let due = LastCheck::due(last.as_ref(), path, &host::system_boot(), left_behind);
         (due, last)
     }

@@ -43,7 +43,9 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
         | Change::WriteRows { .. } => database(Kind::Database).into_iter().collect(),
-        Change::RebuildDatabase { path, .. } => vec![(path.clone(), Kind::DatabaseSet)],
+        Change::RebuildDatabase { path, .. } | Change::RestoreCopy { path, .. } => {
+            vec![(path.clone(), Kind::DatabaseSet)]
+        }
         Change::RunMigrator { .. } => database(Kind::ByTool).into_iter().collect(),
     }
 }
@@ -75,6 +77,7 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
         | Change::RebuildDatabase { .. }
+        | Change::RestoreCopy { .. }
         | Change::WriteRows { .. } => {
             let reason = "a transaction is no change of a file".to_owned();
             Err(DoorError::NotPossible(reason))

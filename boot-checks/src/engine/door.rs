@@ -212,6 +212,20 @@ impl Door {
                 };
                 self.rebuild(cx, part, &plan, done)
             }
+            Change::RestoreCopy {
+                path,
+                copy,
+                kept,
+                present,
+            } => {
+                let plan = super::replace::Plan {
+                    path,
+                    copy,
+                    kept,
+                    present,
+                };
+                self.replace(cx, part, &plan, done)
+            }
             Change::WriteRows { statements } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     write_rows(connection, statements, on_lock)

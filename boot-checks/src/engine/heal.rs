@@ -191,7 +191,7 @@ fn run(
 ) -> HealOutcome {
     let mut start = start(&config, &host, options);
     if options.intent != Intent::Look {
-        tidy(&config.root);
+        tidy(&config.root, config.database.value.path.as_deref());
         let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
         sinks.push(Box::new(artefacts.record_only()));
     }

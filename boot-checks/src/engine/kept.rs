@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::backups::QUARANTINE;
 use super::door::STATE_FOLDER;
 use super::restore::Restore;
-use super::{Backups, Journal, Touched};
+use super::{Backups, Journal, Kind, Touched};
 use crate::host::files;
 
 /// A copy of something that a run replaced.
@@ -20,6 +20,10 @@ pub struct Kept {
     pub copy: PathBuf,
     /// Whether its contents are, by their digest, what was there before the run.
     pub is_whole: bool,
+    /// What it is a copy of.
+    pub kind: Kind,
+    /// Names exactly what was copied.
+    pub(super) before: String,
 }
 
 /// Every copy that the journal knows of, oldest run first. Reads all of them.
@@ -35,22 +39,34 @@ pub fn kept(root: &Path) -> io::Result<Vec<Kept>> {
     runs.dedup();
     let mut all = Vec::new();
     for run_id in runs {
-        let backups = Backups::new(&state_folder, &run_id);
-        let restore = Restore {
-            root,
-            backups: &backups,
-        };
-        let mut of_run: Vec<Kept> = Vec::new();
-        for entry in Journal::new(&state_folder, &run_id).read()? {
-            for touched in &entry.touched {
-                let one = look(&restore, &run_id, touched);
-                let is_new = |kept: &Kept| of_run.iter().all(|known| known.copy != kept.copy);
-                of_run.extend(one.filter(is_new));
-            }
-        }
-        all.extend(of_run);
+        all.extend(kept_by(root, &run_id)?);
     }
     Ok(all)
+}
+
+/// Every copy that one run made, in the order in which it made them. Reads all of them.
+///
+/// # Errors
+///
+/// When the journal cannot be read.
+pub(super) fn kept_by(root: &Path, run_id: &str) -> io::Result<Vec<Kept>> {
+    let state_folder = root.join(STATE_FOLDER);
+    let backups = Backups::new(&state_folder, run_id);
+    let restore = Restore {
+        root,
+        backups: &backups,
+    };
+    let mut of_run: Vec<Kept> = Vec::new();
+    for entry in Journal::new(&state_folder, run_id).read()? {
+        for touched in &entry.touched {
+            let is_known = |copy| of_run.iter().any(|known| known.copy == copy);
+            if restore.copy(touched).is_none_or(is_known) {
+                continue;
+            }
+            of_run.extend(look(&restore, run_id, touched));
+        }
+    }
+    Ok(of_run)
 }
 
 fn look(restore: &Restore<'_>, run_id: &str, touched: &Touched) -> Option<Kept> {
@@ -59,5 +75,7 @@ fn look(restore: &Restore<'_>, run_id: &str, touched: &Touched) -> Option<Kept> 
         original: touched.path.clone(),
         copy: restore.copy(touched)?,
         is_whole: restore.check_copy(touched, touched.kind).is_ok(),
+        kind: touched.kind,
+        before: touched.before.clone(),
     })
 }

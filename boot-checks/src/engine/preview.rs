@@ -62,6 +62,11 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
                 .map(ToString::to_string)
                 .chain(report.notes.iter().cloned()),
         ),
+        Change::RestoreCopy { path, copy, .. } => vec![format!(
+            "put {} in the place of {}, which is kept",
+            short(copy),
+            short(path)
+        )],
         Change::WriteRows { statements } => listed(
             format!("run {} statements, in one transaction", statements.len()),
             &mut statements.iter().map(|one| one.sql.clone()),

@@ -37,13 +37,7 @@ impl Door {
         plan: &Plan<'_>,
         done: &mut Vec<Touched>,
     ) -> Result<(), DoorError> {
-        cx.forget_connection();
-        let _lock = loop {
-            match LockedOut::take(plan.path) {
-                Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,
-                other => break other.map_err(swap_error(plan.path))?,
-            }
-        };
+        let _lock = locked_out(cx, plan.path)?;
         let mut kept = KeptOpen::default();
         let io = |source| file_error_of(plan.path, source);
         let before = Kind::DatabaseSet.state(plan.path, &mut kept).map_err(io)?;
@@ -82,11 +76,9 @@ impl Door {
     fn build(&self, plan: &Plan<'_>, copy: &Path) -> Result<PathBuf, DoorError> {
         let io = |source| file_error_of(plan.path, source);
         let folder = plan.path.parent().unwrap_or(Path::new("."));
-        let name = plan.path.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.salvage-");
-        remove_leftovers(folder, &prefix);
+        remove_workshops(plan.path);
         let work = tempfile::Builder::new()
-            .prefix(&prefix)
+            .prefix(&workshop_prefix(plan.path))
             .tempdir_in(folder)
             .map_err(io)?;
         let backups = self.root().join(STATE_FOLDER).join("backups");
@@ -110,7 +102,7 @@ impl Door {
             host::copy_owner_and_mode(model, &file).map_err(io)?;
         }
         file.sync_all().map_err(io)?;
-        let staged = plan.path.with_file_name(format!(".{name}.rebuilt"));
+        let staged = staged_name(plan.path);
         // What a killed run left under this name never had the final one.
         fs::rename(&made.file, &staged).map_err(io)?;
         host::files::sync_folder(folder).map_err(io)?;
@@ -128,16 +120,40 @@ impl Door {
     }
 }
 
-/// Folders in which killed runs were building. Nothing was ever promised of what is in them.
-fn remove_leftovers(folder: &Path, prefix: &str) {
+/// The name under which a rebuilt file waits beside the database.
+pub(super) fn staged_name(database: &Path) -> PathBuf {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    database.with_file_name(format!(".{name}.rebuilt"))
+}
+
+fn workshop_prefix(database: &Path) -> String {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.salvage-")
+}
+
+/// Removes folders in which killed runs were building. Nothing was ever promised of what is in them.
+pub(super) fn remove_workshops(database: &Path) {
+    let folder = database.parent().unwrap_or(Path::new("."));
+    let prefix = workshop_prefix(database);
     for name in host::files::names_in(folder, usize::MAX).unwrap_or_default() {
-        if name.starts_with(prefix) {
+        if name.starts_with(&prefix) {
             let _ = fs::remove_dir_all(folder.join(name));
         }
     }
 }
 
-fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'_> {
+/// Waits for whoever has the database open, as long as the run may wait, and keeps everybody out then.
+pub(super) fn locked_out(cx: &Context, path: &Path) -> Result<LockedOut, DoorError> {
+    cx.forget_connection();
+    loop {
+        match LockedOut::take(path) {
+            Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,
+            other => break other.map_err(swap_error(path)),
+        }
+    }
+}
+
+pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'_> {
     |error| match error {
         SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
         SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
-use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
-use super::{Backups, STATE_FOLDER};
-use crate::host::{self, files};
-use crate::services::db::{Access, Connection, DbError, FileSet, side_file};
+use super::touched::{ABSENT, KeptOpen, Kind, Touched};
+use super::{Backups, STATE_FOLDER, staged};
+use crate::host::files;
+use crate::services::db::{Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -155,9 +155,12 @@ impl Restore<'_> {
             SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
             SwapError::Io(source) => io(source),
         };
-        let copy = self.copy(touched);
-        let copy = copy.ok_or_else(|| RestoreError::Copy(path.to_owned()))?;
-        let staged = swap::stage(&copy, path).map_err(io)?;
+        let staged = match self.copy(touched) {
+            Some(copy) => swap::stage(&copy, path).map_err(io)?,
+            // Nothing was there: nothing comes, and what is there is moved away.
+            None if touched.before == ABSENT => staged::name_of(path),
+            None => return Err(RestoreError::Copy(path.to_owned())),
+        };
         let lock = LockedOut::take(path).map_err(failed)?;
         let mut kept = KeptOpen::default();
         let now = state(Kind::DatabaseSet, path, &mut kept)?;
@@ -212,7 +215,7 @@ impl Restore<'_> {
             source,
         };
         let staged = match self.copy(touched) {
-            Some(copy) => Some(stage(&copy, path)?),
+            Some(copy) => Some(staged::stage(&copy, path, &touched.before)?),
             None => None,
         };
         let mut kept = KeptOpen::default();
@@ -222,7 +225,7 @@ impl Restore<'_> {
             if Some(state(Kind::Database, path, &mut kept)?) != touched.after {
                 return Err(RestoreError::Changed(path.to_owned()));
             }
-            empty_log(&mut connection, path).map_err(db)?;
+            staged::empty_log(&mut connection, path).map_err(db)?;
             let target = match &staged {
                 Some(staged) => state(Kind::Database, staged, &mut KeptOpen::default())?,
                 None => ABSENT.to_owned(),
@@ -279,51 +282,4 @@ fn lock_alone(connection: &mut Connection) -> Result<(), DbError> {
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")?;
     connection.execute("BEGIN EXCLUSIVE")?;
     connection.execute("COMMIT")
-}
-
-fn empty_log(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
-    connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
-    let bytes = |suffix| fs::metadata(side_file(path, suffix)).map_or(0, |metadata| metadata.len());
-    if bytes("-wal") > 0 || bytes("-journal") > 0 {
-        return Err(DbError::other("its side files are still in use"));
-    }
-    Ok(())
-}
-
-/// A copy beside the database, as one file that holds everything, flushed to the disk.
-fn stage(copy: &Path, path: &Path) -> Result<PathBuf, RestoreError> {
-    let io = |source| RestoreError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let staged = path.with_file_name(format!(".{name}.restoring"));
-    for suffix in DATABASE_FILES {
-        let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
-        // Ours alone: left by a restore that was killed, and never had the final name.
-        match fs::remove_file(&to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
-            _ => {}
-        }
-        if from.exists() {
-            fs::copy(&from, &to).map_err(io)?;
-        }
-    }
-    if FileSet::look(&staged).reading_may_write() {
-        let db = |source| RestoreError::Database {
-            path: path.to_owned(),
-            source,
-        };
-        let mut connection = Connection::open(&staged, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
-        let folded = connection
-            .query("SELECT count(*) FROM sqlite_schema", &[])
-            .map_err(db)
-            .and_then(|_| empty_log(&mut connection, &staged).map_err(db));
-        connection.close();
-        folded?;
-    }
-    let file = fs::File::options().write(true).open(&staged).map_err(io)?;
-    host::copy_owner_and_mode(path, &file).map_err(io)?;
-    file.sync_all().map_err(io)?;
-    Ok(staged)
 }

@@ -180,7 +180,7 @@ fn boot_locked(
     let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
     sinks.push(Box::new(artefacts));
     if options.mode == Mode::Heal {
-        tidy(&config.root);
+        tidy(&config.root, config.database.value.path.as_deref());
     }
     let door = Door::new(&config.root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, redactor, sinks));

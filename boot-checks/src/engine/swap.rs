@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::staged;
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
 use crate::host;
 use crate::host::files::{self, Durability};
@@ -141,6 +142,11 @@ impl Swap {
     }
 }
 
+/// Whether a killed run left something to be taken up.
+pub(super) fn is_half_way(state_folder: &Path) -> bool {
+    manifest(state_folder).exists()
+}
+
 /// Takes up what a killed run left. Under the gate's lock, before anything looks at the database.
 pub(super) fn finish(state_folder: &Path) -> Result<bool, SwapError> {
     let text = match fs::read(manifest(state_folder)) {
@@ -192,15 +198,10 @@ impl LockedOut {
 
 /// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
 pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
-    let name = database.file_name().unwrap_or_default().to_string_lossy();
-    let staged = database.with_file_name(format!(".{name}.restoring"));
+    let staged = staged::name_of(database);
+    staged::remove(&staged)?;
     for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
         let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
-        // Ours alone: left by a restore that was killed, and never had the final name.
-        match fs::remove_file(&to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         if from.exists() {
             fs::copy(&from, &to)?;
             let file = File::options().write(true).open(&to)?;

@@ -4,15 +4,27 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::door::STATE_FOLDER;
-use super::{Journal, Kind};
+use super::{Journal, Kind, rebuild, staged, swap};
 use crate::host::files::{remove_leftovers, remove_leftovers_in};
 
-/// Removes temporary files beside what the last run was about to change, and in the gate's own folder.
-/// Whether anybody ever writes those files again is a person's decision; what is left must not wait for
-/// it. Under the gate's lock, and before the first change.
-pub(super) fn tidy(root: &Path) {
+/// Removes temporary files beside what the last run was about to change, beside the database, and in the
+/// gate's own folder. Whether anybody ever writes those files again is a person's decision; what is left
+/// must not wait for it. Under the gate's lock, and before the first change.
+///
+/// Safety: what waits beside the database is a copy of what is kept elsewhere. It is needed only while a
+/// swap is half-way, and that has been finished by now, or is not touched.
+pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     let state_folder = root.join(STATE_FOLDER);
     remove_leftovers_in(&state_folder);
+    if let Some(database) = database.filter(|_| !swap::is_half_way(&state_folder)) {
+        for waiting in [staged::name_of(database), rebuild::staged_name(database)] {
+            // Nearly always nothing is there, and a look costs less than a removal.
+            if staged::is_there(&waiting) {
+                let _ = staged::remove(&waiting);
+            }
+        }
+        rebuild::remove_workshops(database);
+    }
     // A journal that cannot be read stops whoever wants to change something.
     let last_run = Journal::new(&state_folder, "").read_last_run();
     let touched = last_run.iter().flatten().flat_map(|entry| &entry.touched);

@@ -103,7 +103,7 @@ pub fn undo(
         let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
             (false, _, _) => &mut undone.stayed,
-            (true, ABSENT, Kind::Database) => &mut undone.set_aside,
+            (true, ABSENT, Kind::Database | Kind::DatabaseSet) => &mut undone.set_aside,
             (true, ABSENT, _) => &mut undone.removed,
             (true, _, _) => &mut undone.restored,
         };
@@ -208,7 +208,7 @@ fn put_back(restore: &Restore<'_>, journal: &Journal, past: &Past) -> Result<boo
 }
 
 /// A database that the run had made and that is gone again was never there, as far as the next boot
-/// is concerned.
+/// is concerned. One that a kept copy was put back for, and that is gone again, was: it stays an incident.
 fn forget_databases(root: &Path, state_folder: &Path, all: &[Past]) -> io::Result<()> {
     let gone: Vec<String> = all
         .iter()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sha2::Digest as _;
 
-use super::{Door, UndoError, undo};
+use super::touched::KeptOpen;
+use super::{Door, Kind, UndoError, undo};
 use crate::config::{Inputs, load};
 use crate::context::Context;
 use crate::host::{Clock, Host};
@@ -219,12 +220,17 @@ fn samples() -> Vec<(Application, Change)> {
                 let change = salvage_of(&plain);
                 (plain, change)
             }
-            _ => {
+            11 => {
                 let argv = ["sh", "-c", "echo made > var/grace.db"]
                     .map(str::to_owned)
                     .to_vec();
                 let command = "name = \"grace\"\n[migrations]\ncommand = [\"true\"]\n";
                 (Application::new(command), Change::RunMigrator { argv })
+            }
+            _ => {
+                let plain = plain.with_database();
+                let change = put_back_of(&plain);
+                (plain, change)
             }
         };
         assert_eq!(number(&change), kind);
@@ -254,6 +260,22 @@ fn salvage_of(application: &Application) -> Change {
     }
 }
 
+/// A copy of the database, and a database that has changed since.
+fn put_back_of(application: &Application) -> Change {
+    let path = application.database();
+    let copy = application.root().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let state = || Kind::DatabaseSet.state(&path, &mut KeptOpen::default());
+    let kept = state().unwrap();
+    application.run_sql("CREATE TABLE later (x)");
+    Change::RestoreCopy {
+        present: state().unwrap(),
+        path,
+        copy,
+        kept,
+    }
+}
+
 fn adoption(application: &Application) -> Change {
     let set = MigrationSet::built_in();
     let path = application.database();
@@ -269,7 +291,7 @@ fn adoption(application: &Application) -> Change {
     }
 }
 
-const KINDS: usize = 12;
+const KINDS: usize = 13;
 
 /// No wildcard: a new kind of change does not compile until it has a sample here.
 fn number(change: &Change) -> usize {
@@ -286,6 +308,7 @@ fn number(change: &Change) -> usize {
         Change::EditFile { .. } => 9,
         Change::RebuildDatabase { .. } => 10,
         Change::RunMigrator { .. } => 11,
+        Change::RestoreCopy { .. } => 12,
     }
 }
 

@@ -173,6 +173,24 @@ pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
     to.set_permissions(model.permissions())
 }
 
+/// Gives an open file the owner of a folder, and permissions where they are known: for a file that takes
+/// the place of one that is gone.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn give_to_owner_of(folder: &Path, mode: Option<u32>, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let (model, own) = (std::fs::metadata(folder)?, to.metadata()?);
+    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
+        std::os::unix::fs::fchown(to, Some(model.uid()), Some(model.gid()))?;
+    }
+    match mode {
+        Some(mode) => to.set_permissions(std::fs::Permissions::from_mode(mode)),
+        None => Ok(()),
+    }
+}
+
 /// Columns of the terminal at standard output; none where it is no terminal.
 pub fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
@@ -188,6 +206,14 @@ pub fn read_at(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, at)
 }
 
+/// When a file was last changed, its contents or what the system knows of it. No copy takes this time along.
+pub fn last_change(metadata: &std::fs::Metadata) -> std::time::SystemTime {
+    use std::os::unix::fs::MetadataExt;
+    let seconds = u64::try_from(metadata.ctime()).unwrap_or_default();
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+    std::time::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds)
+}
+
 /// What tells a file from any other: its device and its inode.
 pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
@@ -198,6 +224,14 @@ pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
 pub fn system_boot() -> String {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.trim().to_owned()
+}
+
+/// When this run of the system began; none where it does not tell.
+pub fn system_start() -> Option<std::time::SystemTime> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = uptime.split_whitespace().next()?.parse().ok()?;
+    let since = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+    std::time::SystemTime::now().checked_sub(since)
 }
 
 /// This machine's name.

@@ -79,6 +79,15 @@ pub fn copy_owner_and_mode(_from: &Path, _to: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Windows gives a new file the folder's access list.
+///
+/// # Errors
+///
+/// Never.
+pub fn give_to_owner_of(_folder: &Path, _mode: Option<u32>, _to: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// Columns of the terminal at standard output; not asked for on Windows.
 pub fn terminal_width() -> Option<usize> {
     None
@@ -123,9 +132,19 @@ pub fn file_identity(_metadata: &std::fs::Metadata) -> (u64, u64) {
     (0, 0)
 }
 
+/// When a file was last changed, as far as Windows says it.
+pub fn last_change(metadata: &std::fs::Metadata) -> std::time::SystemTime {
+    metadata.modified().unwrap_or(std::time::UNIX_EPOCH)
+}
+
 /// Names this run of the system; here nothing does.
 pub fn system_boot() -> String {
     String::new()
+}
+
+/// When this run of the system began; here nothing tells.
+pub fn system_start() -> Option<std::time::SystemTime> {
+    None
 }
 
 /// This machine's name.

@@ -135,6 +135,19 @@ pub enum Change {
         /// What comes of them.
         report: SalvageReport,
     },
+    /// Put a kept copy in the place of a database; the files that are there are kept.
+    RestoreCopy {
+        /// Absolute path of the main file.
+        #[serde(serialize_with = "lossy")]
+        path: PathBuf,
+        /// Absolute path of the copy's main file.
+        #[serde(serialize_with = "lossy")]
+        copy: PathBuf,
+        /// Names exactly the copy, with the permissions that the database had.
+        kept: String,
+        /// Names exactly the files that are there.
+        present: String,
+    },
     /// Change rows, all in one transaction.
     WriteRows {
         /// Run in order.
@@ -152,7 +165,7 @@ impl Change {
     /// wrote is not edited unasked.
     pub fn least_risk(&self) -> RiskLevel {
         match self {
-            Change::EditFile { .. } => RiskLevel::High,
+            Change::EditFile { .. } | Change::RestoreCopy { .. } => RiskLevel::High,
             Change::RebuildDatabase { report, .. } => match report.method {
                 Method::Salvage => RiskLevel::High,
                 Method::Reindex | Method::Rebuild => RiskLevel::Medium,

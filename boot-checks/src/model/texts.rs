@@ -221,6 +221,17 @@ impl Change {
                 backup.iter_mut().for_each(&mut *visit);
                 notes.iter_mut().for_each(visit);
             }
+            Change::RestoreCopy {
+                path: it,
+                copy,
+                kept,
+                present,
+            } => {
+                path(it, visit);
+                path(copy, visit);
+                visit(kept);
+                visit(present);
+            }
             Change::WriteRows { statements } => {
                 for SqlStatement { sql, parameters } in statements {
                     visit(sql);

@@ -5,7 +5,7 @@
 //! that one was there before: a database that has vanished is an incident and no empty start.
 
 use crate::checks::Check;
-use crate::checks::support::{database_name, healed_without_observe, short};
+use crate::checks::support::{PUT_BACK, database_name, healed_without_observe, short};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::db::{FileSet, MainFile};
@@ -58,7 +58,10 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
             format!("{name} is gone, and {} is still there", left.join(" and ")),
         )
         .cause("the main file was moved or deleted while rows were still in the side file")
-        .action("put the main file back beside it; do not delete the side file");
+        .action(format!(
+            "put the main file back beside it, or a kept copy in its place: {PUT_BACK}; do not delete \
+             the side file"
+        ));
     }
     let seen = cx.seen_before();
     if !seen.is_empty() {
@@ -79,7 +82,9 @@ fn vanished(cx: &Context, name: &str, seen: &[String]) -> Finding {
             format!("{name} was there at an earlier boot and is gone"),
         )
         .cause("it was moved or deleted, or a disk is not mounted")
-        .action("mount the disk or restore a backup; --allow-create starts with an empty one");
+        .action(format!(
+            "mount the disk, or put a kept copy back: {PUT_BACK}; --allow-create starts with an empty one"
+        ));
     }
     let earlier = seen.join(" and ");
     Finding::new(

@@ -4,15 +4,12 @@
 //! the header, compares the page count with the file's length, and reads the schema and one row of
 //! each required table: what a boot can read without its cost growing with the database.
 
-use std::io;
-
 use crate::checks::Check;
-use crate::checks::support::{WRONG_FILE, ask, counted, database_finding, database_name};
-use crate::context::Context;
+use crate::checks::support::{PUT_BACK, WRONG_FILE, ask, counted, database_finding, database_name};
+use crate::context::{Context, LeftLog};
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
-    Connection, DbError, Header, MainFile, SqliteVersion, StrayLog, WAL_SAFE_FROM, quoted,
-    stray_log,
+    Connection, DbError, ForeignLog, Header, MainFile, SqliteVersion, WAL_SAFE_FROM, quoted,
 };
 
 /// See the module.
@@ -47,7 +44,8 @@ impl Check for DatabaseReadable {
         if let Some(finding) = judge_header(header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
         }
-        if let Some(finding) = judge_log(stray_log(&files.path), &name) {
+        let left = cx.left_log();
+        if let Some(finding) = judge_log(cx, &left, &name) {
             return Ok(Findings::problem(finding));
         }
         let structure = match cx.structure() {
@@ -61,7 +59,13 @@ impl Check for DatabaseReadable {
             .map(|table| table.name.as_str())
             .filter(|name| structure.table(name).is_some())
             .collect();
-        ask(cx, |connection| read(connection, &required, header))
+        let findings = ask(cx, |connection| read(connection, &required, header))?;
+        Ok(match left {
+            LeftLog::Fits(Err(reason)) => {
+                findings.note(format!("its log could not be tried on a copy: {reason}"))
+            }
+            _ => findings,
+        })
     }
 }
 
@@ -91,19 +95,57 @@ fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Fin
     })
 }
 
-/// Before SQLite opens it: that would empty the log.
-fn judge_log(log: io::Result<Option<StrayLog>>, name: &str) -> Option<Finding> {
-    let finding = match log {
-        Ok(None) => return None,
-        Ok(Some(stray)) => Finding::new(
+/// Before SQLite opens it: that would empty the log, or replay it over a main file that is not its own.
+fn judge_log(cx: &Context, left: &LeftLog, name: &str) -> Option<Finding> {
+    let foreign = || {
+        Finding::new(
+            "database_log_foreign",
+            format!("what lies beside {name} does not belong to it: SQLite would mix the two"),
+        )
+        .cause("one of the two was put back or replaced without the other")
+        .action(format!(
+            "copy all of its files away, then put back the two that belong together; or put a kept copy \
+             in their place: {PUT_BACK}"
+        ))
+    };
+    let finding = match left {
+        LeftLog::None | LeftLog::Fits(_) => return None,
+        LeftLog::Stray(stray) => Finding::new(
             "database_log_stray",
             format!("{name}-wal does not belong to {name}: SQLite would throw it away"),
         )
         .evidence("pages in the log", stray.pages)
         .evidence("not in the database", stray.missing_pages)
         .cause("one of the two was put back or replaced without the other")
-        .action("copy all of its files away, then put back the two that belong together"),
-        Err(error) => Finding::new(
+        .action(format!(
+            "copy all of its files away, then put back the two that belong together; or put a kept copy \
+             in their place: {PUT_BACK}"
+        )),
+        LeftLog::Foreign(ForeignLog::Counter { main, first, last }) => foreign()
+            .evidence("change counter of the database", main)
+            .evidence("in the log", format!("{first} to {last}")),
+        LeftLog::Foreign(ForeignLog::PutLater { later }) => {
+            let seconds = later.as_secs();
+            foreign()
+                .evidence("changed later than its log", format!("{seconds} s"))
+                .evidence("of what the log holds", "nothing is in it")
+                .action(format!(
+                    "copy all of its files away, then put back the two that belong together; where they \
+                     do belong together, `touch {name}-wal` says so; or put a kept copy in their place: \
+                     {PUT_BACK}"
+                ))
+        }
+        LeftLog::DoesNotFit(words) => foreign()
+            .evidence("without it", "every page fits")
+            .evidence("with it", words.first().cloned().unwrap_or_default()),
+        LeftLog::Damaged(words) => {
+            let error = DbError::Corrupt {
+                code: 11,
+                message: words.first().cloned().unwrap_or_default(),
+            };
+            database_finding(cx, &error)
+        }
+        LeftLog::Unreadable(error) => Finding::new(
             "database_unreadable",
             format!("{name}-wal cannot be read: {error}"),
         )

@@ -1,0 +1,106 @@
+//! A kept copy beside the database that it is for, before it takes that one's place.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::RestoreError;
+use super::restore::LOCK_WAIT;
+use super::touched::DATABASE_FILES;
+use crate::host;
+use crate::services::db::{Access, Connection, DbError, FileSet, side_file};
+
+/// The name under which a copy waits beside the database.
+pub(super) fn name_of(database: &Path) -> PathBuf {
+    let name = database.file_name().unwrap_or_default().to_string_lossy();
+    database.with_file_name(format!(".{name}.restoring"))
+}
+
+/// Whether anything waits under that name.
+pub(super) fn is_there(staged: &Path) -> bool {
+    let mut files = STAGED_FILES.iter().map(|it| side_file(staged, it));
+    files.any(|file| file.exists())
+}
+
+/// All that SQLite may make of it.
+const STAGED_FILES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
+
+/// Removes what waits under that name with all that is beside it. It is ours alone: left by a run that
+/// was killed, it never had the final name, and what it was copied from is still there.
+pub(super) fn remove(staged: &Path) -> io::Result<()> {
+    for suffix in STAGED_FILES {
+        match fs::remove_file(side_file(staged, suffix)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A copy beside the database, as one file that holds everything, flushed to the disk. It gets the owner
+/// and the permissions of what is there; where nothing is, the folder's owner and the permissions that
+/// `recorded`, the state that the journal knows of the copy, names.
+pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf, RestoreError> {
+    let io = |source| RestoreError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let staged = name_of(path);
+    remove(&staged).map_err(io)?;
+    let whole = (|| {
+        for suffix in DATABASE_FILES {
+            let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
+            if from.exists() {
+                fs::copy(&from, &to).map_err(io)?;
+            }
+        }
+        fold(&staged).map_err(|source| RestoreError::Database {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file = fs::File::options().write(true).open(&staged).map_err(io)?;
+        give_away(path, recorded, &file).map_err(io)?;
+        file.sync_all().map_err(io)
+    })();
+    if whole.is_err() {
+        // The reason itself is reported; the next run removes what stays.
+        let _ = remove(&staged);
+    }
+    whole.map(|()| staged)
+}
+
+fn give_away(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
+    // Where the main file is gone, its log tells whose it was.
+    let files = DATABASE_FILES.map(|suffix| side_file(path, suffix));
+    match files.iter().find(|file| file.exists()) {
+        Some(model) => host::copy_owner_and_mode(model, file),
+        None => {
+            let mode = recorded.split_whitespace().nth(1);
+            let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
+            host::give_to_owner_of(path.parent().unwrap_or(path), mode, file)
+        }
+    }
+}
+
+/// Lets SQLite fold a copy's own log or journal into it, as the next reader of the original would have.
+pub(super) fn fold(copy: &Path) -> Result<(), DbError> {
+    if !FileSet::look(copy).reading_may_write() {
+        return Ok(());
+    }
+    let mut connection = Connection::open(copy, Access::ReadWrite, LOCK_WAIT)?;
+    let folded = connection
+        .query("SELECT count(*) FROM sqlite_schema", &[])
+        .and_then(|_| empty_log(&mut connection, copy));
+    connection.close();
+    folded
+}
+
+/// Moves everything from the log into the main file.
+pub(super) fn empty_log(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
+    connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
+    let bytes = |suffix| fs::metadata(side_file(path, suffix)).map_or(0, |metadata| metadata.len());
+    if bytes("-wal") > 0 || bytes("-journal") > 0 {
+        return Err(DbError::other("its side files are still in use"));
+    }
+    Ok(())
+}

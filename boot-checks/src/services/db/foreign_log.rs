@@ -1,0 +1,263 @@
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::log_frames::{Frame, Frames, u32_at};
+use super::side_file;
+use crate::host::{self, read_at};
+
+/// Why a log is not that of the main file beside it, although SQLite would replay it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignLog {
+    /// The main file's change counter cannot be one that the log began from or led to.
+    Counter {
+        /// The main file's.
+        main: u32,
+        /// The first in the log.
+        first: u32,
+        /// The last in the log.
+        last: u32,
+    },
+    /// The main file was changed after the log, and by nothing that is in the log.
+    PutLater {
+        /// By how much.
+        later: Duration,
+    },
+}
+
+/// By how much the main file has to be later: the coarsest clock of a file system that is still in use
+/// (FAT counts in steps of two seconds). Two files that are copied together are within it.
+const LATER_MIN: Duration = Duration::from_secs(2);
+
+/// Where a main file's and a first page's change counter stands
+/// (<https://www.sqlite.org/fileformat2.html#file_change_counter>).
+const COUNTER: usize = 24;
+
+/// Looks whether a log that a crash left can be the main file's own. Changes nothing, and must be asked
+/// before SQLite opens either.
+///
+/// Safety: a wrong yes costs rows, so it is exact where it can be. A log begins where a checkpoint had
+/// moved everything into the main file. So
+///
+/// - the first transaction that writes the first page makes its change counter what the main file has, or
+///   one more, and it never falls: a main file whose counter is outside of what the log spans is another's;
+/// - from then on only a checkpoint of this very log changes the main file, in the order of the pages, each
+///   as a transaction in the log left it. So a main file that was changed after the log's last write has
+///   the lowest page of some beginning of the log as the log has it. One that has none was put there. Of a
+///   checkpoint that the power ended, any page may be the one that reached the disk: where the machine was
+///   started since, one page of the log is enough.
+///
+/// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
+/// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
+/// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
+/// nothing, and `touch` on the log is a person's word against it.
+/// What neither sees: a main file that was put there before the log was last written, or within two
+/// seconds, with a change counter that fits.
+///
+/// # Errors
+///
+/// When one of the files cannot be read.
+pub fn foreign_log(path: &Path) -> io::Result<Option<ForeignLog>> {
+    let log = side_file(path, "-wal");
+    let main = File::open(path)?;
+    let Some(mut frames) = Frames::open(&log)? else {
+        return Ok(None);
+    };
+    let pages = File::open(&log)?;
+    let mut seen = Seen::new(&main, &pages, frames.page_size());
+    while let Some(frame) = frames.next_frame() {
+        seen.note(&frame)?;
+    }
+    if !seen.has_commit {
+        return Ok(None);
+    }
+    if let Some(foreign) = seen.counters.and_then(|counters| outside(&main, counters)) {
+        return Ok(Some(foreign));
+    }
+    let changed = host::last_change(&main.metadata()?);
+    let later = changed
+        .duration_since(host::last_change(&std::fs::metadata(&log)?))
+        .unwrap_or_default();
+    // A time that is still to come says nothing.
+    let is_later = later > LATER_MIN && changed <= SystemTime::now();
+    let was_started_since = host::system_start().is_some_and(|start| changed < start);
+    let is_its_own = seen.has_lowest || (was_started_since && seen.has_any);
+    Ok((is_later && !is_its_own).then_some(ForeignLog::PutLater { later }))
+}
+
+/// Whether the main file's counter is one that the log can have begun from or led to. It wraps around.
+fn outside(file: &File, (first, last): (u32, u32)) -> Option<ForeignLog> {
+    let mut counter = [0; 4];
+    read_exact_at(file, &mut counter, COUNTER as u64).ok()?;
+    let main = u32::from_be_bytes(counter);
+    let span = last.wrapping_sub(first).saturating_add(1);
+    let is_within = main.wrapping_sub(first.wrapping_sub(1)) <= span;
+    (!is_within).then_some(ForeignLog::Counter { main, first, last })
+}
+
+/// What the frames say about the main file.
+struct Seen<'a> {
+    main: &'a File,
+    log: &'a File,
+    page_size: usize,
+    /// Frames of the transaction that has not ended yet.
+    open: Vec<(u32, u64)>,
+    /// The first and the last change counter.
+    counters: Option<(u32, u32)>,
+    /// Pages that were the lowest of the log when a transaction ended.
+    lowest: BTreeSet<u32>,
+    has_commit: bool,
+    /// Whether one of these is in the main file as a transaction left it.
+    has_lowest: bool,
+    /// Whether any page is.
+    has_any: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn new(main: &'a File, log: &'a File, page_size: usize) -> Seen<'a> {
+        Seen {
+            main,
+            log,
+            page_size,
+            open: Vec::new(),
+            counters: None,
+            lowest: BTreeSet::new(),
+            has_commit: false,
+            has_lowest: false,
+            has_any: false,
+        }
+    }
+
+    fn note(&mut self, frame: &Frame<'_>) -> io::Result<()> {
+        self.open.push((frame.page, frame.place));
+        if frame.page == 1 {
+            let counter = u32_at(frame.contents, COUNTER);
+            let (first, _) = self.counters.unwrap_or((counter, counter));
+            self.counters = Some((first, counter));
+        }
+        if frame.pages_after_commit > 0 {
+            self.has_commit = true;
+            self.end_transaction()?;
+        }
+        Ok(())
+    }
+
+    /// A page that a transaction wrote more than once is compared as it left it.
+    fn end_transaction(&mut self) -> io::Result<()> {
+        let lowest = self.open.iter().map(|(page, _)| *page).min();
+        if let Some(page) = lowest.filter(|page| self.lowest.first().is_none_or(|it| page < it)) {
+            self.lowest.insert(page);
+        }
+        for (page, place) in std::mem::take(&mut self.open) {
+            let is_lowest = self.lowest.contains(&page);
+            let says_more = !self.has_any || (is_lowest && !self.has_lowest);
+            if says_more && self.is_same(page, place)? {
+                self.has_any = true;
+                self.has_lowest |= is_lowest;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_same(&self, page: u32, place: u64) -> io::Result<bool> {
+        let (mut there, mut logged) = (vec![0; self.page_size], vec![0; self.page_size]);
+        read_exact_at(self.log, &mut logged, place)?;
+        let at = (u64::from(page) - 1) * self.page_size as u64;
+        Ok(match read_exact_at(self.main, &mut there, at) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+            read => read.map(|()| there == logged)?,
+        })
+    }
+}
+
+fn read_exact_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(file, buffer, at)? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            read => {
+                at += read as u64;
+                buffer = &mut buffer[read..];
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::services::db::{Access, Connection};
+
+    fn open(path: &Path) -> Connection {
+        let mut connection = Connection::open(path, Access::Create, Duration::ZERO).unwrap();
+        let setup = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0";
+        connection.execute(setup).unwrap();
+        connection
+    }
+
+    /// The main file as it was this many checkpoints before the log began.
+    fn crashed(folder: &Path, checkpoints: usize) -> PathBuf {
+        let (live, path) = (folder.join("live.db"), folder.join("a.db"));
+        let mut connection = open(&live);
+        let old = std::fs::read(&live).unwrap();
+        for number in 0..checkpoints {
+            connection.close();
+            connection = open(&live);
+            let sql = format!("CREATE TABLE t{number} (x); PRAGMA wal_checkpoint(TRUNCATE)");
+            connection.execute(&sql).unwrap();
+        }
+        let main = match checkpoints {
+            0 => std::fs::read(&live).unwrap(),
+            _ => old,
+        };
+        connection.execute("CREATE TABLE last (x)").unwrap();
+        std::fs::write(&path, main).unwrap();
+        std::fs::copy(side_file(&live, "-wal"), side_file(&path, "-wal")).unwrap();
+        connection.close();
+        path
+    }
+
+    #[test]
+    fn a_main_file_from_before_what_the_log_began_with_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = crashed(folder.path(), 3);
+        let foreign = foreign_log(&path).unwrap();
+        assert!(
+            matches!(foreign, Some(ForeignLog::Counter { main, first, .. }) if main + 1 < first),
+            "{foreign:?}"
+        );
+    }
+
+    #[test]
+    fn a_main_file_from_after_the_log_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = crashed(folder.path(), 0);
+        assert_eq!(foreign_log(&path).unwrap(), None);
+        let mut main = std::fs::read(&path).unwrap();
+        main[COUNTER + 3] += 9;
+        std::fs::write(&path, main).unwrap();
+        let foreign = foreign_log(&path).unwrap();
+        assert!(
+            matches!(foreign, Some(ForeignLog::Counter { .. })),
+            "{foreign:?}"
+        );
+    }
+
+    #[test]
+    fn counters_wrap_around() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = |counter: u32| {
+            let path = folder.path().join("main");
+            let bytes = [&[0; COUNTER][..], &counter.to_be_bytes()].concat();
+            std::fs::write(&path, bytes).unwrap();
+            File::open(path).unwrap()
+        };
+        assert_eq!(outside(&main(u32::MAX), (0, 5)), None);
+        assert_eq!(outside(&main(u32::MAX - 1), (u32::MAX, 1)), None);
+        assert!(outside(&main(u32::MAX - 1), (0, 5)).is_some());
+    }
+}

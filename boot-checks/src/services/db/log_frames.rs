@@ -1,0 +1,111 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The frames of a write-ahead log that SQLite would replay or pass over, in their order, as far as their
+/// salts and checksums hold (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+#[derive(Debug)]
+pub(super) struct Frames {
+    file: File,
+    page_size: usize,
+    salts: [u8; 8],
+    sum: (u32, u32),
+    is_big_endian: bool,
+    at: u64,
+    bytes: Vec<u8>,
+}
+
+/// One page as a transaction left it.
+#[derive(Debug)]
+pub(super) struct Frame<'a> {
+    /// The page's number, from 1.
+    pub(super) page: u32,
+    /// Pages of the database after the transaction that this frame ends; 0 where it ends none.
+    pub(super) pages_after_commit: u32,
+    /// Where the page's bytes begin in the log.
+    pub(super) place: u64,
+    /// The page.
+    pub(super) contents: &'a [u8],
+}
+
+const HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
+
+/// The magic number of a log; its last bit says in which order the checksums are computed.
+const MAGIC: u32 = 0x377f_0682;
+
+impl Frames {
+    /// Opens a log; none where its header does not hold.
+    pub(super) fn open(path: &Path) -> io::Result<Option<Frames>> {
+        let mut file = File::open(path)?;
+        let mut header = [0; HEADER];
+        if file.read_exact(&mut header).is_err() {
+            return Ok(None);
+        }
+        let page_size = u32_at(&header, 8) as usize;
+        let is_size = (512..=65_536).contains(&page_size) && page_size.is_power_of_two();
+        if u32_at(&header, 0) & !1 != MAGIC || !is_size {
+            return Ok(None);
+        }
+        let is_big_endian = u32_at(&header, 0) & 1 == 1;
+        let sum = checksum(&header[..24], (0, 0), is_big_endian);
+        if sum != (u32_at(&header, 24), u32_at(&header, 28)) {
+            return Ok(None);
+        }
+        Ok(Some(Frames {
+            file,
+            page_size,
+            salts: std::array::from_fn(|at| header[16 + at]),
+            sum,
+            is_big_endian,
+            at: HEADER as u64,
+            bytes: vec![0; FRAME_HEADER + page_size],
+        }))
+    }
+
+    /// Bytes of a page.
+    pub(super) fn page_size(&self) -> usize {
+        self.page_size
+    }
+
+    /// The next frame that holds.
+    pub(super) fn next_frame(&mut self) -> Option<Frame<'_>> {
+        self.file.read_exact(&mut self.bytes).ok()?;
+        let (header, contents) = self.bytes.split_at(FRAME_HEADER);
+        self.sum = checksum(&header[..8], self.sum, self.is_big_endian);
+        self.sum = checksum(contents, self.sum, self.is_big_endian);
+        let holds = self.sum == (u32_at(header, 16), u32_at(header, 20));
+        let page = u32_at(header, 0);
+        if header[8..16] != self.salts || !holds || page == 0 {
+            return None;
+        }
+        let place = self.at + FRAME_HEADER as u64;
+        self.at += self.bytes.len() as u64;
+        Some(Frame {
+            page,
+            pages_after_commit: u32_at(header, 4),
+            place,
+            contents,
+        })
+    }
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn checksum(bytes: &[u8], mut sum: (u32, u32), is_big_endian: bool) -> (u32, u32) {
+    for pair in bytes.chunks_exact(8) {
+        let word = |at: usize| {
+            let four = [pair[at], pair[at + 1], pair[at + 2], pair[at + 3]];
+            if is_big_endian {
+                u32::from_be_bytes(four)
+            } else {
+                u32::from_le_bytes(four)
+            }
+        };
+        sum.0 = sum.0.wrapping_add(word(0)).wrapping_add(sum.1);
+        sum.1 = sum.1.wrapping_add(word(4)).wrapping_add(sum.0);
+    }
+    sum
+}

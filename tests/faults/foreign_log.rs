@@ -1,0 +1,337 @@
+//! An older copy of the main file is put over the database by hand, beside a newer hot log. SQLite takes
+//! the log for that file's own and replays it.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use boot_checks::services::db::Connection;
+
+use crate::boots::{Boot, boot, run};
+use crate::corruption::Numbers;
+use crate::holders::Other;
+use crate::instants::everything;
+use crate::sandbox::{Journal, Sandbox, Start};
+
+/// What is done to the database between the old copy and the crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Rows are added.
+    Inserts,
+    /// Rows are overwritten by as many bytes: no page is made, none is freed.
+    UpdatesInPlace,
+    /// Rows are added, changed and deleted, of a table with an index.
+    Mixed,
+    /// As `Mixed`, and every program went away and came back in between.
+    MixedWithRestarts,
+    /// Tables and indexes are made and dropped too.
+    Schema,
+    /// Nothing was moved out of the log since the copy: the two do belong together.
+    SameLog,
+    /// A copy that the gate itself kept.
+    KeptCopy,
+}
+
+const SHAPES: [Shape; 7] = [
+    Shape::Inserts,
+    Shape::UpdatesInPlace,
+    Shape::Mixed,
+    Shape::MixedWithRestarts,
+    Shape::Schema,
+    Shape::SameLog,
+    Shape::KeptCopy,
+];
+
+/// Every row of the tables that a boot does not write.
+fn contents(connection: &mut Connection) -> String {
+    let notes = "SELECT id, body, extra FROM notes";
+    match connection.query(notes, &[]) {
+        Ok(rows) => format!("{rows:?}"),
+        Err(error) => format!("{error}"),
+    }
+}
+
+fn statement(shape: Shape, numbers: &mut Numbers, at: usize) -> String {
+    let id = 1 + numbers.below(1000);
+    let insert = format!(
+        "INSERT INTO notes (body, extra) VALUES ('since {at}', zeroblob({}))",
+        200 + numbers.below(900)
+    );
+    let in_place = format!("UPDATE notes SET extra = randomblob(length(extra)) WHERE id = {id}");
+    match (shape, numbers.below(6)) {
+        (Shape::Inserts, _) => insert,
+        (Shape::UpdatesInPlace, _) => in_place,
+        (Shape::Schema, 0) => {
+            format!("CREATE TABLE made_{at} (x UNIQUE); INSERT INTO made_{at} VALUES ({at})")
+        }
+        (Shape::Schema, 1) => format!(
+            "CREATE INDEX IF NOT EXISTS later_{} ON notes (length(body))",
+            at % 3
+        ),
+        (_, 0 | 1) => insert,
+        (_, 2) => format!("DELETE FROM notes WHERE id BETWEEN {id} AND {id} + 3"),
+        (_, 3) => format!("UPDATE notes SET body = 'changed {at}' WHERE id = {id}"),
+        _ => in_place,
+    }
+}
+
+struct Crashed {
+    sandbox: Sandbox,
+    /// What every commit left, from the old copy on.
+    committed: BTreeSet<String>,
+    old: Vec<u8>,
+    log: Vec<u8>,
+}
+
+impl Crashed {
+    /// By hand: over the file that is there, or in its place.
+    fn put_the_old_one(&self, seed: u64) {
+        let database = self.sandbox.database();
+        if seed.is_multiple_of(2) {
+            std::fs::write(&database, &self.old).unwrap();
+        } else {
+            let beside = self.sandbox.root().join("old.db");
+            std::fs::write(&beside, &self.old).unwrap();
+            std::fs::rename(beside, database).unwrap();
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        let is = |suffix, bytes: &Vec<u8>| {
+            std::fs::read(self.sandbox.side(suffix)).is_ok_and(|there| there == *bytes)
+        };
+        is("", &self.old) && is("-wal", &self.log)
+    }
+}
+
+fn crash(template: &Sandbox, shape: Shape, seed: u64) -> Crashed {
+    let sandbox = template.copy();
+    let mut numbers = Numbers::new(seed + 1);
+    let read = |suffix| std::fs::read(sandbox.side(suffix)).unwrap_or_default();
+    let mut connection = sandbox.open();
+    let checkpoint = match shape {
+        Shape::SameLog => 0,
+        _ => 4 + numbers.below(12),
+    };
+    let setup = format!("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = {checkpoint}");
+    connection.execute(&setup).unwrap();
+    let (mut committed, mut old) = (BTreeSet::new(), Vec::new());
+    let (before, after) = (numbers.below(8), 6 + numbers.below(30));
+    for at in 0..before + after {
+        if at == before {
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            connection.query(sql, &[]).unwrap();
+            old = read("");
+            committed.insert(contents(&mut connection));
+        }
+        if shape == Shape::MixedWithRestarts && numbers.below(4) == 0 {
+            connection.close();
+            connection = sandbox.open();
+            connection.execute(&setup).unwrap();
+        }
+        let statement = statement(shape, &mut numbers, at);
+        connection.execute(&statement).unwrap();
+        if at >= before {
+            committed.insert(contents(&mut connection));
+        }
+    }
+    if shape == Shape::KeptCopy {
+        old = kept_copy(template);
+    }
+    let (main, log) = (read(""), read("-wal"));
+    connection.close();
+    std::fs::write(sandbox.database(), main).unwrap();
+    std::fs::write(sandbox.side("-wal"), &log).unwrap();
+    Crashed {
+        sandbox,
+        committed,
+        old,
+        log,
+    }
+}
+
+/// The newest copy of the database that the gate has kept.
+fn kept_copy(template: &Sandbox) -> Vec<u8> {
+    let is_copy =
+        |name: &&String| name.starts_with("var/boot/backups") && name.ends_with("grace.db");
+    let names = template.names();
+    let newest = names.iter().rfind(is_copy).unwrap();
+    std::fs::read(template.root().join(newest)).unwrap()
+}
+
+/// An application with an index, whose gate has kept a copy.
+fn template() -> Sandbox {
+    let template = Sandbox::prepared(Start::Legacy(Journal::Delete));
+    let healed = boot(template.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let mut connection = template.open();
+    let index = "CREATE INDEX notes_body ON notes (body)";
+    connection.execute(index).unwrap();
+    connection.close();
+    template
+}
+
+/// What came of the boots.
+#[derive(Debug, Default)]
+struct Tally {
+    refused: usize,
+    committed: usize,
+    mixed: usize,
+    touched: usize,
+}
+
+impl Tally {
+    fn add(&mut self, crashed: &Crashed, booted: &Boot) {
+        if booted.code != Some(0) {
+            let is_named =
+                [1, 8].map(Some).contains(&booted.code) && booted.text().contains("[FAIL]");
+            let is_kept = crashed.is_kept() && is_named;
+            *(if is_kept {
+                &mut self.refused
+            } else {
+                &mut self.touched
+            }) += 1;
+            return;
+        }
+        let mut connection = crashed.sandbox.open();
+        let is_committed = crashed.committed.contains(&contents(&mut connection));
+        connection.close();
+        *(if is_committed {
+            &mut self.committed
+        } else {
+            &mut self.mixed
+        }) += 1;
+    }
+}
+
+fn seeds() -> u64 {
+    if everything() { 20 } else { 2 }
+}
+
+/// Puts the old files over the databases, this long after the crashes, and boots.
+fn put_and_boot(after: Duration) -> Vec<(Shape, Tally)> {
+    let template = template();
+    let crashes = SHAPES.map(|shape| {
+        (
+            shape,
+            (0..seeds())
+                .map(|seed| crash(&template, shape, seed))
+                .collect::<Vec<_>>(),
+        )
+    });
+    // The rule is about the system's times, which nothing but time changes.
+    std::thread::sleep(after);
+    let tallies = crashes.map(|(shape, crashes)| {
+        let mut tally = Tally::default();
+        for (crashed, seed) in crashes.iter().zip(0..) {
+            if after.is_zero() {
+                // As if it had crashed now.
+                std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
+            }
+            crashed.put_the_old_one(seed);
+            tally.add(crashed, &boot(crashed.sandbox.root()));
+        }
+        println!("| an older main file {after:?} after the crash | {shape:?} | {tally:?} |");
+        (shape, tally)
+    });
+    tallies.into()
+}
+
+#[test]
+fn an_older_main_file_that_is_put_beside_a_newer_log_is_refused() {
+    for (shape, tally) in put_and_boot(LATER) {
+        assert_eq!(tally.mixed + tally.touched, 0, "{shape:?}: {tally:?}");
+    }
+}
+
+#[test]
+fn within_two_seconds_what_is_not_sound_is_refused_and_nothing_is_touched() {
+    for (shape, tally) in put_and_boot(Duration::ZERO) {
+        assert_eq!(tally.touched, 0, "{shape:?}: {tally:?}");
+    }
+}
+
+/// A person's word for two files that do belong together, which no copy's times can give.
+#[test]
+fn touching_the_log_says_that_the_two_belong_together() {
+    let template = template();
+    let crashed = crash(&template, Shape::SameLog, 3);
+    std::thread::sleep(LATER);
+    crashed.put_the_old_one(0);
+    let refused = boot(crashed.sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(
+        refused.text().contains("touch var/grace.db-wal"),
+        "{}",
+        refused.text()
+    );
+    // What goes past the boot's first stage may not open it either.
+    let mut heal = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    heal.env_clear()
+        .args(["heal", "register_playbooks", "--root"]);
+    let healed = run(heal.arg(crashed.sandbox.root()));
+    assert_eq!(healed.code, Some(1), "{}", healed.text());
+    assert!(crashed.is_kept());
+    let log = std::fs::File::options()
+        .write(true)
+        .open(crashed.sandbox.side("-wal"));
+    log.unwrap()
+        .set_modified(std::time::SystemTime::now())
+        .unwrap();
+    let booted = boot(crashed.sandbox.root());
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    assert!(
+        crashed
+            .committed
+            .contains(&contents(&mut crashed.sandbox.open()))
+    );
+}
+
+/// More than the file system's times can be off by.
+const LATER: Duration = Duration::from_millis(2500);
+
+/// Programs that write, read and move the log into the main file long after it was last written, and are
+/// all killed.
+fn checkpointed_later(is_read: bool) {
+    let sandbox = template();
+    let database = sandbox.database();
+    let insert =
+        |body: &str| format!("INSERT INTO notes (body, extra) VALUES ('{body}', zeroblob(900))");
+    let writes = [
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA wal_autocheckpoint = 0",
+        &insert("first"),
+    ];
+    let writer = Other::start(&database, &writes.join("\n"));
+    // What it reads keeps what comes after it out of the main file.
+    let reader = is_read.then(|| Other::start(&database, "BEGIN\nSELECT count(*) FROM notes"));
+    let writes = ["PRAGMA wal_autocheckpoint = 0", &insert("second")];
+    let second = Other::start(&database, &writes.join("\n"));
+    std::thread::sleep(LATER);
+    // By one that has the log open already: a program of root's that opens it changes its times.
+    second.finish_with("PRAGMA wal_checkpoint(PASSIVE)");
+    reader.into_iter().for_each(Other::kill);
+    writer.kill();
+    let written = |path| std::fs::metadata(path).unwrap().modified().unwrap();
+    let later = written(database).duration_since(written(sandbox.side("-wal")));
+    assert!(
+        later.unwrap() > Duration::from_secs(2),
+        "nothing was moved later"
+    );
+    let booted = boot(sandbox.root());
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    let mut connection = sandbox.open();
+    let both = "SELECT count(*) FROM notes WHERE body IN ('first', 'second')";
+    assert_eq!(connection.scalar(both), Ok(2.into()));
+    connection.close();
+}
+
+#[test]
+fn a_log_that_was_moved_into_its_main_file_later_is_its_own() {
+    checkpointed_later(false);
+}
+
+#[test]
+fn a_log_of_which_a_part_was_moved_later_is_its_own() {
+    checkpointed_later(true);
+}

@@ -1,0 +1,360 @@
+//! A kept copy takes the place of a database: planned, applied, refused, taken back.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Stdio};
+
+use boot_checks::model::SqlValue;
+use boot_checks::services::db::{Access, Connection};
+use serde_json::Value;
+use support::{Answer, Fixture, PATIENCE};
+
+/// What the copy holds.
+const ROWS: i64 = 40;
+
+/// An application whose gate has kept a copy of a database with [`ROWS`] notes, and the run that did.
+struct Kept {
+    fixture: Fixture,
+    run_id: String,
+    copy: PathBuf,
+}
+
+fn kept() -> Kept {
+    let fixture = Fixture::healthy();
+    fixture.sql(&format!(
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE INDEX bodies ON notes (body);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+         INSERT INTO notes SELECT i, 'note ' || i FROM n; DELETE FROM playbooks;"
+    ));
+    // The playbooks are registered again, and what is there before that is kept.
+    fixture.boot(&[]).says(0, &[]);
+    let list = fixture.run(&["backups", "list"]);
+    let line = list
+        .stdout
+        .lines()
+        .rfind(|line| line.contains("grace.db -> "));
+    let line = line.unwrap_or_else(|| panic!("{}", list.all()));
+    let (run_id, rest) = line.split_once(' ').unwrap();
+    let (_, copy) = rest.split_once(" -> ").unwrap();
+    Kept {
+        run_id: run_id.to_owned(),
+        copy: copy.into(),
+        fixture,
+    }
+}
+
+impl Kept {
+    fn restore(&self, arguments: &[&str]) -> Answer {
+        let command = ["backups", "restore", &self.run_id];
+        self.fixture.run(&[&command, arguments].concat())
+    }
+
+    fn plan(&self) -> Value {
+        let answer = self.restore(&["--plan", "--format", "json"]);
+        assert_eq!(answer.code, 0, "{}", answer.all());
+        serde_json::from_str(&answer.stdout).unwrap()
+    }
+
+    fn fingerprint(&self) -> String {
+        let plan = self.plan();
+        plan["plan"]["fingerprint"].as_str().unwrap().to_owned()
+    }
+
+    fn apply(&self) -> Answer {
+        self.restore(&["--apply", &self.fingerprint()])
+    }
+
+    fn notes(&self) -> i64 {
+        let path = self.fixture.database();
+        let mut connection = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+        let count = connection.scalar("SELECT count(*) FROM notes").unwrap();
+        connection.close();
+        let SqlValue::Integer(count) = count else {
+            panic!("{count:?}")
+        };
+        count
+    }
+
+    /// The files of the database, byte for byte.
+    fn files(&self) -> BTreeMap<&'static str, Vec<u8>> {
+        let all = ["", "-wal", "-journal"].into_iter();
+        all.filter_map(|suffix| Some((suffix, fs::read(self.side(suffix)).ok()?)))
+            .filter(|(suffix, bytes)| suffix.is_empty() || !bytes.is_empty())
+            .collect()
+    }
+
+    fn side(&self, suffix: &str) -> PathBuf {
+        self.fixture.path(&format!("var/grace.db{suffix}"))
+    }
+
+    /// What a restore that answered this has set aside.
+    fn set_aside(&self, answer: &Answer) -> BTreeMap<&'static str, Vec<u8>> {
+        let folder = self
+            .fixture
+            .path("var/boot/quarantine")
+            .join(run_of(answer));
+        let all = ["", "-wal", "-journal"].into_iter();
+        all.filter_map(|suffix| {
+            let name = format!("0-grace.db{suffix}");
+            Some((suffix, fs::read(folder.join(name)).ok()?))
+        })
+        .collect()
+    }
+}
+
+/// The run that a restore says that it was.
+#[track_caller]
+fn run_of(answer: &Answer) -> &str {
+    let undo = answer.stdout.split("cargo xtask undo ").nth(1);
+    let undo = undo.unwrap_or_else(|| panic!("{}", answer.all()));
+    undo.split('`').next().unwrap()
+}
+
+#[test]
+fn a_copy_is_planned_put_back_and_taken_back() {
+    let kept = kept();
+    kept.fixture.sql(
+        "DELETE FROM notes WHERE id > 10; CREATE TABLE later (x); INSERT INTO later VALUES (1)",
+    );
+    let (before, tree) = (kept.files(), kept.fixture.tree());
+    kept.restore(&["--plan"]).says(
+        0,
+        &[
+            "notes: 10 rows now, 40 rows in the copy",
+            "later: 1 row now, no such table in the copy",
+            "aside in var/boot/quarantine/",
+            "--apply ",
+        ],
+    );
+    kept.restore(&[]).says(8, &["--apply "]);
+    assert!(kept.fixture.tree() == tree, "a plan wrote something");
+    let done = kept.apply();
+    done.says(0, &["checked again", "takes it back"]);
+    assert_eq!(kept.notes(), ROWS);
+    assert!(kept.set_aside(&done) == before, "not kept byte for byte");
+    kept.fixture.boot(&[]).says(0, &[]);
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(8, &["changed since"]);
+}
+
+#[test]
+fn undo_gives_everything_back_byte_for_byte() {
+    let kept = kept();
+    kept.fixture.sql("DELETE FROM notes WHERE id > 10");
+    let before = kept.files();
+    let done = kept.apply();
+    done.says(0, &[]);
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &["restored var/grace.db"]);
+    assert!(kept.files() == before, "not as it was");
+}
+
+#[test]
+fn a_run_that_is_not_known_is_a_usage_error_and_names_another() {
+    let kept = kept();
+    let tree = kept.fixture.tree();
+    let mut nearly = kept.run_id.clone();
+    nearly.pop();
+    for flags in [&[][..], &["--plan"], &["--apply", "0000000000000000"]] {
+        let command = [&["backups", "restore", &nearly][..], flags].concat();
+        let found = format!("did you mean `{}`", kept.run_id);
+        let answer = kept.fixture.run(&command);
+        answer.says(2, &[&found, "cargo xtask backups list"]);
+    }
+    let other = kept.restore(&["var/other.db", "--plan"]);
+    other.says(2, &["kept no copy", "var/grace.db"]);
+    assert!(kept.fixture.tree() == tree, "a usage error wrote something");
+}
+
+#[test]
+fn a_damaged_copy_is_refused_and_nothing_changes() {
+    let kept = kept();
+    let fingerprint = kept.fingerprint();
+    let mut bytes = fs::read(&kept.copy).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&kept.copy, bytes).unwrap();
+    let before = kept.files();
+    for flags in [&["--plan"][..], &[], &["--apply", &fingerprint]] {
+        kept.restore(flags).says(1, &["is damaged", "journal"]);
+    }
+    assert!(kept.files() == before, "something was touched");
+}
+
+/// The journal knows it as it is, and still it is no sound database.
+#[test]
+fn a_copy_of_a_damaged_database_is_refused() {
+    let kept = kept();
+    let path = kept.fixture.database();
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let before = kept.files();
+    let done = kept.apply();
+    done.says(0, &[]);
+    let command = ["backups", "restore", run_of(&done), "--plan"];
+    kept.fixture.run(&command).says(1, &["is damaged"]);
+    assert!(kept.set_aside(&done) == before);
+    assert_eq!(kept.notes(), ROWS);
+}
+
+#[test]
+fn a_plan_that_is_no_longer_the_one_that_was_shown_is_refused() {
+    let kept = kept();
+    let fingerprint = kept.fingerprint();
+    kept.fixture
+        .sql("INSERT INTO notes (body) VALUES ('later')");
+    let before = kept.files();
+    let refused = kept.restore(&["--apply", &fingerprint]);
+    refused.says(8, &["not the plan that was named", "--apply "]);
+    assert!(kept.files() == before, "something was touched");
+    let quarantine = kept.fixture.path("var/boot/quarantine");
+    assert!(!quarantine.exists(), "something was set aside");
+}
+
+#[test]
+fn a_database_that_vanished_comes_back_as_it_was_allowed_to_be_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let kept = kept();
+    let mode = || {
+        fs::metadata(kept.fixture.database())
+            .unwrap()
+            .permissions()
+            .mode()
+    };
+    let before = mode();
+    fs::remove_file(kept.fixture.database()).unwrap();
+    let refused = kept.fixture.boot(&[]);
+    refused.says(
+        1,
+        &["cargo xtask backups list", "cargo xtask backups restore"],
+    );
+    kept.restore(&["--plan"]).says(0, &["it is not there"]);
+    let done = kept.apply();
+    done.says(0, &[]);
+    assert_eq!(kept.notes(), ROWS);
+    assert_eq!(mode(), before);
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &["set aside var/grace.db"]);
+    assert!(kept.files().is_empty(), "{:?}", kept.files().keys());
+    // What was put back is a copy: the incident is there again.
+    kept.fixture
+        .boot(&[])
+        .says(1, &["was there at an earlier boot"]);
+}
+
+#[test]
+fn a_lost_table_names_the_command() {
+    let kept = kept();
+    kept.fixture.sql("DROP TABLE verification_events");
+    let refused = kept.fixture.boot(&[]);
+    refused.says(1, &["cargo xtask backups restore"]);
+    kept.apply().says(0, &[]);
+    kept.fixture.boot(&[]).says(0, &[]);
+}
+
+#[test]
+fn a_newer_log_is_set_aside_whole_and_comes_back() {
+    let kept = kept();
+    leave_log(&kept, "INSERT INTO notes (body) VALUES ('in the log')");
+    let before = kept.files();
+    assert!(before.contains_key("-wal"));
+    let plan = kept.restore(&["--plan"]);
+    plan.says(
+        0,
+        &[
+            "notes: 41 rows now, 40 rows in the copy",
+            "grace.db-wal aside",
+        ],
+    );
+    assert!(kept.files() == before, "a plan touched the log");
+    let done = kept.apply();
+    done.says(0, &[]);
+    assert!(kept.set_aside(&done) == before, "not kept byte for byte");
+    assert_eq!(kept.notes(), ROWS, "the log was replayed over the copy");
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &[]);
+    assert!(kept.files() == before, "not as it was");
+    assert_eq!(kept.notes(), ROWS + 1);
+}
+
+/// The files as a crash leaves them.
+fn leave_log(kept: &Kept, sql: &str) {
+    let path = kept.fixture.database();
+    let mut connection = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+    let setup = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;";
+    connection.execute(&format!("{setup} {sql}")).unwrap();
+    let files = ["", "-wal"].map(|suffix| kept.side(suffix));
+    let bytes = files.each_ref().map(|file| fs::read(file).unwrap());
+    connection.close();
+    for (file, bytes) in files.iter().zip(bytes) {
+        fs::write(file, bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_live_holder_is_waited_for_and_named_and_nothing_changes() {
+    let kept = kept();
+    let fingerprint = kept.fingerprint();
+    let before = kept.files();
+    let mut holder = Holder::of(&kept);
+    let refused = kept.restore(&["--apply", &fingerprint, "--lock-timeout", "300ms"]);
+    let pid = format!("pid {}", holder.child.id());
+    refused.says(1, &["locked by", &pid, "waiting up to 300ms"]);
+    assert!(kept.files() == before, "something was touched");
+    let quarantine = kept.fixture.path("var/boot/quarantine");
+    assert!(!quarantine.exists(), "something was set aside");
+    holder.end();
+    kept.restore(&["--apply", &fingerprint]).says(0, &[]);
+}
+
+const HELD: &str = "RESTORE_TEST_HELD_DATABASE";
+
+/// Another program that is within a transaction, and what it prints.
+struct Holder {
+    child: Child,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Holder {
+    fn of(kept: &Kept) -> Holder {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "holder", "--ignored", "--nocapture"])
+            .env(HELD, kept.fixture.database())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let is_ready = |line: std::io::Result<String>| line.unwrap().contains("holding now");
+        assert!(stdout.by_ref().lines().any(is_ready));
+        Holder {
+            child,
+            _stdout: stdout,
+        }
+    }
+
+    fn end(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "run by another test in a process of its own"]
+#[allow(clippy::print_stdout, reason = "how the other test knows")]
+fn holder() {
+    let Ok(path) = std::env::var(HELD) else {
+        return;
+    };
+    let mut connection = Connection::open(path.as_ref(), Access::ReadWrite, PATIENCE).unwrap();
+    connection.execute("BEGIN IMMEDIATE").unwrap();
+    println!("\nholding now");
+    let _ = std::io::stdin().read_line(&mut String::new());
+    connection.execute("ROLLBACK").unwrap();
+    connection.close();
+}
