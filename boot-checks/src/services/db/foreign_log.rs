@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -31,6 +31,10 @@ pub enum ForeignLog {
 /// (FAT counts in steps of two seconds). Two files that are copied together are within it.
 const LATER_MIN: Duration = Duration::from_secs(2);
 
+/// The same where the file system counts in fractions of a second: the kernel's clock ticks at least a
+/// hundred times a second, and two files that are written at once may be one tick apart.
+const TICK: Duration = Duration::from_millis(20);
+
 /// Where a main file's and a first page's change counter stands
 /// (<https://www.sqlite.org/fileformat2.html#file_change_counter>).
 const COUNTER: usize = 24;
@@ -49,12 +53,16 @@ const COUNTER: usize = 24;
 ///   checkpoint that the power ended, any page may be the one that reached the disk: where the machine was
 ///   started since, one page of the log is enough.
 ///
+/// Within the two seconds in which a copy of both may be made, the same is said of a main file that was there
+/// when the log was last written and whose contents were written since: no copy of both writes into what is
+/// there, and neither an owner nor permissions are contents.
+///
 /// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
 /// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
 /// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
 /// nothing, and `touch` on the log is a person's word against it.
-/// What neither sees: a main file that was put there before the log was last written, or within two
-/// seconds, with a change counter that fits.
+/// What none of them sees: a main file that was put there before the log was last written, or as a new file
+/// within two seconds, with a change counter that fits.
 ///
 /// # Errors
 ///
@@ -76,15 +84,30 @@ pub fn foreign_log(path: &Path) -> io::Result<Option<ForeignLog>> {
     if let Some(foreign) = seen.counters.and_then(|counters| outside(&main, counters)) {
         return Ok(Some(foreign));
     }
-    let changed = host::last_change(&main.metadata()?);
+    let (of_main, of_log) = (main.metadata()?, pages.metadata()?);
+    let changed = host::last_change(&of_main);
     let later = changed
-        .duration_since(host::last_change(&std::fs::metadata(&log)?))
+        .duration_since(host::last_change(&of_log))
         .unwrap_or_default();
     // A time that is still to come says nothing.
-    let is_later = later > LATER_MIN && changed <= SystemTime::now();
+    let is_later = (later > LATER_MIN && changed <= SystemTime::now())
+        || was_written_over(&of_main, &of_log).unwrap_or(false);
     let was_started_since = host::system_start().is_some_and(|start| changed < start);
     let is_its_own = seen.has_lowest || (was_started_since && seen.has_any);
     Ok((is_later && !is_its_own).then_some(ForeignLog::PutLater { later }))
+}
+
+/// Whether the contents of a main file that was there already were written after the log. None where the file
+/// system does not tell.
+fn was_written_over(main: &Metadata, log: &Metadata) -> Option<bool> {
+    let (written, logged) = (main.modified().ok()?, log.modified().ok()?);
+    let is_fine = |time: SystemTime| {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        since.is_ok_and(|since| since.subsec_nanos() != 0)
+    };
+    let later = written.duration_since(logged).unwrap_or_default();
+    let was_there = main.created().ok()? < logged;
+    Some(was_there && later > TICK && is_fine(written) && is_fine(logged))
 }
 
 /// Whether the main file's counter is one that the log can have begun from or led to. It wraps around.
