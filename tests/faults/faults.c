@@ -250,6 +250,13 @@ int rename(const char *from, const char *to) {
     return is_due(to, 1, NULL) ? -1 : real(from, to);
 }
 
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
+    REAL(renameat2, int, int, const char *, int, const char *, unsigned);
+    if (log_file >= 0)
+        dprintf(log_file, "renamed %s -> %s\n", from, to);
+    return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
+}
+
 int link(const char *from, const char *to) {
     REAL(link, int, const char *, const char *);
     return is_due(to, 1, NULL) ? -1 : real(from, to);
