@@ -33,6 +33,28 @@ pub use windows::{
     user_number,
 };
 
+/// Fills a buffer from a place, whatever others read of the same file.
+///
+/// # Errors
+///
+/// [`std::io::ErrorKind::UnexpectedEof`] where the file ends before, else the system's reason.
+pub fn read_exact_at(
+    file: &std::fs::File,
+    mut buffer: &mut [u8],
+    mut at: u64,
+) -> std::io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(file, buffer, at)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                at += read as u64;
+                buffer = &mut buffer[read..];
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A process that holds a lock on a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LockHolder {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::log_frames::{Frame, Frames, u32_at};
 use super::side_file;
-use crate::host::{self, read_at};
+use crate::host::{self, read_exact_at};
 
 /// Why a log is not that of the main file beside it, although SQLite would replay it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,19 +193,6 @@ impl<'a> Seen<'a> {
             read => read.map(|()| there == logged)?,
         })
     }
-}
-
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match read_at(file, buffer, at)? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            read => {
-                at += read as u64;
-                buffer = &mut buffer[read..];
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use super::log_frames::u32_at;
 use super::side_file;
-use crate::host::read_at;
+use crate::host::read_exact_at;
 
 /// Committed pages in a write-ahead log that SQLite would pass over, and then overwrite or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,23 +101,6 @@ fn frame(log: &File, at: u64) -> io::Result<(u32, u32, Salts)> {
     read_exact_at(log, &mut header, at)?;
     let salts = std::array::from_fn(|byte| header[8 + byte]);
     Ok((u32_at(&header, 0), u32_at(&header, 4), salts))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-}
-
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut at: u64) -> io::Result<()> {
-    while !buffer.is_empty() {
-        match read_at(file, buffer, at)? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            read => {
-                at += read as u64;
-                buffer = &mut buffer[read..];
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
