@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::changes::file_error_of;
 use super::door::{Part, wait};
-use super::swap::{LockedOut, Swap, SwapError, main_of};
+use super::swap::{LockedOut, SwapError};
 use super::touched::{KeptOpen, Kind};
-use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
+use super::{Door, DoorError, STATE_FOLDER, Touched};
 use crate::context::Context;
 use crate::host;
 use crate::model::SalvageReport;
@@ -48,28 +48,7 @@ impl Door {
             return Err(DoorError::Changed(plan.path.to_owned()));
         }
         let staged = self.build(plan, &copy)?;
-        let target = Kind::DatabaseSet
-            .state(&staged, &mut KeptOpen::default())
-            .map_err(io)?;
-        // What will be there is known, so that an undo is certain whenever the run is killed.
-        let touched = Touched {
-            after: Some(target.clone()),
-            ..self.touched(plan.path, Kind::DatabaseSet, before.clone(), Some(saved))
-        };
-        let state_folder = self.root().join(STATE_FOLDER);
-        self.note(part, Phase::Begun, std::slice::from_ref(&touched))
-            .map_err(|source| file_error_of(&state_folder, source))?;
-        done.push(touched.clone());
-        let swap = Swap {
-            database: plan.path.to_owned(),
-            staged,
-            present: main_of(&before).to_owned(),
-            target,
-            aside: quarantine.folder(),
-        };
-        swap.begin(&state_folder).map_err(swap_error(plan.path))?;
-        let _ = self.note(part, Phase::Applied, &[touched]);
-        Ok(())
+        self.swap_in(part, plan.path, &staged, (before, Some(saved)), done)
     }
 
     /// The new file, beside the database, flushed.

@@ -49,7 +49,7 @@ impl Door {
             _ => Some(self.set_to_quarantine(plan.path, &before, &mut kept)?),
         };
         let staged = staged::stage(plan.copy, plan.path, plan.kept).map_err(stage_error)?;
-        let swapped = self.swap_in(part, plan, &staged, before, saved, done);
+        let swapped = self.swap_in(part, plan.path, &staged, (before, saved), done);
         if swapped.is_err() && done.is_empty() {
             // Not begun: what waits under its own name is of no use to anybody.
             let _ = staged::remove(&staged);
@@ -58,20 +58,21 @@ impl Door {
         swapped
     }
 
-    fn swap_in(
+    /// What is staged takes the place of what was there `before` and was `saved`, with the journal's lines
+    /// around it. The caller keeps everybody else out.
+    pub(super) fn swap_in(
         &self,
         part: Part<'_>,
-        plan: &Plan<'_>,
+        path: &Path,
         staged: &Path,
-        before: String,
-        saved: Option<String>,
+        (before, saved): (String, Option<String>),
         done: &mut Vec<Touched>,
     ) -> Result<(), DoorError> {
         let target = Kind::DatabaseSet
             .state(staged, &mut KeptOpen::default())
-            .map_err(|source| file_error_of(plan.path, source))?;
+            .map_err(|source| file_error_of(path, source))?;
         let swap = Swap {
-            database: plan.path.to_owned(),
+            database: path.to_owned(),
             staged: staged.to_owned(),
             present: main_of(&before).to_owned(),
             target: target.clone(),
@@ -80,13 +81,13 @@ impl Door {
         // What will be there is known, so that an undo is certain whenever the run is killed.
         let touched = Touched {
             after: Some(target),
-            ..self.touched(plan.path, Kind::DatabaseSet, before, saved)
+            ..self.touched(path, Kind::DatabaseSet, before, saved)
         };
         let state_folder = self.root().join(STATE_FOLDER);
         self.note(part, Phase::Begun, std::slice::from_ref(&touched))
             .map_err(|source| file_error_of(&state_folder, source))?;
         done.push(touched.clone());
-        swap.begin(&state_folder).map_err(swap_error(plan.path))?;
+        swap.begin(&state_folder).map_err(swap_error(path))?;
         let _ = self.note(part, Phase::Applied, &[touched]);
         Ok(())
     }
