@@ -48,28 +48,31 @@ impl Artefacts {
         }
     }
 
-    /// The writes wait for the disk at the same time.
+    /// Report and record wait for the disk at the same time. What is written is put in words before that, since a
+    /// thread that is started for it would have to get memory of its own first.
     fn write(&mut self, report: &BootReport) -> std::io::Result<()> {
         let record = self.reservation.take();
         let logs = self.root.join("logs");
         let has_report = self.leaves_report && writes_report(report);
+        let text = has_report.then(|| crate::report::text(report));
         std::thread::scope(|scope| {
-            let text = has_report.then(|| scope.spawn(|| write_text(&logs, report)));
-            let metrics = has_report.then(|| {
-                scope.spawn(|| {
-                    // It is the same in every boot, and proves nothing about this one.
-                    let _ = write_catalogue(&self.root, report);
-                    write_metrics(&logs, report)
-                })
-            });
+            let text = text.map(|text| scope.spawn(|| write_text(&logs, text)));
             let recorded = record.map_or(Ok(()), |record| {
                 record.write(&crate::report::json(report), Durability::Synced)
             });
-            let texts = text.into_iter().chain(metrics).map(|thread| {
+            let measured = match has_report {
+                true => {
+                    // It is the same in every boot, and proves nothing about this one.
+                    let _ = write_catalogue(&self.root, report);
+                    write_metrics(&logs, report)
+                }
+                false => Ok(()),
+            };
+            let told = text.map_or(Ok(()), |thread| {
                 let panicked = |_| Err(std::io::Error::other("writing the report panicked"));
                 thread.join().unwrap_or_else(panicked)
             });
-            texts.fold(recorded, std::io::Result::and)
+            recorded.and(told).and(measured)
         })?;
         if report.start.run_id.ends_with(PRUNED_AT) {
             records::prune(&self.root.join(records::FOLDER))?;
@@ -78,9 +81,8 @@ impl Artefacts {
     }
 }
 
-fn write_text(logs: &Path, report: &BootReport) -> std::io::Result<()> {
+fn write_text(logs: &Path, text: String) -> std::io::Result<()> {
     std::fs::create_dir_all(logs)?;
-    let text = crate::report::text(report);
     replace(
         &logs.join("last_boot_report.txt"),
         &text,

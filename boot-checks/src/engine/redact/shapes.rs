@@ -45,30 +45,32 @@ const MARKERS: &[(&str, Scanner)] = &[
 /// Adds the ranges of everything in `text` that looks like a secret.
 pub(super) fn find(text: &str, ranges: &mut Vec<Range<usize>>) {
     let text = text.as_bytes();
-    for at in (0..text.len()).filter(|&at| BEGINS_A_MARKER[usize::from(text[at])]) {
-        for (marker, scanner) in MARKERS {
-            let end = at + marker.len();
-            if text
-                .get(at..end)
-                .is_some_and(|there| there.eq_ignore_ascii_case(marker.as_bytes()))
-            {
-                ranges.extend(scanner(text, at..end));
+    for (at, &first) in text.iter().enumerate() {
+        let mut numbers = BEGUN_BY[usize::from(first)];
+        while numbers != 0 {
+            let (marker, scanner) = MARKERS[numbers.trailing_zeros() as usize];
+            numbers &= numbers - 1;
+            let there = at..at + marker.len();
+            let bytes = text.get(there.clone()).unwrap_or_default();
+            if bytes.eq_ignore_ascii_case(marker.as_bytes()) {
+                ranges.extend(scanner(text, there));
             }
         }
     }
 }
 
-/// Bytes with which a marker begins, in either case.
-const BEGINS_A_MARKER: [bool; 256] = {
-    let mut begins = [false; 256];
-    let mut at = 0;
-    while at < MARKERS.len() {
-        let first = MARKERS[at].0.as_bytes()[0];
-        begins[first.to_ascii_lowercase() as usize] = true;
-        begins[first.to_ascii_uppercase() as usize] = true;
-        at += 1;
+/// The numbers of the markers that a byte begins, in either case, as bits.
+const BEGUN_BY: [u32; 256] = {
+    assert!(MARKERS.len() <= u32::BITS as usize);
+    let mut begun = [0; 256];
+    let mut number = 0;
+    while number < MARKERS.len() {
+        let first = MARKERS[number].0.as_bytes()[0];
+        begun[first.to_ascii_lowercase() as usize] |= 1 << number;
+        begun[first.to_ascii_uppercase() as usize] |= 1 << number;
+        number += 1;
     }
-    begins
+    begun
 };
 
 /// `scheme://user:password@host`: the password. One that holds an unencoded `/`, `?` or `#` is
