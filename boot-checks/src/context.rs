@@ -19,6 +19,7 @@ use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
+use crate::services::SeenDatabases;
 use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
@@ -138,25 +139,16 @@ impl Context {
         self.state_folder().join("playbooks.json")
     }
 
-    /// The file that remembers which databases earlier boots saw.
-    pub fn seen_file(&self) -> PathBuf {
-        self.state_folder().join("database_seen")
+    /// The databases that earlier boots saw.
+    pub fn seen_databases(&self) -> SeenDatabases {
+        SeenDatabases::below(&self.config.root)
     }
 
-    /// The database's name in that file: below the root where it is there, so that it goes with the root.
+    /// The database's name among those that were seen: below the root where it is there, so that it goes with the root.
     pub fn seen_name(&self) -> Option<String> {
         let path = self.database_path()?;
         let name = path.strip_prefix(&self.config.root).unwrap_or(path);
         Some(name.display().to_string())
-    }
-
-    /// The databases that earlier boots saw. None where a person allowed to make a new one.
-    pub fn seen_before(&self) -> Vec<String> {
-        if self.allow_create {
-            return Vec::new();
-        }
-        let seen = std::fs::read_to_string(self.seen_file()).unwrap_or_default();
-        seen.lines().map(str::to_owned).collect()
     }
 
     /// The file of the monitor's schedules.

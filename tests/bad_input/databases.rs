@@ -67,6 +67,62 @@ fn another_name_or_another_folder_is_no_fresh_start() {
     assert!(!moved.database().exists());
 }
 
+/// Each would start with an empty database in the place of one that may have held rows.
+#[test]
+fn whoever_saw_a_database_makes_its_loss_an_incident() {
+    let vanished = |fixture: &Fixture| {
+        fs::remove_file(fixture.database()).unwrap();
+        fixture.boot(&[]).says(1, &["[FAIL]", "var/grace.db"]);
+        assert!(!fixture.database().exists());
+    };
+    // A boot that blocked.
+    let fixture = Fixture::empty();
+    fixture.write("backend/main.py", "import backend.nowhere\napp = 1\n");
+    fixture.sql(LEGACY);
+    fixture.boot(&[]).says(1, &[]);
+    fs::remove_file(fixture.path("backend/main.py")).unwrap();
+    vanished(&fixture);
+    // A part of a boot, and a heal.
+    for arguments in [
+        &["boot", "preflight::database_exists"][..],
+        &["heal", "create_database"],
+    ] {
+        let fixture = Fixture::empty();
+        let made = fixture.run(arguments);
+        assert_eq!(made.code, 0, "{arguments:?}: {}", made.all());
+        vanished(&fixture);
+    }
+    // A disk that is not mounted: its folder is empty.
+    let fixture = Fixture::healthy();
+    fs::remove_dir_all(fixture.path("var")).unwrap();
+    fixture.boot(&[]).says(1, &["was there at an earlier boot"]);
+    // What was seen is no text, or nobody can say.
+    let fixture = Fixture::healthy();
+    fixture.write("var/boot/database_seen", b"caf\xe9.db\n");
+    vanished(&fixture);
+    let fixture = Fixture::healthy();
+    fs::remove_file(fixture.path("var/boot/database_seen")).unwrap();
+    fs::create_dir(fixture.path("var/boot/database_seen")).unwrap();
+    fs::remove_file(fixture.database()).unwrap();
+    fixture.boot(&[]).says(1, &["cannot be read"]);
+    assert!(!fixture.database().exists());
+}
+
+/// The second undo of a run takes nothing away, and so nothing is forgotten.
+#[test]
+fn a_database_that_came_again_after_an_undo_is_not_forgotten_by_another() {
+    let fixture = Fixture::empty();
+    let (_, first) = fixture.boot_json(&[]);
+    let run_id = first["run_id"].as_str().unwrap();
+    assert_eq!(fixture.run(&["undo", run_id]).code, 0);
+    assert_eq!(fixture.boot(&[]).code, 0);
+    fs::remove_file(fixture.database()).unwrap();
+    fixture.run(&["undo", run_id]);
+    fixture
+        .boot(&[])
+        .says(1, &["was there at an earlier boot and is gone"]);
+}
+
 #[test]
 fn a_required_table_that_was_lost_is_not_promised_to_come_back() {
     let fixture = Fixture::healthy();

@@ -167,13 +167,14 @@ impl Sandbox {
 }
 
 fn is_expected(name: &str) -> bool {
-    const NAMES: [&str; 22] = [
+    const NAMES: [&str; 23] = [
         ".env",
         "backend",
         "boot.toml",
         "migrations",
         "grace_training",
         "grace_training/startup_failures",
+        "grace_training/startup_failures/_database_seen",
         "grace_training/startup_failures/_metadata.json",
         "logs",
         "logs/last_boot_report.txt",

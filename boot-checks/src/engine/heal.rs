@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::artefacts::Artefacts;
+use super::memory::remember_database;
 use super::propose::masked;
 use super::run::context;
 use super::session::words;
@@ -243,6 +244,9 @@ fn run(
             .collect::<Vec<StepReport>>()
     }));
     cx.refresh();
+    if cx.mode == Mode::Heal {
+        remember_database(&cx);
+    }
     match ran {
         Ok(steps) => ended(&cleaner, &recorder, session.ending(), options, &steps),
         Err(panic) => {

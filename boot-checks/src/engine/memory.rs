@@ -7,7 +7,7 @@ use crate::context::{Context, INTEGRITY_FILE};
 use crate::host;
 use crate::host::files::{Durability, write_atomic};
 use crate::model::{BootReport, Mode};
-use crate::services::db::{Integrity, LastCheck};
+use crate::services::db::{FileSet, Integrity, LastCheck, MainFile};
 
 /// At the end of a boot. What cannot be written is not there for the next boot, which then looks
 /// harder; this one is over and was right.
@@ -15,9 +15,7 @@ pub(super) fn remember(cx: &Context, report: &BootReport) {
     if cx.mode == Mode::Observe || cx.database_path().is_none() {
         return;
     }
-    if report.success() {
-        remember_database(cx);
-    }
+    remember_database(cx);
     remember_integrity(cx, report);
 }
 
@@ -28,15 +26,14 @@ pub(super) fn forget_integrity(root: &std::path::Path) {
 }
 
 /// So that a later boot can tell a database that vanished from one that never was.
-fn remember_database(cx: &Context) {
-    let Some(line) = cx.seen_name() else {
-        return;
-    };
-    let file = cx.seen_file();
-    let seen = std::fs::read_to_string(&file).unwrap_or_default();
-    if !seen.lines().any(|known| known == line) {
-        let text = format!("{seen}{line}\n");
-        let _ = write_atomic(&file, text.as_bytes(), Durability::Synced, None);
+/// Also at the end of a boot that blocks, or of a part of one: what is there may hold rows.
+pub(super) fn remember_database(cx: &Context) {
+    let is_database = |files: FileSet| matches!(files.main, MainFile::Database(_));
+    if let Some(name) = cx
+        .seen_name()
+        .filter(|_| cx.files().is_some_and(is_database))
+    {
+        let _ = cx.seen_databases().add(&name);
     }
 }
 

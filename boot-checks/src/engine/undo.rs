@@ -9,8 +9,8 @@ use super::restore::{LOCK_WAIT, Restore};
 use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
-use crate::host::files::{Durability, write_atomic};
 use crate::host::lock::{GateLock, LockError};
+use crate::services::SeenDatabases;
 use crate::services::db::{Access, Connection, FileSet};
 
 /// A run that was taken back.
@@ -109,7 +109,7 @@ pub fn undo(
         };
         list.push(past.touched.path.clone());
     }
-    forget_databases(root, &state_folder, &all).map_err(|source| {
+    forget_databases(root, &undone.set_aside).map_err(|source| {
         UndoError::Stopped(RestoreError::Io {
             path: state_folder.clone(),
             source,
@@ -208,28 +208,15 @@ fn put_back(restore: &Restore<'_>, journal: &Journal, past: &Past) -> Result<boo
 }
 
 /// A database that the run had made and that is gone again was never there, as far as the next boot
-/// is concerned. One that a kept copy was put back for, and that is gone again, was: it stays an incident.
-fn forget_databases(root: &Path, state_folder: &Path, all: &[Past]) -> io::Result<()> {
-    let gone: Vec<String> = all
+/// is concerned. Only what this very undo took away: what an earlier one did may have come again since.
+fn forget_databases(root: &Path, gone: &[PathBuf]) -> io::Result<()> {
+    let names: Vec<String> = gone
         .iter()
-        .filter(|past| past.touched.kind == Kind::Database && past.touched.before == ABSENT)
-        .map(|past| {
-            let path = root.join(&past.touched.path);
+        .map(|path| {
+            let path = root.join(path);
             let name = path.strip_prefix(root).unwrap_or(&path);
             name.display().to_string()
         })
         .collect();
-    let file = state_folder.join("database_seen");
-    let Ok(seen) = std::fs::read_to_string(&file) else {
-        return Ok(());
-    };
-    let kept: String = seen
-        .lines()
-        .filter(|line| !gone.iter().any(|path| path == line))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    if kept == seen {
-        return Ok(());
-    }
-    write_atomic(&file, kept.as_bytes(), Durability::Synced, None)
+    SeenDatabases::below(root).forget(&names)
 }

@@ -9,3 +9,6 @@ pub mod mesh;
 pub mod metrics;
 pub mod migrations;
 pub mod notices;
+mod seen;
+
+pub use seen::SeenDatabases;

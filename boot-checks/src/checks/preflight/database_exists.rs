@@ -4,10 +4,12 @@
 //! "exist" the next time. `create_database` makes a missing one, but only where there is no sign
 //! that one was there before: a database that has vanished is an incident and no empty start.
 
+use std::collections::BTreeSet;
+
 use crate::checks::Check;
 use crate::checks::support::{PUT_BACK, database_name, healed_without_observe, short};
 use crate::context::Context;
-use crate::model::{CheckResult, Finding, Findings};
+use crate::model::{CheckError, CheckResult, Finding, Findings};
 use crate::services::db::{FileSet, MainFile};
 
 /// See the module.
@@ -24,7 +26,7 @@ impl Check for DatabaseExists {
         };
         let name = database_name(cx);
         Ok(match &files.main {
-            MainFile::Missing => Findings::problem(missing(cx, &files, &name)),
+            MainFile::Missing => Findings::problem(missing(cx, &files, &name)?),
             MainFile::Empty => Findings::problem(empty(cx, &files, &name)),
             MainFile::NotAFile(kind) => Findings::problem(
                 Finding::new("database_not_a_file", format!("{name} is {kind}"))
@@ -46,14 +48,14 @@ impl Check for DatabaseExists {
     }
 }
 
-fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
+fn missing(cx: &Context, files: &FileSet, name: &str) -> Result<Finding, CheckError> {
     let left: Vec<String> = files
         .side_files()
         .iter()
         .map(|path| short(cx, path))
         .collect();
     if !left.is_empty() {
-        return Finding::new(
+        let finding = Finding::new(
             "database_vanished",
             format!("{name} is gone, and {} is still there", left.join(" and ")),
         )
@@ -62,19 +64,30 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Finding {
             "put the main file back beside it, or a kept copy in its place: {PUT_BACK}; do not delete \
              the side file"
         ));
+        return Ok(finding);
     }
-    let seen = cx.seen_before();
-    if !seen.is_empty() {
-        return vanished(cx, name, &seen);
+    if !cx.allow_create {
+        let seen = cx.seen_databases().names().map_err(|error| {
+            CheckError::new(format!(
+                "{name} does not exist, and whether there was one before cannot be read: {error}"
+            ))
+        })?;
+        if !seen.is_empty() {
+            return Ok(vanished(cx, name, &seen));
+        }
     }
     let finding = Finding::new("database_missing", format!("{name} does not exist"))
         .pattern("database_file_missing");
-    healed_without_observe(cx, finding, "creates it, complete with its tables")
+    Ok(healed_without_observe(
+        cx,
+        finding,
+        "creates it, complete with its tables",
+    ))
 }
 
 /// An application that was moved takes its state folder along; one whose DATABASE_URL was mistyped, or is not
 /// set as it was, would start without any of its rows.
-fn vanished(cx: &Context, name: &str, seen: &[String]) -> Finding {
+fn vanished(cx: &Context, name: &str, seen: &BTreeSet<String>) -> Finding {
     let is_itself = cx.seen_name().is_some_and(|itself| seen.contains(&itself));
     if is_itself {
         return Finding::new(
@@ -86,7 +99,8 @@ fn vanished(cx: &Context, name: &str, seen: &[String]) -> Finding {
             "mount the disk, or put a kept copy back: {PUT_BACK}; --allow-create starts with an empty one"
         ));
     }
-    let earlier = seen.join(" and ");
+    let earlier: Vec<&str> = seen.iter().map(String::as_str).collect();
+    let earlier = earlier.join(" and ");
     Finding::new(
         "database_vanished",
         format!("{name} does not exist, and earlier boots used {earlier}"),
