@@ -41,6 +41,52 @@ fn the_application_starts_in_its_root_with_what_the_boot_prepared() {
 }
 
 #[test]
+fn the_application_opens_the_database_that_was_checked() {
+    let fixture = Fixture::healthy();
+    let url = "sqlite:///./var/other.db";
+    let options = ["--database-url", url, "--allow-create"];
+    let (code, said) = launch(
+        &fixture,
+        &options,
+        &["sh", "-c", "echo \"url $DATABASE_URL\""],
+    );
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with(&format!("url {url}\n")), "{said}");
+
+    fixture.write(
+        "boot.toml",
+        "name = \"x\"\n[database]\nurl = \"sqlite:///./var/third.db\"\n",
+    );
+    fixture.write(".env", "SECRET_KEY=0123456789abcdef0123456789abcdef\n");
+    std::fs::rename(fixture.path("var/other.db"), fixture.path("var/third.db")).unwrap();
+    let (code, said) = launch(&fixture, &[], &["sh", "-c", "echo \"url $DATABASE_URL\""]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with("url sqlite:///./var/third.db\n"), "{said}");
+}
+
+#[test]
+fn what_stands_in_the_environment_arrives_as_it_is() {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    let fixture = Fixture::healthy();
+    let env = fixture.read(".env");
+    fixture.write(".env", format!("{env}\nHASH=$2b$12$abc\n"));
+    let mut child = Command::new(binary());
+    child.env_clear().envs(fixture.environment());
+    child.env("LATIN", std::ffi::OsString::from_vec(b"caf\xe9".to_vec()));
+    child.arg("launch").arg("--root").arg(fixture.root());
+    let tell = "printf '%s|%s' \"$HASH\" \"$LATIN\" > told";
+    let status = child
+        .args(["--", "sh", "-c", tell])
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.success());
+    let told = std::fs::read(fixture.path("told")).unwrap();
+    assert_eq!(told, b"$2b$12$abc|caf\xe9");
+}
+
+#[test]
 fn a_command_with_a_slash_is_one_of_the_application() {
     let fixture = Fixture::healthy();
     fixture.script("bin/start", "echo started; exit 3");
@@ -102,6 +148,29 @@ fn signals_reach_the_application() {
     let status = child.wait_with_output().unwrap().status;
     assert_eq!(status.signal(), Some(15));
     assert_eq!(fixture.read("pid").trim(), launched);
+}
+
+/// At whatever instant it comes: the boot ends by it, or the application does, and never well.
+#[test]
+fn no_signal_is_lost_on_the_way() {
+    let fixture = Fixture::healthy();
+    for _ in 0..40 {
+        let mut child = Command::new(binary());
+        child.env_clear().envs(fixture.environment());
+        child.arg("launch").arg("--root").arg(fixture.root());
+        child.args(["--", "sleep", "20"]).stdout(Stdio::null());
+        let child = child.stderr(Stdio::null()).spawn().unwrap();
+        let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+        // Sooner and later in each round: from the first instruction to the command itself.
+        let delay = std::time::Duration::from_millis(3) * (child.id() % 40);
+        std::thread::sleep(delay);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let started = std::time::Instant::now();
+        let status = child.wait_with_output().unwrap().status;
+        assert!(started.elapsed().as_secs() < 15, "the signal was lost");
+        let well = status.code() == Some(0);
+        assert!(!well, "after {delay:?}: {status}");
+    }
 }
 
 #[test]

@@ -93,6 +93,9 @@ pub(crate) struct Args {
     color: Color,
 }
 
+/// As a shell says that a program was asked to stop (128 and the number of SIGTERM).
+pub(crate) const STOPPED: u8 = 143;
+
 impl Args {
     /// The option that keeps this from being a whole boot.
     pub(crate) fn leaves_out(&self) -> Option<&'static str> {
@@ -185,6 +188,10 @@ fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootReport> {
     };
     let format = args.format;
     let on_signal = move |report: BootReport| {
+        if !matches!(report.ending, Some(Ending::Interrupted { .. })) {
+            // The boot has ended and told so; but who sent the signal wants nothing to be started.
+            std::process::exit(STOPPED.into());
+        }
         // The exit code says the same to whoever cannot read it.
         let _ = deliver(format, &report);
         // The boot's own thread may be waiting for a lock; whatever it was writing can be killed.

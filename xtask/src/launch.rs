@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
-use boot_checks::config::{BootConfig, Environment};
+use boot_checks::config::{BootConfig, Environment, Source};
 use boot_checks::host::{self, Host};
 use boot_checks::model::Verdict;
 
@@ -14,7 +14,7 @@ use crate::{boot, output};
 /// Boot, then become the application, with the environment that the boot prepared
 ///
 /// The command runs in the application's root with the variables of this process over those of its .env, which
-/// the boot may just have completed. It takes the place of this process: its exit code is the answer, and
+/// the boot may just have completed; DATABASE_URL is the database that was checked. It takes the place of this process: its exit code is the answer, and
 /// signals reach it. Where the application may not start, the command is not run, and the exit code is boot's.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -35,6 +35,9 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: the command's; where it was not run, those of boot, 2 where a part of the checks was asked for,
 126 where the command cannot be run, 127 where it is not there";
+
+/// Where applications look for their database.
+const DATABASE_URL: &str = "DATABASE_URL";
 
 /// As shells say that a command cannot be run, and that it is not there.
 const CANNOT_RUN: u8 = 126;
@@ -58,11 +61,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let environment = Environment::read(&host.variables, &config.env_file)?;
     let (program, arguments) = args.command.split_first().context("no command")?;
     let mut command = Command::new(place(&config, program));
-    command.args(arguments).current_dir(&config.root).envs(
-        environment
-            .iter()
-            .map(|(name, variable)| (name, &variable.value)),
-    );
+    command.args(arguments).current_dir(&config.root);
+    command.env("PWD", &config.root).envs(added(&environment));
+    let database = &config.database;
+    if matches!(database.source, Source::Flag | Source::ConfigFile) {
+        // What was checked is what the application opens.
+        command.env(DATABASE_URL, &database.value.url);
+    }
+    if !host::hand_over() {
+        return Ok(boot::STOPPED);
+    }
     match host::become_program(command) {
         Ok(code) => Ok(code),
         Err(error) => {
@@ -76,6 +84,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             })
         }
     }
+}
+
+/// What `.env` adds to the variables of this process, which the command has anyway, byte for byte.
+fn added(environment: &Environment) -> impl Iterator<Item = (&str, &str)> {
+    let all = environment.iter();
+    let of_file = all.filter(|(_, variable)| variable.source == Source::EnvFile);
+    of_file.map(|(name, variable)| (name, variable.value.as_str()))
 }
 
 /// A name alone is looked for in PATH.

@@ -36,6 +36,8 @@ pub(super) fn read(path: &Path, at: &Place) -> Result<Vec<(String, String)>, Con
 pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, usize> {
     let lines: Vec<&str> = text.lines().collect();
     let handed_out = Cell::new(0);
+    let mark = mark_not_in(text);
+    let text = without_plain_dollars(text, mark);
     // dotenvy refuses blanks at the end of a file whose last line lacks its newline.
     let text = format!("{text}\n");
     let reader = LineByLine {
@@ -56,12 +58,35 @@ pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, usize> {
         };
         assignments.push(Assignment {
             name,
-            value,
+            value: value.replace(mark, "$"),
             lines: begin..end,
         });
         begin = end;
     }
     Ok(assignments)
+}
+
+/// A dollar sign without a brace behind it is itself: python-dotenv, which reads the same file for the
+/// application, expands `${NAME}` only, and dotenvy `$NAME` too. So a mark stands for it while dotenvy reads.
+fn without_plain_dollars(text: &str, mark: char) -> String {
+    let mut marked = String::with_capacity(text.len());
+    let mut before = None;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        let is_plain = character == '$' && before != Some('\\') && rest.peek() != Some(&'{');
+        marked.push(if is_plain { mark } else { character });
+        before = Some(character);
+    }
+    marked
+}
+
+/// A character for private use that the text does not use.
+fn mark_not_in(text: &str) -> char {
+    let private = '\u{e000}'..='\u{f8ff}';
+    private
+        .clone()
+        .find(|&mark| !text.contains(mark))
+        .unwrap_or(*private.start())
 }
 
 /// Hands out one line per read, so that what dotenvy has taken is known by line: it buffers a
@@ -112,6 +137,27 @@ mod tests {
         ];
         let expect = expect.map(|(name, value, lines)| (name.to_owned(), value.to_owned(), lines));
         assert_eq!(read_back(text), expect);
+    }
+
+    #[test]
+    fn only_names_in_braces_are_expanded() {
+        let text = "A=1\nB=pa$word\nC=\"tok$A_9\"\nD=$2b$12$abc\nE='$A'\nF=${A}2\nG=\"x\\$A\"\nH=\u{e000}$\n";
+        let values: Vec<String> = parse(text)
+            .unwrap()
+            .into_iter()
+            .map(|it| it.value)
+            .collect();
+        let expect = [
+            "1",
+            "pa$word",
+            "tok$A_9",
+            "$2b$12$abc",
+            "$A",
+            "12",
+            "x$A",
+            "\u{e000}$",
+        ];
+        assert_eq!(values, expect);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
@@ -252,6 +254,19 @@ pub fn console_code_page() -> Option<u32> {
     None
 }
 
+/// Whether this process ends by a signal as any other would.
+static HANDED_OVER: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Whether a signal came that asks this process to stop.
+static ASKED_TO_STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// From now on a signal ends this process at once, whatever [`on_termination`] was told, so that none is lost
+/// on the way to the program that takes its place. False where one has come already.
+pub fn hand_over() -> bool {
+    HANDED_OVER.store(true, Ordering::SeqCst);
+    !ASKED_TO_STOP.load(Ordering::SeqCst)
+}
+
 /// Runs `action` with the signal's name when the process is asked to stop, once.
 ///
 /// # Errors
@@ -259,7 +274,12 @@ pub fn console_code_page() -> Option<u32> {
 /// When the signals cannot be had.
 pub fn on_termination(action: impl FnOnce(&'static str) + Send + 'static) -> io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::flag;
 
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        flag::register_conditional_default(signal, Arc::clone(&HANDED_OVER))?;
+        flag::register(signal, Arc::clone(&ASKED_TO_STOP))?;
+    }
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     std::thread::Builder::new()
         .name("signals".to_owned())

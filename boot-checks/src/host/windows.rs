@@ -167,6 +167,11 @@ pub fn console_code_page() -> Option<u32> {
         .ok()
 }
 
+/// Whether no signal has come that asks this process to stop: it goes on to take them.
+pub fn hand_over() -> bool {
+    true
+}
+
 /// Runs `action` when the process is asked to stop, once.
 ///
 /// # Errors
