@@ -269,13 +269,39 @@ fn within_two_seconds_what_is_written_over_is_refused_and_nothing_is_touched() {
     }
 }
 
+/// Owners and permissions of everything are set anew after a backup was copied there, as entry points of
+/// containers do: the time of the last change is the same for both then.
+#[test]
+fn a_copy_whose_permissions_were_set_with_the_logs_is_refused() {
+    let template = template();
+    let crashed = crash(&template, Shape::UpdatesInPlace, 1);
+    std::thread::sleep(LATER);
+    let database = crashed.sandbox.database();
+    std::fs::remove_file(&database).unwrap();
+    std::fs::write(&database, &crashed.old).unwrap();
+    for suffix in ["-wal", ""] {
+        let file = crashed.sandbox.side(suffix);
+        let permissions = std::fs::metadata(&file).unwrap().permissions();
+        std::fs::set_permissions(&file, permissions).unwrap();
+    }
+    let refused = boot(crashed.sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(crashed.is_kept());
+}
+
 /// A person's word for two files that do belong together, which no copy's times can give.
 #[test]
 fn touching_the_log_says_that_the_two_belong_together() {
+    for seed in [0, 1] {
+        touched(seed);
+    }
+}
+
+fn touched(seed: u64) {
     let template = template();
     let crashed = crash(&template, Shape::SameLog, 3);
     std::thread::sleep(LATER);
-    crashed.put_the_old_one(0);
+    crashed.put_the_old_one(seed);
     let refused = boot(crashed.sandbox.root());
     assert_eq!(refused.code, Some(1), "{}", refused.text());
     assert!(

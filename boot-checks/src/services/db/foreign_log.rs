@@ -53,16 +53,18 @@ const COUNTER: usize = 24;
 ///   checkpoint that the power ended, any page may be the one that reached the disk: where the machine was
 ///   started since, one page of the log is enough.
 ///
-/// Within the two seconds in which a copy of both may be made, the same is said of a main file that was there
-/// when the log was last written and whose contents were written since: no copy of both writes into what is
-/// there, and neither an owner nor permissions are contents.
+/// The same is said of a main file that was there when the log was last written and whose contents were written
+/// since, and of one that came to be more than two seconds after the log did: neither is so after an owner or
+/// permissions of both were changed, nor of a new copy of both.
 ///
 /// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
 /// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
 /// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
 /// nothing, and `touch` on the log is a person's word against it.
-/// What none of them sees: a main file that was put there before the log was last written, or as a new file
-/// within two seconds, with a change counter that fits.
+/// So are two files that were copied over others, log first, or by something slow that made the log first.
+/// What none of them sees: a main file that was put there before the log was last written, or within two
+/// seconds as another file, or that is older than the log and was moved there before the times of both were
+/// changed together (`chown -R`, a copy of the whole folder), with a change counter that fits.
 ///
 /// # Errors
 ///
@@ -86,28 +88,46 @@ pub fn foreign_log(path: &Path) -> io::Result<Option<ForeignLog>> {
     }
     let (of_main, of_log) = (main.metadata()?, pages.metadata()?);
     let changed = host::last_change(&of_main);
-    let later = changed
-        .duration_since(host::last_change(&of_log))
-        .unwrap_or_default();
-    // A time that is still to come says nothing.
-    let is_later = (later > LATER_MIN && changed <= SystemTime::now())
-        || was_written_over(&of_main, &of_log).unwrap_or(false);
     let was_started_since = host::system_start().is_some_and(|start| changed < start);
     let is_its_own = seen.has_lowest || (was_started_since && seen.has_any);
-    Ok((is_later && !is_its_own).then_some(ForeignLog::PutLater { later }))
+    let later = [
+        changed_later(&of_main, &of_log),
+        written_over(&of_main, &of_log),
+        younger(&of_main, &of_log),
+    ];
+    let later = later.into_iter().flatten().max();
+    Ok(later
+        .filter(|_| !is_its_own)
+        .map(|later| ForeignLog::PutLater { later }))
 }
 
-/// Whether the contents of a main file that was there already were written after the log. None where the file
+/// How much later the main file, or what the system knows of it, was changed.
+fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
+    let changed = host::last_change(main);
+    let later = changed.duration_since(host::last_change(log)).ok()?;
+    // A time that is still to come says nothing.
+    (later > LATER_MIN && changed <= SystemTime::now()).then_some(later)
+}
+
+/// How much later the contents of a main file that was there already were written. None also where the file
 /// system does not tell.
-fn was_written_over(main: &Metadata, log: &Metadata) -> Option<bool> {
+fn written_over(main: &Metadata, log: &Metadata) -> Option<Duration> {
     let (written, logged) = (main.modified().ok()?, log.modified().ok()?);
     let is_fine = |time: SystemTime| {
         let since = time.duration_since(SystemTime::UNIX_EPOCH);
         since.is_ok_and(|since| since.subsec_nanos() != 0)
     };
-    let later = written.duration_since(logged).unwrap_or_default();
+    let later = written.duration_since(logged).ok()?;
     let was_there = main.created().ok()? < logged;
-    Some(was_there && later > TICK && is_fine(written) && is_fine(logged))
+    (was_there && later > TICK && is_fine(written) && is_fine(logged)).then_some(later)
+}
+
+/// How much later than the log the main file came to be, which was not written to since: SQLite never makes a
+/// main file anew. None also where the file system does not tell.
+fn younger(main: &Metadata, log: &Metadata) -> Option<Duration> {
+    let born = main.created().ok()?;
+    let later = born.duration_since(log.created().ok()?).ok()?;
+    (later > LATER_MIN && log.modified().ok()? < born).then_some(later)
 }
 
 /// Whether the main file's counter is one that the log can have begun from or led to. It wraps around.
