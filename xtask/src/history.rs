@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use boot_checks::host::Host;
 use boot_checks::model::{BootRecord, Verdict};
+use boot_checks::report::printable;
 use boot_checks::training::{self, History};
 use clap::ValueEnum;
 use serde_json::json;
@@ -119,7 +120,9 @@ fn pretty(history: &History, records: &[BootRecord]) -> String {
             issue.boots, issue.healed, issue.step, issue.code, issue.last_run_id
         );
     }
-    text
+    // A record may hold what another program printed.
+    let lines = text.lines().map(printable);
+    lines.map(|line| line + "\n").collect()
 }
 
 fn line(record: &BootRecord) -> String {

@@ -23,4 +23,4 @@ pub use junit::junit;
 pub use page::Style;
 pub use prometheus::prometheus;
 pub use text::text;
-pub use words::meaning;
+pub use words::{meaning, printable};

@@ -172,7 +172,7 @@ pub(super) fn one_line(text: &str) -> String {
 }
 
 /// The text with each character that a terminal would obey instead of showing it spelled out.
-pub(super) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
