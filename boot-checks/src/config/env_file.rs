@@ -53,7 +53,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, usize> {
             .iter()
             .take_while(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
             .count();
-        let Ok((name, value)) = item else {
+        // No environment holds a NUL.
+        let Some((name, value)) = item.ok().filter(|(_, value)| !value.contains('\0')) else {
             return Err(begin + 1);
         };
         assignments.push(Assignment {
@@ -172,6 +173,7 @@ mod tests {
             ("A=1\n# c\n\nnot a line\n", 4),
             ("A=1\nB='open\n\nC=3\n", 2),
             ("1A=1", 1),
+            ("A=1\nB=x\0y", 2),
             ("A=two words", 1),
             ("A=1\r\n=2\r\n", 2),
         ];
