@@ -97,7 +97,7 @@ impl Context {
         self.config.root.join("var/boot")
     }
 
-    /// The database's main file; none for a database in memory.
+    /// The database's main file, links followed; none for a database in memory.
     pub fn database_path(&self) -> Option<&Path> {
         self.config.database.value.path.as_deref()
     }
@@ -143,9 +143,10 @@ impl Context {
         self.state_folder().join("database_seen")
     }
 
-    /// The database's name in that file: below the root where it is there, so that it goes with the root.
+    /// The database's name in that file, as it was spelled: below the root where it is there, so that it
+    /// goes with the root.
     pub fn seen_name(&self) -> Option<String> {
-        let path = self.database_path()?;
+        let path = self.config.database.value.spelled.as_deref()?;
         let name = path.strip_prefix(&self.config.root).unwrap_or(path);
         Some(name.display().to_string())
     }

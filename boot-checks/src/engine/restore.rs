@@ -61,7 +61,7 @@ type Announce<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
 impl Restore<'_> {
     /// Whether it could be put back now; changes nothing.
     pub(super) fn check(&self, touched: &Touched) -> Result<(), RestoreError> {
-        let path = self.root.join(&touched.path);
+        let path = touched.place(self.root);
         let now = state(touched.kind, &path, &mut KeptOpen::default())?;
         if now == touched.before {
             return Ok(());
@@ -104,7 +104,7 @@ impl Restore<'_> {
         announce: Announce<'_>,
     ) -> Result<bool, RestoreError> {
         self.check(touched)?;
-        let path = self.root.join(&touched.path);
+        let path = touched.place(self.root);
         if touched.kind == Kind::File {
             files::remove_leftovers(&path);
         }
