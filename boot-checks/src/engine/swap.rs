@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::staged;
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
+use super::{STATE_FOLDER, staged};
 use crate::host;
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
@@ -50,9 +50,36 @@ pub(super) enum SwapError {
     /// Somebody has the database open.
     #[error("{} is open in another process", .0.display())]
     InUse(PathBuf),
-    /// A file could not be moved.
-    #[error(transparent)]
-    Io(#[from] io::Error),
+    /// It was begun below another root, and is not finished from here.
+    #[error(
+        "{} tells of a database that was being replaced, {}, and what was to come, {}, is not there \
+         for this root; nothing was changed; boot where that began, or, where the database of this root \
+         is whole, move {} away", manifest.display(), database.display(), staged.display(), manifest.display()
+    )]
+    Elsewhere {
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+        /// The main file that it names.
+        database: PathBuf,
+        /// The main file that was to come.
+        staged: PathBuf,
+    },
+    /// A file could not be read or moved.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or its folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Names the file of an error: the system's own words do not.
+fn at(path: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
+    |source| SwapError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The side files, in the order in which they are moved.
@@ -64,10 +91,41 @@ fn manifest(state_folder: &Path) -> PathBuf {
 
 impl Swap {
     /// Writes down what is to be done, and does it. The caller keeps everybody else out.
-    pub(super) fn begin(&self, state_folder: &Path) -> Result<(), SwapError> {
-        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
-        files::write_atomic(&manifest(state_folder), &text, Durability::Synced, None)?;
-        self.carry_out(state_folder)
+    pub(super) fn begin(&self, root: &Path) -> Result<(), SwapError> {
+        self.write_down(root)?;
+        self.carry_out(&root.join(STATE_FOLDER))
+    }
+
+    /// Safety: paths below the root are written down relative to it, so that whoever takes it up in a
+    /// copy of the root, or where the root was moved to, works on the files of that one.
+    fn write_down(&self, root: &Path) -> Result<(), SwapError> {
+        let file = manifest(&root.join(STATE_FOLDER));
+        let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+        serde_json::to_vec_pretty(&self.with_paths(below))
+            .map_err(io::Error::from)
+            .and_then(|text| files::write_atomic(&file, &text, Durability::Synced, None))
+            .map_err(at(&file))
+    }
+
+    fn with_paths(&self, path: impl Fn(&Path) -> PathBuf) -> Swap {
+        Swap {
+            database: path(&self.database),
+            staged: path(&self.staged),
+            aside: path(&self.aside),
+            ..self.clone()
+        }
+    }
+
+    /// Where files are set aside is always below the root that began it. A database elsewhere is another
+    /// matter: several roots may know it, and what they do not find there another one has finished.
+    fn is_of_another_root(&self, root: &Path) -> Result<bool, SwapError> {
+        if !self.aside.starts_with(root) {
+            return Ok(true);
+        }
+        if self.database.starts_with(root) || staged::is_there(&self.staged) {
+            return Ok(false);
+        }
+        Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
     fn carry_out(&self, state_folder: &Path) -> Result<(), SwapError> {
@@ -80,30 +138,32 @@ impl Swap {
                 self.move_away(&side_file(&self.database, suffix))?;
             }
             // On the disk before the main file is: it must never be found beside another's log.
-            files::sync_folder(folder)?;
+            files::sync_folder(folder).map_err(at(folder))?;
             if self.target_has_main() {
-                fs::rename(&self.staged, &self.database)?;
+                fs::rename(&self.staged, &self.database).map_err(at(&self.staged))?;
             } else {
                 self.move_away(&self.database)?;
             }
-            files::sync_folder(folder)?;
+            files::sync_folder(folder).map_err(at(folder))?;
         }
         for suffix in SIDE_FILES {
             let staged = side_file(&self.staged, suffix);
             if staged.exists() {
-                files::rename_without_replacing(&staged, &side_file(&self.database, suffix))?;
+                files::rename_without_replacing(&staged, &side_file(&self.database, suffix))
+                    .map_err(at(&staged))?;
             }
         }
-        files::sync_folder(folder)?;
-        fs::remove_file(manifest(state_folder))?;
-        Ok(files::sync_folder(state_folder)?)
+        files::sync_folder(folder).map_err(at(folder))?;
+        let file = manifest(state_folder);
+        fs::remove_file(&file).map_err(at(&file))?;
+        files::sync_folder(state_folder).map_err(at(state_folder))
     }
 
     fn target_has_main(&self) -> bool {
         main_of(&self.target) != ABSENT
     }
 
-    fn main_is_to_come(&self, kept: &mut KeptOpen) -> io::Result<bool> {
+    fn main_is_to_come(&self, kept: &mut KeptOpen) -> Result<bool, SwapError> {
         if self.target_has_main() {
             return Ok(self.staged.exists());
         }
@@ -111,7 +171,9 @@ impl Swap {
     }
 
     fn compare(&self, kept: &mut KeptOpen) -> Result<(), SwapError> {
-        let staged = Kind::DatabaseSet.state(&self.staged, &mut KeptOpen::default())?;
+        let staged = Kind::DatabaseSet
+            .state(&self.staged, &mut KeptOpen::default())
+            .map_err(at(&self.staged))?;
         if main_now(&self.database, kept)? != self.present || staged != self.target {
             return Err(SwapError::Changed {
                 database: self.database.clone(),
@@ -122,23 +184,24 @@ impl Swap {
     }
 
     /// A copy of it was kept before; still it is moved and not removed.
-    fn move_away(&self, path: &Path) -> io::Result<()> {
+    fn move_away(&self, path: &Path) -> Result<(), SwapError> {
         if !path.exists() {
             return Ok(());
         }
-        fs::create_dir_all(&self.aside)?;
+        fs::create_dir_all(&self.aside).map_err(at(&self.aside))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let free = (1..).map(|number| self.aside.join(format!("aside-{number}-{name}")));
         let away = free.into_iter().find(|path| !path.exists());
         let away = away.unwrap_or_else(|| self.aside.clone());
-        match files::rename_without_replacing(path, &away) {
+        let moved = match files::rename_without_replacing(path, &away) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 let mark = self.aside.file_name().unwrap_or_default().to_string_lossy();
                 let beside = path.with_file_name(format!(".{name}.aside-{mark}"));
                 files::rename_without_replacing(path, &beside)
             }
             other => other,
-        }
+        };
+        moved.map_err(at(path))
     }
 }
 
@@ -148,14 +211,24 @@ pub(super) fn is_half_way(state_folder: &Path) -> bool {
 }
 
 /// Takes up what a killed run left. Under the gate's lock, before anything looks at the database.
-pub(super) fn finish(state_folder: &Path) -> Result<bool, SwapError> {
-    let text = match fs::read(manifest(state_folder)) {
+pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
+    let state_folder = root.join(STATE_FOLDER);
+    let file = manifest(&state_folder);
+    let text = match fs::read(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        text => text?,
+        text => text.map_err(at(&file))?,
     };
-    let swap: Swap = serde_json::from_slice(&text).map_err(io::Error::from)?;
+    let written = serde_json::from_slice::<Swap>(&text).map_err(|error| at(&file)(error.into()))?;
+    let swap = written.with_paths(|path| root.join(path));
+    if swap.is_of_another_root(root)? {
+        return Err(SwapError::Elsewhere {
+            manifest: file,
+            database: swap.database,
+            staged: swap.staged,
+        });
+    }
     let lock = LockedOut::take(&swap.database)?;
-    swap.carry_out(state_folder)?;
+    swap.carry_out(&state_folder)?;
     drop(lock);
     Ok(true)
 }
@@ -165,8 +238,10 @@ pub(super) fn main_of(state: &str) -> &str {
     state.split_whitespace().nth(2).unwrap_or(ABSENT)
 }
 
-fn main_now(database: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    let state = Kind::DatabaseSet.state(database, kept)?;
+fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
+    let state = Kind::DatabaseSet
+        .state(database, kept)
+        .map_err(at(database))?;
     Ok(main_of(&state).to_owned())
 }
 
@@ -185,10 +260,10 @@ impl LockedOut {
     pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
         let file = match File::options().read(true).write(true).open(database) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            file => Some(file?),
+            file => Some(file.map_err(at(database))?),
         };
         match &file {
-            Some(file) if !host::lock_whole_file(file)? => {
+            Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
                 Err(SwapError::InUse(database.to_owned()))
             }
             _ => Ok(LockedOut { _file: file }),
@@ -213,3 +288,7 @@ pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
     }
     Ok(staged)
 }
+
+#[cfg(test)]
+#[path = "swap_tests.rs"]
+mod tests;

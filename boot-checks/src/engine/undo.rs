@@ -80,7 +80,7 @@ pub fn undo(
         return Err(UndoError::NoChange(run_id.to_owned()));
     }
     let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
-    swap::finish(&state_folder).map_err(|error| UndoError::HalfWay(error.to_string()))?;
+    swap::finish(root).map_err(|error| UndoError::HalfWay(error.to_string()))?;
     let all = history(&journal.read().map_err(UndoError::Journal)?);
     let backups = Backups::new(&state_folder, run_id);
     let restore = Restore {
