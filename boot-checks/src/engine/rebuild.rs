@@ -137,6 +137,8 @@ pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'
         SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
         SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),
         SwapError::Io { path, source } => DoorError::File { path, source },
-        other @ SwapError::Elsewhere { .. } => DoorError::NotPossible(other.to_string()),
+        other @ (SwapError::Overtaken { .. } | SwapError::Elsewhere { .. }) => {
+            DoorError::NotPossible(other.to_string())
+        }
     }
 }

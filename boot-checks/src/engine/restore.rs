@@ -151,9 +151,9 @@ impl Restore<'_> {
             source,
         };
         let failed = |error| match error {
-            SwapError::Changed { .. } | SwapError::Elsewhere { .. } => {
-                RestoreError::Changed(path.to_owned())
-            }
+            SwapError::Changed { .. }
+            | SwapError::Overtaken { .. }
+            | SwapError::Elsewhere { .. } => RestoreError::Changed(path.to_owned()),
             SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
             SwapError::Io { path, source } => RestoreError::Io { path, source },
         };

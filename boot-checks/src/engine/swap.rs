@@ -17,8 +17,9 @@ use crate::services::db::side_file;
 /// has the gate's lock next takes it up where it was. The side files that are there are moved away
 /// before the main file is replaced, because a log beside another main file would be taken for that
 /// file's; those that come are put in place after it. Before the main file is replaced, it is compared
-/// with what it was, and what comes with what was staged; where one of them is another by now, nothing
-/// more is done and every file stays. What is replaced has been copied, byte for byte and flushed.
+/// with what it was, and what comes with what was staged; after a kill, what came is compared before its
+/// side files are put beside it. Where one of them is another by now, nothing more is done and every
+/// file stays. What is replaced has been copied, byte for byte and flushed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Swap {
     /// The main file.
@@ -46,6 +47,23 @@ pub(super) enum SwapError {
         database: PathBuf,
         /// Where its side files are.
         aside: PathBuf,
+    },
+    /// What was put in place is another by now, and its side files still wait.
+    #[error(
+        "{} changed after it was put in place and before {} could be put beside it; nothing more was \
+         done, every file is there, and what it was to become is in {} too; where the database is to stay \
+         as it is now, move {} away",
+        database.display(), waiting.display(), aside.display(), manifest.display()
+    )]
+    Overtaken {
+        /// The main file.
+        database: PathBuf,
+        /// A side file that belongs to what was put in place.
+        waiting: PathBuf,
+        /// Where the copies of the run are.
+        aside: PathBuf,
+        /// What a killed run wrote down.
+        manifest: PathBuf,
     },
     /// Somebody has the database open.
     #[error("{} is open in another process", .0.display())]
@@ -145,12 +163,17 @@ impl Swap {
                 self.move_away(&self.database)?;
             }
             files::sync_folder(folder).map_err(at(folder))?;
+        } else {
+            self.compare_what_came(state_folder, &mut kept)?;
         }
         for suffix in SIDE_FILES {
-            let staged = side_file(&self.staged, suffix);
-            if staged.exists() {
-                files::rename_without_replacing(&staged, &side_file(&self.database, suffix))
-                    .map_err(at(&staged))?;
+            let waiting = side_file(&self.staged, suffix);
+            if waiting.exists() {
+                files::rename_without_replacing(&waiting, &side_file(&self.database, suffix))
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::AlreadyExists => self.overtaken(&waiting, state_folder),
+                        _ => at(&waiting)(error),
+                    })?;
             }
         }
         files::sync_folder(folder).map_err(at(folder))?;
@@ -175,12 +198,46 @@ impl Swap {
             .state(&self.staged, &mut KeptOpen::default())
             .map_err(at(&self.staged))?;
         if main_now(&self.database, kept)? != self.present || staged != self.target {
-            return Err(SwapError::Changed {
-                database: self.database.clone(),
-                aside: self.aside.clone(),
-            });
+            return Err(self.changed());
         }
         Ok(())
+    }
+
+    /// After a kill: whether the main file that is there is the one that was put in place.
+    ///
+    /// Safety: nobody was kept out in between. A log beside a main file that has changed since would be
+    /// replayed over those changes. Where no side file waits, nothing of that can happen any more, and
+    /// what was committed since is the database's own.
+    fn compare_what_came(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
+        let now = main_now(&self.database, kept)?;
+        if now == main_of(&self.target) {
+            return Ok(());
+        }
+        let mut side_files = SIDE_FILES
+            .map(|suffix| side_file(&self.staged, suffix))
+            .into_iter();
+        match side_files.find(|file| file.exists()) {
+            Some(waiting) => Err(self.overtaken(&waiting, state_folder)),
+            // It never came, and somebody has taken it away.
+            None if now == self.present => Err(self.changed()),
+            None => Ok(()),
+        }
+    }
+
+    fn changed(&self) -> SwapError {
+        SwapError::Changed {
+            database: self.database.clone(),
+            aside: self.aside.clone(),
+        }
+    }
+
+    fn overtaken(&self, waiting: &Path, state_folder: &Path) -> SwapError {
+        SwapError::Overtaken {
+            database: self.database.clone(),
+            waiting: waiting.to_owned(),
+            aside: self.aside.clone(),
+            manifest: manifest(state_folder),
+        }
     }
 
     /// A copy of it was kept before; still it is moved and not removed.

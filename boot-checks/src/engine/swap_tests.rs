@@ -105,6 +105,64 @@ fn what_was_begun_below_another_root_is_named_and_left() {
     assert!(after == before, "something was touched");
 }
 
+/// As a run leaves it that is killed after the main file came.
+fn main_came(half_way: &HalfWay) {
+    let root = half_way.root("a");
+    let swap = half_way.swap("a");
+    swap.move_away(&root.join("x.db-wal")).unwrap();
+    fs::rename(&swap.staged, &swap.database).unwrap();
+}
+
+#[test]
+fn a_log_is_not_put_beside_a_main_file_that_changed_since_it_came() {
+    let half_way = HalfWay::new();
+    main_came(&half_way);
+    half_way.copy("a", "log");
+    fs::write(half_way.root("a").join("x.db"), "new, and more").unwrap();
+    fs::write(half_way.root("log").join("x.db-wal"), "log since").unwrap();
+    for name in ["a", "log"] {
+        let before = half_way.files(name);
+        for _ in 0..2 {
+            let error = finish(&half_way.root(name)).unwrap_err().to_string();
+            for words in ["x.db changed after", ".x.db.restoring-wal", "move "] {
+                assert!(error.contains(words), "{name}: {error}");
+            }
+            assert!(half_way.files(name) == before, "{name} was touched");
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_after_all_came_is_the_databases_own() {
+    let half_way = HalfWay::new();
+    main_came(&half_way);
+    let root = half_way.root("a");
+    fs::rename(root.join(".x.db.restoring-wal"), root.join("x.db-wal")).unwrap();
+    fs::write(root.join("x.db"), "new, and more").unwrap();
+    assert!(finish(&root).unwrap());
+    assert_eq!(
+        fs::read_to_string(root.join("x.db")).unwrap(),
+        "new, and more"
+    );
+}
+
+/// The log of what is there was moved away already: without what was to come it must come back by hand.
+#[test]
+fn what_was_to_come_and_is_gone_is_not_taken_for_done() {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    half_way
+        .swap("a")
+        .move_away(&root.join("x.db-wal"))
+        .unwrap();
+    for name in [".x.db.restoring", ".x.db.restoring-wal"] {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    let error = finish(&root).unwrap_err().to_string();
+    assert!(error.contains("quarantine"), "{error}");
+    assert!(is_half_way(&root.join(STATE_FOLDER)));
+}
+
 #[test]
 fn a_reason_names_its_file() {
     let half_way = HalfWay::new();
