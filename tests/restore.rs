@@ -305,6 +305,32 @@ fn a_newer_log_is_set_aside_whole_and_comes_back() {
     assert_eq!(kept.notes(), ROWS + 1);
 }
 
+/// Such a program has no lock while it is idle, and does not see that its file was replaced.
+#[test]
+fn what_a_program_commits_into_the_replaced_file_is_kept() {
+    let kept = kept();
+    let path = kept.fixture.database();
+    let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+    idle.execute("PRAGMA journal_mode = MEMORY; DELETE FROM notes WHERE id > 10")
+        .unwrap();
+    let before = kept.files();
+    let done = kept.apply();
+    done.says(0, &[]);
+    idle.execute("INSERT INTO notes (body) VALUES ('late')")
+        .unwrap();
+    idle.close();
+    assert_eq!(kept.notes(), ROWS);
+    let folder = kept.fixture.path("var/boot/quarantine").join(run_of(&done));
+    let replaced = folder.join("aside-1-grace.db");
+    let mut replaced = Connection::open(&replaced, Access::ReadOnly, PATIENCE).unwrap();
+    let late = replaced.scalar("SELECT count(*) FROM notes WHERE body = 'late'");
+    replaced.close();
+    assert_eq!(late.unwrap(), SqlValue::Integer(1));
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &["restored var/grace.db"]);
+    assert!(kept.files() == before, "not as it was");
+}
+
 /// SQLite keeps the log beside the file that the link leads to.
 #[test]
 fn a_database_behind_a_link_is_put_back_where_the_link_leads_and_stays_linked() {

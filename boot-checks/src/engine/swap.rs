@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
-use super::{STATE_FOLDER, staged};
+use super::{STATE_FOLDER, aside, staged};
 use crate::host;
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
@@ -19,7 +19,8 @@ use crate::services::db::side_file;
 /// file's; those that come are put in place after it. Before the main file is replaced, it is compared
 /// with what it was, and what comes with what was staged; after a kill, what came is compared before its
 /// side files are put beside it. Where one of them is another by now, nothing more is done and every
-/// file stays. What is replaced has been copied, byte for byte and flushed.
+/// file stays. What is replaced has been copied, byte for byte and flushed,
+/// and stays under a second name for whoever has it open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Swap {
     /// The main file.
@@ -158,6 +159,7 @@ impl Swap {
             // On the disk before the main file is: it must never be found beside another's log.
             files::sync_folder(folder).map_err(at(folder))?;
             if self.target_has_main() {
+                aside::give_second_name(&self.database, &self.aside).map_err(at(&self.database))?;
                 fs::rename(&self.staged, &self.database).map_err(at(&self.staged))?;
             } else {
                 self.move_away(&self.database)?;
@@ -242,23 +244,7 @@ impl Swap {
 
     /// A copy of it was kept before; still it is moved and not removed.
     fn move_away(&self, path: &Path) -> Result<(), SwapError> {
-        if !path.exists() {
-            return Ok(());
-        }
-        fs::create_dir_all(&self.aside).map_err(at(&self.aside))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let free = (1..).map(|number| self.aside.join(format!("aside-{number}-{name}")));
-        let away = free.into_iter().find(|path| !path.exists());
-        let away = away.unwrap_or_else(|| self.aside.clone());
-        let moved = match files::rename_without_replacing(path, &away) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let mark = self.aside.file_name().unwrap_or_default().to_string_lossy();
-                let beside = path.with_file_name(format!(".{name}.aside-{mark}"));
-                files::rename_without_replacing(path, &beside)
-            }
-            other => other,
-        };
-        moved.map_err(at(path))
+        aside::move_away(path, &self.aside).map_err(at(path))
     }
 }
 

@@ -163,6 +163,23 @@ fn what_was_to_come_and_is_gone_is_not_taken_for_done() {
     assert!(is_half_way(&root.join(STATE_FOLDER)));
 }
 
+/// Whoever has it open may still write into it. A kill between the two steps gives it no third name.
+#[test]
+fn what_is_replaced_keeps_a_name() {
+    let half_way = HalfWay::new();
+    let swap = half_way.swap("a");
+    let mut open = File::options().append(true).open(&swap.database).unwrap();
+    aside::give_second_name(&swap.database, &swap.aside).unwrap();
+    assert!(finish(&half_way.root("a")).unwrap());
+    half_way.is_new("a");
+    std::io::Write::write_all(&mut open, b" and later").unwrap();
+    let mut names = files::names_in(&swap.aside, usize::MAX).unwrap();
+    names.sort();
+    assert_eq!(names, ["aside-1-x.db", "aside-1-x.db-wal"]);
+    let later = fs::read_to_string(swap.aside.join("aside-1-x.db"));
+    assert_eq!(later.unwrap(), "old and later");
+}
+
 #[test]
 fn a_reason_names_its_file() {
     let half_way = HalfWay::new();

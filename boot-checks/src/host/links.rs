@@ -1,6 +1,7 @@
-//! Where links lead.
+//! Second names of files: where links lead, and hard links.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Links that are followed one after the other; the system itself gives up after as many.
@@ -39,6 +40,31 @@ fn spelled_below(root: &Path, path: PathBuf) -> PathBuf {
         Ok(Ok(below)) => root.join(below).join(name),
         _ => folder.join(name),
     }
+}
+
+/// Gives a file a second name; it may have it already.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] when another file has the name; else the system's reason.
+pub fn add_name(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if is_same(file, name)? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        other => other,
+    }
+}
+
+/// Where the system does not tell, they are taken for two.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let identity = |path| fs::symlink_metadata(path).map(|it| super::file_identity(&it));
+    let one = identity(one)?;
+    Ok(one != (0, 0) && one == identity(other)?)
 }
 
 #[cfg(all(test, unix))]
