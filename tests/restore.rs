@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Stdio};
 
@@ -21,10 +22,24 @@ struct Kept {
     fixture: Fixture,
     run_id: String,
     copy: PathBuf,
+    /// Where the file itself is.
+    folder: &'static str,
 }
 
 fn kept() -> Kept {
+    kept_of(Fixture::healthy(), "var")
+}
+
+/// The same, where `var/grace.db` is a link to a file in another folder.
+fn kept_behind_a_link() -> Kept {
     let fixture = Fixture::healthy();
+    fs::create_dir(fixture.path("disk")).unwrap();
+    fs::rename(fixture.database(), fixture.path("disk/grace.db")).unwrap();
+    symlink("../disk/grace.db", fixture.database()).unwrap();
+    kept_of(fixture, "disk")
+}
+
+fn kept_of(fixture: Fixture, folder: &'static str) -> Kept {
     fixture.sql(&format!(
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT); CREATE INDEX bodies ON notes (body);
          WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
@@ -44,6 +59,7 @@ fn kept() -> Kept {
         run_id: run_id.to_owned(),
         copy: copy.into(),
         fixture,
+        folder,
     }
 }
 
@@ -88,7 +104,14 @@ impl Kept {
     }
 
     fn side(&self, suffix: &str) -> PathBuf {
-        self.fixture.path(&format!("var/grace.db{suffix}"))
+        let folder = self.folder;
+        self.fixture.path(&format!("{folder}/grace.db{suffix}"))
+    }
+
+    #[track_caller]
+    fn link_is_there(&self) {
+        let target = fs::read_link(self.fixture.database()).unwrap();
+        assert_eq!(target.to_str(), Some("../disk/grace.db"));
     }
 
     /// What a restore that answered this has set aside.
@@ -280,6 +303,81 @@ fn a_newer_log_is_set_aside_whole_and_comes_back() {
     undone.says(0, &[]);
     assert!(kept.files() == before, "not as it was");
     assert_eq!(kept.notes(), ROWS + 1);
+}
+
+/// Such a program has no lock while it is idle, and does not see that its file was replaced.
+#[test]
+fn what_a_program_commits_into_the_replaced_file_is_kept() {
+    let kept = kept();
+    let path = kept.fixture.database();
+    let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+    idle.execute("PRAGMA journal_mode = MEMORY; DELETE FROM notes WHERE id > 10")
+        .unwrap();
+    let before = kept.files();
+    let done = kept.apply();
+    done.says(0, &[]);
+    idle.execute("INSERT INTO notes (body) VALUES ('late')")
+        .unwrap();
+    idle.close();
+    assert_eq!(kept.notes(), ROWS);
+    let folder = kept.fixture.path("var/boot/quarantine").join(run_of(&done));
+    let replaced = folder.join("aside-1-grace.db");
+    let mut replaced = Connection::open(&replaced, Access::ReadOnly, PATIENCE).unwrap();
+    let late = replaced.scalar("SELECT count(*) FROM notes WHERE body = 'late'");
+    replaced.close();
+    assert_eq!(late.unwrap(), SqlValue::Integer(1));
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &["restored var/grace.db"]);
+    assert!(kept.files() == before, "not as it was");
+}
+
+/// SQLite keeps the log beside the file that the link leads to.
+#[test]
+fn a_database_behind_a_link_is_put_back_where_the_link_leads_and_stays_linked() {
+    let kept = kept_behind_a_link();
+    kept.link_is_there();
+    leave_log(&kept, "INSERT INTO notes (body) VALUES ('in the log')");
+    let before = kept.files();
+    assert!(before.contains_key("-wal"));
+    let plan = kept.restore(&["var/grace.db", "--plan"]);
+    plan.says(
+        0,
+        &[
+            "notes: 41 rows now, 40 rows in the copy",
+            "disk/grace.db-wal aside",
+        ],
+    );
+    let done = kept.apply();
+    done.says(0, &[]);
+    kept.link_is_there();
+    assert!(kept.set_aside(&done) == before, "not kept byte for byte");
+    assert_eq!(kept.notes(), ROWS, "the log was replayed over the copy");
+    let undone = kept.fixture.run(&["undo", run_of(&done)]);
+    undone.says(0, &["restored disk/grace.db"]);
+    kept.link_is_there();
+    assert!(kept.files() == before, "not as it was");
+    fs::remove_file(kept.side("-wal")).unwrap();
+    fs::remove_file(kept.side("")).unwrap();
+    let refused = kept.fixture.boot(&[]);
+    refused.says(1, &["var/grace.db is a link to nothing"]);
+    kept.apply().says(0, &[]);
+    kept.link_is_there();
+    assert_eq!(kept.notes(), ROWS);
+    kept.fixture.boot(&[]).says(0, &[]);
+}
+
+/// The journal of the run that healed it names the file that was there before it was moved.
+#[test]
+fn a_heal_behind_a_link_is_taken_back_and_stays_linked() {
+    let kept = kept_behind_a_link();
+    let healed = kept.files();
+    let undone = kept.fixture.run(&["undo", &kept.run_id]);
+    undone.says(0, &["restored disk/grace.db"]);
+    kept.link_is_there();
+    assert!(kept.files() != healed, "nothing was taken back");
+    kept.fixture.boot(&[]).says(0, &["playbooks"]);
+    kept.link_is_there();
+    assert_eq!(kept.notes(), ROWS);
 }
 
 /// The files as a crash leaves them.

@@ -98,7 +98,7 @@ impl Context {
         self.config.root.join("var/boot")
     }
 
-    /// The database's main file; none for a database in memory.
+    /// The database's main file, links followed; none for a database in memory.
     pub fn database_path(&self) -> Option<&Path> {
         self.config.database.value.path.as_deref()
     }
@@ -144,9 +144,10 @@ impl Context {
         SeenDatabases::below(&self.config.root)
     }
 
-    /// The database's name among those that were seen: below the root where it is there, so that it goes with the root.
+    /// The database's name among those that were seen, as it was spelled: below the root where it is there, so
+    /// that it goes with the root.
     pub fn seen_name(&self) -> Option<String> {
-        let path = self.database_path()?;
+        let path = self.config.database.value.spelled.as_deref()?;
         let name = path.strip_prefix(&self.config.root).unwrap_or(path);
         Some(name.display().to_string())
     }

@@ -327,6 +327,25 @@ fn a_log_with_other_salts_is_kept_and_named() {
     }
 }
 
+/// SQLite looks for the log beside the file, not beside the link.
+#[test]
+fn a_log_with_other_salts_is_found_where_a_link_leads() {
+    let fixture = Fixture::healthy();
+    put_beside_another_log(&fixture);
+    fs::create_dir(fixture.path("disk")).unwrap();
+    for name in ["grace.db", "grace.db-wal"] {
+        let (from, to) = (format!("var/{name}"), format!("disk/{name}"));
+        fs::rename(fixture.path(&from), fixture.path(&to)).unwrap();
+    }
+    symlink(fixture.path("disk/grace.db"), fixture.database()).unwrap();
+    let before = fixture.tree_of_others();
+    for arguments in [&[][..], &["--observe"]] {
+        let words = ["disk/grace.db-wal does not belong to disk/grace.db"];
+        fixture.boot(arguments).says(1, &words);
+        assert!(before == fixture.tree_of_others(), "something was changed");
+    }
+}
+
 #[test]
 fn a_log_that_is_no_file_is_named() {
     let fixture = Fixture::healthy();

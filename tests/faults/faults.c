@@ -261,3 +261,8 @@ int link(const char *from, const char *to) {
     REAL(link, int, const char *, const char *);
     return is_due(to, 1, NULL) ? -1 : real(from, to);
 }
+
+int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
+    REAL(linkat, int, int, const char *, int, const char *, int);
+    return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
+}

@@ -255,14 +255,20 @@ fn what_was_there_is_on_the_disk_before_anything_of_it_is_moved() {
         "var/.grace.db.restoring",
     ] {
         let is_its_own = |call: &str| call.ends_with(file);
-        let flushed = last(&|call| call.starts_with("fsync ") && is_its_own(call));
+        let is_flush = |call: &&str| call.starts_with("fsync ") && is_its_own(call);
+        let flushed = calls[..begun].iter().rposition(is_flush);
         let written = last(&|call| {
             is_its_own(call) && (call.starts_with("copy_file_range") || call.starts_with("write"))
         });
-        assert!(flushed > written, "{file} is not flushed: {calls:#?}");
         assert!(
-            flushed.unwrap() < begun,
-            "{file} is flushed too late: {calls:#?}"
+            flushed.is_some() && flushed > written,
+            "{file} is not flushed in time: {calls:#?}"
         );
     }
+    // The second name of what is replaced.
+    let named = last(&|call| call.starts_with("linkat ") && call.ends_with("aside-1-grace.db"));
+    let flushed = calls[..moved.unwrap()]
+        .iter()
+        .rposition(|call| call.starts_with("fsync ") && call.ends_with("_restore"));
+    assert!(named.is_some() && named < flushed, "{calls:#?}");
 }

@@ -117,7 +117,7 @@ fn source_finding(error: &SourceError) -> CheckResult {
 
 /// The database as a person would name it.
 pub(super) fn database_name(cx: &Context) -> String {
-    match cx.database_path() {
+    match &cx.config.database.value.spelled {
         Some(path) => path
             .strip_prefix(&cx.config.root)
             .unwrap_or(path)

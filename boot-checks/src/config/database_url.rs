@@ -26,16 +26,33 @@ use super::database_engine::{engine_of, host_and_database};
 use super::inputs::join;
 use super::toml_reader::nearest;
 use super::{ConfigError, Place};
+use crate::host::links;
 
 /// Where the SQLite database is.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseLocation {
-    /// Absolute path of the main file; none for a database in memory.
+    /// Absolute path of the main file, links followed; none for a database in memory.
     pub path: Option<PathBuf>,
+    /// The same as it was spelled, perhaps the name of a link: for people, and for what is remembered.
+    pub spelled: Option<PathBuf>,
     /// The URL as it may be shown: without passwords.
     pub display: String,
     /// The URL as the application spells it, for writing into `.env`.
     pub url: String,
+}
+
+impl DatabaseLocation {
+    /// Follows a link to a file, because SQLite does: the log lies beside the file. A link to anything
+    /// else, or to nothing, stays what it is, for the checks to name.
+    pub(super) fn follow_links(&mut self, root: &Path) {
+        let Some(path) = &mut self.path else {
+            return;
+        };
+        let file = links::behind_links(path, root);
+        if file.is_file() {
+            *path = file;
+        }
+    }
 }
 
 /// Without the URL as spelled, which may hold a key.
@@ -163,6 +180,7 @@ pub(super) fn parse(url: &str, root: &Path, at: &Place) -> Result<DatabaseLocati
         format!("{scheme}:")
     };
     Ok(DatabaseLocation {
+        spelled: path.clone(),
         path,
         display: format!("{prefix}{shown_path}{}", options.display),
         url: url.to_owned(),

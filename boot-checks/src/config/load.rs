@@ -129,7 +129,8 @@ impl Typed<'_> {
         } else {
             return Ok(None);
         };
-        let location = database_url::parse(url, root, &at)?;
+        let mut location = database_url::parse(url, root, &at)?;
+        location.follow_links(root);
         Ok(Some(Sourced::new(location, source)))
     }
 

@@ -3,6 +3,7 @@
 
 mod approvals;
 mod artefacts;
+mod aside;
 mod backups;
 mod changes;
 mod door;

@@ -126,7 +126,7 @@ pub fn put_back(
     let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
     let file = state_folder.join("lock");
     let _lock = GateLock::acquire(&file, &holder, lock_timeout, waiting)?;
-    swap::finish(&state_folder).map_err(|error| PutBackError::HalfWay(error.to_string()))?;
+    swap::finish(&root).map_err(|error| PutBackError::HalfWay(error.to_string()))?;
     let plan = plan_put_back(&root, wanted)?;
     if plan.fingerprint != fingerprint {
         return Err(PutBackError::Changed(Box::new(plan)));

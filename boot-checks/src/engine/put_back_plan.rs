@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::kept::kept_by;
 use super::touched::{DATABASE_FILES, KeptOpen, Kind};
 use super::{Door, Kept, PutBackError, STATE_FOLDER, staged, swap};
-use crate::host;
+use crate::host::{self, links};
 use crate::model::Change;
 use crate::services::db::{
     Access, Connection, DbError, FileSet, Integrity, MainFile, copy_for_looking, count_rows,
@@ -122,7 +122,7 @@ pub fn plan_put_back(root: &Path, wanted: &Wanted) -> Result<PutBackPlan, PutBac
         ));
     }
     let kept = find(root, wanted)?;
-    let database = root.join(&kept.original);
+    let database = links::behind_links(&root.join(&kept.original), root);
     let damaged = |reason: String| PutBackError::Damaged {
         copy: kept.copy.clone(),
         reason,
@@ -183,11 +183,12 @@ fn find(root: &Path, wanted: &Wanted) -> Result<Kept, PutBackError> {
     let of_run = kept_by(root, &wanted.run_id).map_err(PutBackError::Journal)?;
     let is_database = |kept: &&Kept| matches!(kept.kind, Kind::Database | Kind::DatabaseSet);
     let databases: Vec<&Kept> = of_run.iter().filter(is_database).collect();
+    let place = |path: &Path| links::behind_links(path, root);
     let is_meant = |kept: &&&Kept| match &wanted.path {
         None => true,
         Some(path) => {
             let path = root.join(path);
-            path == root.join(&kept.original) || path == kept.copy
+            path == kept.copy || place(&path) == place(&root.join(&kept.original))
         }
     };
     let Some(first) = databases.iter().find(is_meant) else {

@@ -136,6 +136,9 @@ pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'
     |error| match error {
         SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
         SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),
-        SwapError::Io(source) => file_error_of(path, source),
+        SwapError::Io { path, source } => DoorError::File { path, source },
+        other @ (SwapError::Overtaken { .. } | SwapError::Elsewhere { .. }) => {
+            DoorError::NotPossible(other.to_string())
+        }
     }
 }

@@ -87,7 +87,7 @@ impl Door {
         self.note(part, Phase::Begun, std::slice::from_ref(&touched))
             .map_err(|source| file_error_of(&state_folder, source))?;
         done.push(touched.clone());
-        swap.begin(&state_folder).map_err(swap_error(path))?;
+        swap.begin(self.root()).map_err(swap_error(path))?;
         let _ = self.note(part, Phase::Applied, &[touched]);
         Ok(())
     }

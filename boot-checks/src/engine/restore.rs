@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, STATE_FOLDER, staged};
+use super::{Backups, staged};
 use crate::host::files;
 use crate::services::db::{Access, Connection, DbError};
 
@@ -61,7 +61,7 @@ type Announce<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
 impl Restore<'_> {
     /// Whether it could be put back now; changes nothing.
     pub(super) fn check(&self, touched: &Touched) -> Result<(), RestoreError> {
-        let path = self.root.join(&touched.path);
+        let path = touched.place(self.root);
         let now = state(touched.kind, &path, &mut KeptOpen::default())?;
         if now == touched.before {
             return Ok(());
@@ -104,7 +104,7 @@ impl Restore<'_> {
         announce: Announce<'_>,
     ) -> Result<bool, RestoreError> {
         self.check(touched)?;
-        let path = self.root.join(&touched.path);
+        let path = touched.place(self.root);
         if touched.kind == Kind::File {
             files::remove_leftovers(&path);
         }
@@ -151,9 +151,11 @@ impl Restore<'_> {
             source,
         };
         let failed = |error| match error {
-            SwapError::Changed { .. } => RestoreError::Changed(path.to_owned()),
+            SwapError::Changed { .. }
+            | SwapError::Overtaken { .. }
+            | SwapError::Elsewhere { .. } => RestoreError::Changed(path.to_owned()),
             SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
-            SwapError::Io(source) => io(source),
+            SwapError::Io { path, source } => RestoreError::Io { path, source },
         };
         let staged = match self.copy(touched) {
             Some(copy) => swap::stage(&copy, path).map_err(io)?,
@@ -176,7 +178,7 @@ impl Restore<'_> {
             target,
             aside: self.backups.quarantine().folder(),
         };
-        let swapped = swap.begin(&self.root.join(STATE_FOLDER)).map_err(failed);
+        let swapped = swap.begin(self.root).map_err(failed);
         drop(kept);
         drop(lock);
         swapped

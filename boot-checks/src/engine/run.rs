@@ -9,7 +9,7 @@ use super::memory::remember;
 use super::session::words;
 use super::swap;
 use super::tidy::tidy;
-use super::{Door, Recorder, Redactor, STATE_FOLDER, Selection, Session, Sink, notices};
+use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -99,7 +99,7 @@ pub fn boot(
     }
     if lock.is_some()
         && options.mode == Mode::Heal
-        && let Err(error) = swap::finish(&root.join(STATE_FOLDER))
+        && let Err(error) = swap::finish(&root)
     {
         let ending = Ending::Refused {
             verdict: Verdict::Blocked,

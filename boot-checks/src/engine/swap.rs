@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::staged;
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
+use super::{STATE_FOLDER, aside, staged};
 use crate::host;
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
@@ -17,8 +17,10 @@ use crate::services::db::side_file;
 /// has the gate's lock next takes it up where it was. The side files that are there are moved away
 /// before the main file is replaced, because a log beside another main file would be taken for that
 /// file's; those that come are put in place after it. Before the main file is replaced, it is compared
-/// with what it was, and what comes with what was staged; where one of them is another by now, nothing
-/// more is done and every file stays. What is replaced has been copied, byte for byte and flushed.
+/// with what it was, and what comes with what was staged; after a kill, what came is compared before its
+/// side files are put beside it. Where one of them is another by now, nothing more is done and every
+/// file stays. What is replaced has been copied, byte for byte and flushed,
+/// and stays under a second name for whoever has it open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Swap {
     /// The main file.
@@ -47,12 +49,56 @@ pub(super) enum SwapError {
         /// Where its side files are.
         aside: PathBuf,
     },
+    /// What was put in place is another by now, and its side files still wait.
+    #[error(
+        "{} changed after it was put in place and before {} could be put beside it; nothing more was \
+         done, every file is there, and what it was to become is in {} too; where the database is to stay \
+         as it is now, move {} away",
+        database.display(), waiting.display(), aside.display(), manifest.display()
+    )]
+    Overtaken {
+        /// The main file.
+        database: PathBuf,
+        /// A side file that belongs to what was put in place.
+        waiting: PathBuf,
+        /// Where the copies of the run are.
+        aside: PathBuf,
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+    },
     /// Somebody has the database open.
     #[error("{} is open in another process", .0.display())]
     InUse(PathBuf),
-    /// A file could not be moved.
-    #[error(transparent)]
-    Io(#[from] io::Error),
+    /// It was begun below another root, and is not finished from here.
+    #[error(
+        "{} tells of a database that was being replaced, {}, and what was to come, {}, is not there \
+         for this root; nothing was changed; boot where that began, or, where the database of this root \
+         is whole, move {} away", manifest.display(), database.display(), staged.display(), manifest.display()
+    )]
+    Elsewhere {
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+        /// The main file that it names.
+        database: PathBuf,
+        /// The main file that was to come.
+        staged: PathBuf,
+    },
+    /// A file could not be read or moved.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or its folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Names the file of an error: the system's own words do not.
+fn at(path: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
+    |source| SwapError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// The side files, in the order in which they are moved.
@@ -64,10 +110,41 @@ fn manifest(state_folder: &Path) -> PathBuf {
 
 impl Swap {
     /// Writes down what is to be done, and does it. The caller keeps everybody else out.
-    pub(super) fn begin(&self, state_folder: &Path) -> Result<(), SwapError> {
-        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
-        files::write_atomic(&manifest(state_folder), &text, Durability::Synced, None)?;
-        self.carry_out(state_folder)
+    pub(super) fn begin(&self, root: &Path) -> Result<(), SwapError> {
+        self.write_down(root)?;
+        self.carry_out(&root.join(STATE_FOLDER))
+    }
+
+    /// Safety: paths below the root are written down relative to it, so that whoever takes it up in a
+    /// copy of the root, or where the root was moved to, works on the files of that one.
+    fn write_down(&self, root: &Path) -> Result<(), SwapError> {
+        let file = manifest(&root.join(STATE_FOLDER));
+        let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
+        serde_json::to_vec_pretty(&self.with_paths(below))
+            .map_err(io::Error::from)
+            .and_then(|text| files::write_atomic(&file, &text, Durability::Synced, None))
+            .map_err(at(&file))
+    }
+
+    fn with_paths(&self, path: impl Fn(&Path) -> PathBuf) -> Swap {
+        Swap {
+            database: path(&self.database),
+            staged: path(&self.staged),
+            aside: path(&self.aside),
+            ..self.clone()
+        }
+    }
+
+    /// Where files are set aside is always below the root that began it. A database elsewhere is another
+    /// matter: several roots may know it, and what they do not find there another one has finished.
+    fn is_of_another_root(&self, root: &Path) -> Result<bool, SwapError> {
+        if !self.aside.starts_with(root) {
+            return Ok(true);
+        }
+        if self.database.starts_with(root) || staged::is_there(&self.staged) {
+            return Ok(false);
+        }
+        Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
     fn carry_out(&self, state_folder: &Path) -> Result<(), SwapError> {
@@ -80,30 +157,38 @@ impl Swap {
                 self.move_away(&side_file(&self.database, suffix))?;
             }
             // On the disk before the main file is: it must never be found beside another's log.
-            files::sync_folder(folder)?;
+            files::sync_folder(folder).map_err(at(folder))?;
             if self.target_has_main() {
-                fs::rename(&self.staged, &self.database)?;
+                aside::give_second_name(&self.database, &self.aside).map_err(at(&self.database))?;
+                fs::rename(&self.staged, &self.database).map_err(at(&self.staged))?;
             } else {
                 self.move_away(&self.database)?;
             }
-            files::sync_folder(folder)?;
+            files::sync_folder(folder).map_err(at(folder))?;
+        } else {
+            self.compare_what_came(state_folder, &mut kept)?;
         }
         for suffix in SIDE_FILES {
-            let staged = side_file(&self.staged, suffix);
-            if staged.exists() {
-                files::rename_without_replacing(&staged, &side_file(&self.database, suffix))?;
+            let waiting = side_file(&self.staged, suffix);
+            if waiting.exists() {
+                files::rename_without_replacing(&waiting, &side_file(&self.database, suffix))
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::AlreadyExists => self.overtaken(&waiting, state_folder),
+                        _ => at(&waiting)(error),
+                    })?;
             }
         }
-        files::sync_folder(folder)?;
-        fs::remove_file(manifest(state_folder))?;
-        Ok(files::sync_folder(state_folder)?)
+        files::sync_folder(folder).map_err(at(folder))?;
+        let file = manifest(state_folder);
+        fs::remove_file(&file).map_err(at(&file))?;
+        files::sync_folder(state_folder).map_err(at(state_folder))
     }
 
     fn target_has_main(&self) -> bool {
         main_of(&self.target) != ABSENT
     }
 
-    fn main_is_to_come(&self, kept: &mut KeptOpen) -> io::Result<bool> {
+    fn main_is_to_come(&self, kept: &mut KeptOpen) -> Result<bool, SwapError> {
         if self.target_has_main() {
             return Ok(self.staged.exists());
         }
@@ -111,34 +196,55 @@ impl Swap {
     }
 
     fn compare(&self, kept: &mut KeptOpen) -> Result<(), SwapError> {
-        let staged = Kind::DatabaseSet.state(&self.staged, &mut KeptOpen::default())?;
+        let staged = Kind::DatabaseSet
+            .state(&self.staged, &mut KeptOpen::default())
+            .map_err(at(&self.staged))?;
         if main_now(&self.database, kept)? != self.present || staged != self.target {
-            return Err(SwapError::Changed {
-                database: self.database.clone(),
-                aside: self.aside.clone(),
-            });
+            return Err(self.changed());
         }
         Ok(())
     }
 
-    /// A copy of it was kept before; still it is moved and not removed.
-    fn move_away(&self, path: &Path) -> io::Result<()> {
-        if !path.exists() {
+    /// After a kill: whether the main file that is there is the one that was put in place.
+    ///
+    /// Safety: nobody was kept out in between. A log beside a main file that has changed since would be
+    /// replayed over those changes. Where no side file waits, nothing of that can happen any more, and
+    /// what was committed since is the database's own.
+    fn compare_what_came(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
+        let now = main_now(&self.database, kept)?;
+        if now == main_of(&self.target) {
             return Ok(());
         }
-        fs::create_dir_all(&self.aside)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let free = (1..).map(|number| self.aside.join(format!("aside-{number}-{name}")));
-        let away = free.into_iter().find(|path| !path.exists());
-        let away = away.unwrap_or_else(|| self.aside.clone());
-        match files::rename_without_replacing(path, &away) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let mark = self.aside.file_name().unwrap_or_default().to_string_lossy();
-                let beside = path.with_file_name(format!(".{name}.aside-{mark}"));
-                files::rename_without_replacing(path, &beside)
-            }
-            other => other,
+        let mut side_files = SIDE_FILES
+            .map(|suffix| side_file(&self.staged, suffix))
+            .into_iter();
+        match side_files.find(|file| file.exists()) {
+            Some(waiting) => Err(self.overtaken(&waiting, state_folder)),
+            // It never came, and somebody has taken it away.
+            None if now == self.present => Err(self.changed()),
+            None => Ok(()),
         }
+    }
+
+    fn changed(&self) -> SwapError {
+        SwapError::Changed {
+            database: self.database.clone(),
+            aside: self.aside.clone(),
+        }
+    }
+
+    fn overtaken(&self, waiting: &Path, state_folder: &Path) -> SwapError {
+        SwapError::Overtaken {
+            database: self.database.clone(),
+            waiting: waiting.to_owned(),
+            aside: self.aside.clone(),
+            manifest: manifest(state_folder),
+        }
+    }
+
+    /// A copy of it was kept before; still it is moved and not removed.
+    fn move_away(&self, path: &Path) -> Result<(), SwapError> {
+        aside::move_away(path, &self.aside).map_err(at(path))
     }
 }
 
@@ -148,14 +254,24 @@ pub(super) fn is_half_way(state_folder: &Path) -> bool {
 }
 
 /// Takes up what a killed run left. Under the gate's lock, before anything looks at the database.
-pub(super) fn finish(state_folder: &Path) -> Result<bool, SwapError> {
-    let text = match fs::read(manifest(state_folder)) {
+pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
+    let state_folder = root.join(STATE_FOLDER);
+    let file = manifest(&state_folder);
+    let text = match fs::read(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        text => text?,
+        text => text.map_err(at(&file))?,
     };
-    let swap: Swap = serde_json::from_slice(&text).map_err(io::Error::from)?;
+    let written = serde_json::from_slice::<Swap>(&text).map_err(|error| at(&file)(error.into()))?;
+    let swap = written.with_paths(|path| root.join(path));
+    if swap.is_of_another_root(root)? {
+        return Err(SwapError::Elsewhere {
+            manifest: file,
+            database: swap.database,
+            staged: swap.staged,
+        });
+    }
     let lock = LockedOut::take(&swap.database)?;
-    swap.carry_out(state_folder)?;
+    swap.carry_out(&state_folder)?;
     drop(lock);
     Ok(true)
 }
@@ -165,8 +281,10 @@ pub(super) fn main_of(state: &str) -> &str {
     state.split_whitespace().nth(2).unwrap_or(ABSENT)
 }
 
-fn main_now(database: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    let state = Kind::DatabaseSet.state(database, kept)?;
+fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
+    let state = Kind::DatabaseSet
+        .state(database, kept)
+        .map_err(at(database))?;
     Ok(main_of(&state).to_owned())
 }
 
@@ -185,10 +303,10 @@ impl LockedOut {
     pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
         let file = match File::options().read(true).write(true).open(database) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            file => Some(file?),
+            file => Some(file.map_err(at(database))?),
         };
         match &file {
-            Some(file) if !host::lock_whole_file(file)? => {
+            Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
                 Err(SwapError::InUse(database.to_owned()))
             }
             _ => Ok(LockedOut { _file: file }),
@@ -213,3 +331,7 @@ pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
     }
     Ok(staged)
 }
+
+#[cfg(test)]
+#[path = "swap_tests.rs"]
+mod tests;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::host;
+use crate::host::{self, links};
 use crate::services::db::side_file;
 
 /// What kind of thing a change touches.
@@ -38,6 +38,17 @@ pub struct Touched {
     pub after: Option<String>,
     /// The copy of what was there, relative to the run's folder of backups.
     pub saved: Option<String>,
+}
+
+impl Touched {
+    /// Where it stands. A database is where its links lead, as it is for SQLite.
+    pub(super) fn place(&self, root: &Path) -> PathBuf {
+        let path = root.join(&self.path);
+        match self.kind {
+            Kind::Folder | Kind::File => path,
+            Kind::Database | Kind::DatabaseSet | Kind::ByTool => links::behind_links(&path, root),
+        }
+    }
 }
 
 /// The state of something that is not there.

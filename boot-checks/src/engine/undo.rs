@@ -80,7 +80,7 @@ pub fn undo(
         return Err(UndoError::NoChange(run_id.to_owned()));
     }
     let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
-    swap::finish(&state_folder).map_err(|error| UndoError::HalfWay(error.to_string()))?;
+    swap::finish(root).map_err(|error| UndoError::HalfWay(error.to_string()))?;
     let all = history(&journal.read().map_err(UndoError::Journal)?);
     let backups = Backups::new(&state_folder, run_id);
     let restore = Restore {
@@ -124,7 +124,7 @@ pub fn undo(
 /// Lets SQLite roll back what a killed run had begun, as the next reader would. What it cannot do is
 /// seen by the comparison that follows.
 fn roll_back(root: &Path, touched: &Touched) {
-    let path = root.join(&touched.path);
+    let path = touched.place(root);
     let journal = FileSet::look(&path).journal_bytes;
     if touched.kind != Kind::Database || journal.is_none_or(|bytes| bytes == 0) {
         return;
@@ -147,7 +147,7 @@ struct Past {
 
 impl Past {
     fn is_done(&self, root: &Path) -> bool {
-        let path = root.join(&self.touched.path);
+        let path = self.touched.place(root);
         let now = self.touched.kind.state(&path, &mut KeptOpen::default());
         now.is_ok_and(|now| self.announced.contains(&now))
     }

@@ -4,6 +4,7 @@
 mod clock;
 pub mod encoding;
 pub mod files;
+pub mod links;
 pub mod lock;
 #[cfg(unix)]
 mod unix;

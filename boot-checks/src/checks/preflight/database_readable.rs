@@ -5,7 +5,9 @@
 //! each required table: what a boot can read without its cost growing with the database.
 
 use crate::checks::Check;
-use crate::checks::support::{PUT_BACK, WRONG_FILE, ask, counted, database_finding, database_name};
+use crate::checks::support::{
+    PUT_BACK, WRONG_FILE, ask, counted, database_finding, database_name, short,
+};
 use crate::context::{Context, LeftLog};
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
@@ -45,7 +47,7 @@ impl Check for DatabaseReadable {
             return Ok(Findings::problem(finding));
         }
         let left = cx.left_log();
-        if let Some(finding) = judge_log(cx, &left, &name) {
+        if let Some(finding) = judge_log(cx, &left) {
             return Ok(Findings::problem(finding));
         }
         let structure = match cx.structure() {
@@ -96,7 +98,9 @@ fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Fin
 }
 
 /// Before SQLite opens it: that would empty the log, or replay it over a main file that is not its own.
-fn judge_log(cx: &Context, left: &LeftLog, name: &str) -> Option<Finding> {
+fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
+    // Its log lies beside the file itself, and not beside a link to it.
+    let name = short(cx, cx.database_path()?);
     let foreign = || {
         Finding::new(
             "database_log_foreign",

@@ -1,0 +1,197 @@
+use super::*;
+
+/// A root, and in it a database with a log that is to be replaced by another with a log.
+struct HalfWay {
+    folder: tempfile::TempDir,
+}
+
+impl HalfWay {
+    /// As a run leaves it that is killed before the first step.
+    fn new() -> HalfWay {
+        let half_way = HalfWay {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        fs::create_dir_all(half_way.root("a").join(STATE_FOLDER)).unwrap();
+        for (name, contents) in [
+            ("x.db", "old"),
+            ("x.db-wal", "old log"),
+            (".x.db.restoring", "new"),
+            (".x.db.restoring-wal", "new log"),
+        ] {
+            fs::write(half_way.root("a").join(name), contents).unwrap();
+        }
+        half_way.swap("a").write_down(&half_way.root("a")).unwrap();
+        half_way
+    }
+
+    fn root(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn swap(&self, name: &str) -> Swap {
+        let root = self.root(name);
+        let (database, staged) = (root.join("x.db"), root.join(".x.db.restoring"));
+        let state = Kind::DatabaseSet.state(&staged, &mut KeptOpen::default());
+        Swap {
+            present: main_now(&database, &mut KeptOpen::default()).unwrap(),
+            target: state.unwrap(),
+            aside: root.join(STATE_FOLDER).join("quarantine/run"),
+            database,
+            staged,
+        }
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let mut copy = std::process::Command::new("cp");
+        copy.arg("-a").args([self.root(from), self.root(to)]);
+        assert!(copy.status().unwrap().success());
+    }
+
+    /// Names and contents below a root.
+    fn files(&self, name: &str) -> Vec<(String, String)> {
+        let root = self.root(name);
+        let mut folders = vec![root.clone()];
+        let mut all = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&root).unwrap().display().to_string();
+                all.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+        all.sort();
+        all
+    }
+
+    #[track_caller]
+    fn is_new(&self, name: &str) {
+        let read = |suffix| fs::read_to_string(side_file(&self.root(name).join("x.db"), suffix));
+        assert_eq!(read("").unwrap(), "new", "{name}");
+        assert_eq!(read("-wal").unwrap(), "new log", "{name}");
+        assert!(!is_half_way(&self.root(name).join(STATE_FOLDER)), "{name}");
+    }
+}
+
+#[test]
+fn a_copied_and_a_moved_root_are_finished_in_themselves() {
+    let half_way = HalfWay::new();
+    let before = half_way.files("a");
+    half_way.copy("a", "copy");
+    assert!(finish(&half_way.root("copy")).unwrap());
+    half_way.is_new("copy");
+    assert!(half_way.files("a") == before, "the original was touched");
+    fs::rename(half_way.root("a"), half_way.root("moved")).unwrap();
+    assert!(finish(&half_way.root("moved")).unwrap());
+    half_way.is_new("moved");
+}
+
+/// What an earlier version wrote down names the root that it was begun below.
+#[test]
+fn what_was_begun_below_another_root_is_named_and_left() {
+    let half_way = HalfWay::new();
+    let text = serde_json::to_vec(&half_way.swap("a")).unwrap();
+    fs::write(manifest(&half_way.root("a").join(STATE_FOLDER)), text).unwrap();
+    half_way.copy("a", "copy");
+    let before = (half_way.files("a"), half_way.files("copy"));
+    let error = finish(&half_way.root("copy")).unwrap_err().to_string();
+    for words in ["copy/var/boot/swap.json", "a/x.db", "move "] {
+        assert!(error.contains(words), "{error}");
+    }
+    let after = (half_way.files("a"), half_way.files("copy"));
+    assert!(after == before, "something was touched");
+}
+
+/// As a run leaves it that is killed after the main file came.
+fn main_came(half_way: &HalfWay) {
+    let root = half_way.root("a");
+    let swap = half_way.swap("a");
+    swap.move_away(&root.join("x.db-wal")).unwrap();
+    fs::rename(&swap.staged, &swap.database).unwrap();
+}
+
+#[test]
+fn a_log_is_not_put_beside_a_main_file_that_changed_since_it_came() {
+    let half_way = HalfWay::new();
+    main_came(&half_way);
+    half_way.copy("a", "log");
+    fs::write(half_way.root("a").join("x.db"), "new, and more").unwrap();
+    fs::write(half_way.root("log").join("x.db-wal"), "log since").unwrap();
+    for name in ["a", "log"] {
+        let before = half_way.files(name);
+        for _ in 0..2 {
+            let error = finish(&half_way.root(name)).unwrap_err().to_string();
+            for words in ["x.db changed after", ".x.db.restoring-wal", "move "] {
+                assert!(error.contains(words), "{name}: {error}");
+            }
+            assert!(half_way.files(name) == before, "{name} was touched");
+        }
+    }
+}
+
+#[test]
+fn what_was_committed_after_all_came_is_the_databases_own() {
+    let half_way = HalfWay::new();
+    main_came(&half_way);
+    let root = half_way.root("a");
+    fs::rename(root.join(".x.db.restoring-wal"), root.join("x.db-wal")).unwrap();
+    fs::write(root.join("x.db"), "new, and more").unwrap();
+    assert!(finish(&root).unwrap());
+    assert_eq!(
+        fs::read_to_string(root.join("x.db")).unwrap(),
+        "new, and more"
+    );
+}
+
+/// The log of what is there was moved away already: without what was to come it must come back by hand.
+#[test]
+fn what_was_to_come_and_is_gone_is_not_taken_for_done() {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    half_way
+        .swap("a")
+        .move_away(&root.join("x.db-wal"))
+        .unwrap();
+    for name in [".x.db.restoring", ".x.db.restoring-wal"] {
+        fs::remove_file(root.join(name)).unwrap();
+    }
+    let error = finish(&root).unwrap_err().to_string();
+    assert!(error.contains("quarantine"), "{error}");
+    assert!(is_half_way(&root.join(STATE_FOLDER)));
+}
+
+/// Whoever has it open may still write into it. A kill between the two steps gives it no third name.
+#[test]
+fn what_is_replaced_keeps_a_name() {
+    let half_way = HalfWay::new();
+    let swap = half_way.swap("a");
+    let mut open = File::options().append(true).open(&swap.database).unwrap();
+    aside::give_second_name(&swap.database, &swap.aside).unwrap();
+    assert!(finish(&half_way.root("a")).unwrap());
+    half_way.is_new("a");
+    std::io::Write::write_all(&mut open, b" and later").unwrap();
+    let mut names = files::names_in(&swap.aside, usize::MAX).unwrap();
+    names.sort();
+    assert_eq!(names, ["aside-1-x.db", "aside-1-x.db-wal"]);
+    let later = fs::read_to_string(swap.aside.join("aside-1-x.db"));
+    assert_eq!(later.unwrap(), "old and later");
+}
+
+#[test]
+fn a_reason_names_its_file() {
+    let half_way = HalfWay::new();
+    let elsewhere = half_way.root("no/such/folder/x.db");
+    let swap = Swap {
+        database: elsewhere.clone(),
+        ..half_way.swap("a")
+    };
+    let state_folder = half_way.root("a").join(STATE_FOLDER);
+    fs::remove_file(&swap.staged).unwrap();
+    fs::remove_file(side_file(&swap.staged, "-wal")).unwrap();
+    let error = swap.carry_out(&state_folder).unwrap_err().to_string();
+    let folder = elsewhere.parent().unwrap().display().to_string();
+    assert!(error.contains(&folder), "{error}");
+}
