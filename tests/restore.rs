@@ -142,6 +142,46 @@ fn a_copy_is_planned_put_back_and_taken_back() {
 }
 
 #[test]
+fn a_killed_look_leaves_its_copies_to_the_owner_alone_and_to_the_next_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let kept = kept();
+    kept.fixture
+        .sql("INSERT INTO notes VALUES (1000, zeroblob(64 << 20))");
+    let place = tempfile::tempdir().unwrap();
+    let left = || {
+        fs::read_dir(place.path())
+            .unwrap()
+            .map(|it| it.unwrap().path())
+    };
+    let start = || {
+        let mut command = std::process::Command::new(support::binary());
+        command
+            .env_clear()
+            .envs(kept.fixture.environment())
+            .env("TMPDIR", place.path())
+            .args(["backups", "restore", &kept.run_id, "--plan", "--root"])
+            .arg(kept.fixture.root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut child = start();
+    let holds_a_copy = || left().any(|it| it.join("grace.db").exists());
+    while !holds_a_copy() {
+        assert!(child.try_wait().unwrap().is_none(), "no copy was seen");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_ne!(left().count(), 0, "it had ended already");
+    for folder in left() {
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+    assert!(start().wait().unwrap().success());
+    assert_eq!(left().collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn undo_gives_everything_back_byte_for_byte() {
     let kept = kept();
     kept.fixture.sql("DELETE FROM notes WHERE id > 10");

@@ -226,7 +226,7 @@ fn runs_with_databases(root: &Path) -> Result<Vec<String>, PutBackError> {
 /// Opens a copy of the copy, folds its log in, looks at every page and counts the rows.
 fn rehearse(copy: &Path) -> Result<Rows, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let folder = tempfile::tempdir().map_err(|error| words(&error))?;
+    let folder = host::PrivateFolder::new().map_err(|error| words(&error))?;
     let files = DATABASE_FILES.map(|suffix| side_file(copy, suffix));
     let bytes: u64 = files
         .iter()

@@ -158,6 +158,18 @@ pub fn restrict_to_owner(file: &File) -> io::Result<()> {
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
 }
 
+/// Makes a temporary folder one that only its owner may enter, whatever the permissions of what is in it.
+pub fn only_the_owner_may_enter(folder: &mut tempfile::Builder<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    folder.permissions(std::fs::Permissions::from_mode(0o700));
+}
+
+/// Whether a file is this process's user's.
+pub fn is_own(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == rustix::process::geteuid().as_raw()
+}
+
 /// Gives an open file the owner and the permissions that another has.
 ///
 /// # Errors
