@@ -352,6 +352,35 @@ fn a_live_holder_is_waited_for_and_named_and_nothing_changes() {
     kept.restore(&["--apply", &fingerprint]).says(0, &[]);
 }
 
+#[test]
+fn a_holders_secrets_are_shown_nowhere() {
+    let kept = kept();
+    let fingerprint = kept.fingerprint();
+    let mut holder = Holder::of(&kept);
+    let waited = ["--lock-timeout", "300ms"];
+    let restored = kept.restore(&[&["--apply", &fingerprint][..], &waited].concat());
+    let booted = kept.fixture.boot(&waited);
+    holder.end();
+    let all = restored.all() + &booted.all();
+    assert!(all.contains("--password [redacted] -p [redacted]"), "{all}");
+    let files = kept.fixture.tree();
+    let texts = files.iter().map(|(name, entry)| {
+        let contents = entry.contents.as_deref().unwrap_or_default();
+        (
+            name.as_str(),
+            String::from_utf8_lossy(contents).into_owned(),
+        )
+    });
+    for (name, text) in texts.chain([("output", all)]) {
+        for secret in HOLDERS_SECRETS {
+            assert!(!text.contains(secret), "{secret} in {name}");
+        }
+    }
+}
+
+/// What the holder has on its command line.
+const HOLDERS_SECRETS: [&str; 2] = ["hunter2secret", "s3cr3tpass"];
+
 const HELD: &str = "RESTORE_TEST_HELD_DATABASE";
 
 /// Another program that is within a transaction, and what it prints.
@@ -363,7 +392,8 @@ struct Holder {
 impl Holder {
     fn of(kept: &Kept) -> Holder {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "holder", "--ignored", "--nocapture"])
+            .args(["--exact", "--ignored", "--nocapture", "holder", "--"])
+            .args(["--password", HOLDERS_SECRETS[0], "-p", HOLDERS_SECRETS[1]])
             .env(HELD, kept.fixture.database())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

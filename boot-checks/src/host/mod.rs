@@ -2,6 +2,8 @@
 //! sits in `unix.rs` and `windows.rs` and nowhere else.
 
 mod clock;
+#[cfg(unix)]
+mod command_line;
 pub mod encoding;
 pub mod files;
 pub mod lock;
