@@ -353,6 +353,22 @@ fn a_live_holder_is_waited_for_and_named_and_nothing_changes() {
 }
 
 #[test]
+fn a_pipe_in_the_databases_place_is_named_and_not_waited_for() {
+    let kept = kept();
+    let database = kept.fixture.database();
+    fs::remove_file(&database).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&database).status();
+    assert!(made.unwrap().success());
+    let start = std::time::Instant::now();
+    let words = ["var/grace.db", "not a regular file"];
+    kept.restore(&["--plan"])
+        .says(1, &[&words[..], &["next: move "]].concat());
+    kept.fixture.run(&["undo", &kept.run_id]).says(8, &words);
+    let limit = std::time::Duration::from_secs(2);
+    assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_holders_secrets_are_shown_nowhere() {
     let kept = kept();
     let fingerprint = kept.fingerprint();

@@ -18,6 +18,11 @@ pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError
             .map(|path| std::fs::metadata(path).and_then(|m| Ok((m.len(), m.modified()?))))
             .collect()
     };
+    // Copying a pipe would wait for somebody to write into it.
+    let is_file = |path: &std::path::PathBuf| std::fs::metadata(path).is_ok_and(|it| it.is_file());
+    if !sources.iter().all(is_file) {
+        return Err(DbError::other("a file of the database is no regular file"));
+    }
     let before = stamps().map_err(io)?;
     if before.iter().map(|(bytes, _)| bytes).sum::<u64>() > OBSERVED_COPY_BYTES_MAX {
         return Err(DbError::other(
