@@ -353,6 +353,34 @@ fn a_live_holder_is_waited_for_and_named_and_nothing_changes() {
 }
 
 #[test]
+fn a_damaged_line_of_the_journal_stops_what_relies_on_it_and_no_boot() {
+    let kept = kept();
+    let path = kept.fixture.path("var/boot/journal.jsonl");
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20] = b'\n';
+    fs::write(&path, damaged).unwrap();
+    let words = ["journal.jsonl, line 1 is damaged", "next: mend that line"];
+    kept.fixture.run(&["undo", &kept.run_id]).says(1, &words);
+    kept.restore(&["--plan"]).says(1, &words);
+    let healthy = kept.fixture.boot(&[]);
+    healthy.says(0, &words);
+    healthy.says(0, &["nothing is healed or taken back"]);
+    kept.fixture.sql("DELETE FROM playbooks");
+    let before = kept.files();
+    let unhealed = kept.fixture.boot(&[]);
+    assert!(unhealed.all().contains("is damaged"), "{}", unhealed.all());
+    assert!(kept.files() == before, "something was healed");
+    // What a kill left of the last line is no damage.
+    fs::write(&path, [&whole[..], &whole[..40]].concat()).unwrap();
+    kept.restore(&["--plan"]).says(0, &[]);
+    let healed = kept.fixture.boot(&[]);
+    healed.says(0, &[]);
+    assert!(!healed.all().contains("is damaged"), "{}", healed.all());
+    kept.restore(&["--plan"]).says(0, &[]);
+}
+
+#[test]
 fn a_pipe_in_the_databases_place_is_named_and_not_waited_for() {
     let kept = kept();
     let database = kept.fixture.database();
