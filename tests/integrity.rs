@@ -72,6 +72,89 @@ fn every_page_is_looked_at_after_an_unclean_end_and_now_and_then() {
     );
 }
 
+/// Changes a definition behind SQLite's back, as a tool that edits the schema does.
+fn redefine(fixture: &Fixture, from: &str, to: &str) {
+    fixture.sql(&format!(
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema
+         SET sql = replace(sql, '{from}', '{to}') WHERE name = 'theirs'"
+    ));
+}
+
+#[test]
+fn what_the_application_wrote_is_told_and_is_nobodys_to_heal() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql(
+        "CREATE TABLE theirs (id INTEGER PRIMARY KEY, n CHECK (n > 0), word TEXT, x);
+         PRAGMA ignore_check_constraints = ON; INSERT INTO theirs VALUES (1, -1, NULL, 1)",
+    );
+    redefine(&fixture, "word TEXT", "word TEXT NOT NULL");
+    fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+    let before = fs::read(fixture.database()).unwrap();
+    let (code, record) = fixture.boot_json(&[]);
+    assert_eq!((code, &step(&record, PAGES)["status"]), (0, &"pass".into()));
+    let notes = step(&record, PAGES)["notes"].to_string();
+    for words in [
+        "CHECK constraint failed in theirs: the rows are as they were written",
+        "NULL value in theirs.word: the rows are as they were written",
+    ] {
+        assert!(notes.contains(words), "{notes}");
+    }
+    assert!(fs::read(fixture.database()).unwrap() == before);
+    for playbook in ["rebuild_database", "salvage_database"] {
+        let planned = fixture.run(&["heal", playbook, "--plan"]);
+        assert!(!planned.all().contains("lost"), "{}", planned.all());
+    }
+    // The look counts: the next one is not due before its time.
+    assert!(observed(&fixture).starts_with("header and schema"));
+}
+
+#[test]
+fn a_log_of_what_the_application_wrote_belongs_to_its_database() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql("CREATE TABLE theirs (n CHECK (n > 0)); PRAGMA journal_mode = WAL");
+    let mut connection = boot_checks::services::db::Connection::open(
+        &fixture.database(),
+        boot_checks::services::db::Access::ReadWrite,
+        support::PATIENCE,
+    )
+    .unwrap();
+    connection
+        .execute("PRAGMA ignore_check_constraints = ON; INSERT INTO theirs VALUES (-1)")
+        .unwrap();
+    let log = fixture.path("var/grace.db-wal");
+    let files = [fixture.database(), log];
+    let kept = files.each_ref().map(|path| fs::read(path).unwrap());
+    connection.close();
+    for (path, contents) in files.iter().zip(kept) {
+        fs::write(path, contents).unwrap();
+    }
+    fixture
+        .boot(&[])
+        .says(0, &["CHECK constraint failed in theirs"]);
+}
+
+#[test]
+fn what_only_the_application_registers_aborts_no_boot() {
+    let function = ("n > 0", "theirs_is_good(n)");
+    let collation = ("nocase", "theirs_order");
+    for (from, to) in [function, collation] {
+        let fixture = Fixture::healthy();
+        fixture.boot(&[]).says(0, &[]);
+        fixture.sql(
+            "CREATE TABLE theirs (n CHECK (n > 0), word TEXT COLLATE nocase);
+             CREATE INDEX theirs_words ON theirs (word); INSERT INTO theirs VALUES (1, 'a')",
+        );
+        redefine(&fixture, from, to);
+        fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+        let named = to.split('(').next().unwrap();
+        fixture
+            .boot(&[])
+            .says(0, &["could not look at all of it", named]);
+    }
+}
+
 #[test]
 fn a_boot_that_does_not_end_well_makes_the_next_one_look_at_every_page() {
     let fixture = Fixture::healthy();

@@ -165,6 +165,46 @@ fn a_copy_is_planned_put_back_and_taken_back() {
 }
 
 #[test]
+fn a_killed_look_leaves_its_copies_to_the_owner_alone_and_to_the_next_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let kept = kept();
+    kept.fixture
+        .sql("INSERT INTO notes VALUES (1000, zeroblob(64 << 20))");
+    let place = tempfile::tempdir().unwrap();
+    let left = || {
+        fs::read_dir(place.path())
+            .unwrap()
+            .map(|it| it.unwrap().path())
+    };
+    let start = || {
+        let mut command = std::process::Command::new(support::binary());
+        command
+            .env_clear()
+            .envs(kept.fixture.environment())
+            .env("TMPDIR", place.path())
+            .args(["backups", "restore", &kept.run_id, "--plan", "--root"])
+            .arg(kept.fixture.root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let mut child = start();
+    let holds_a_copy = || left().any(|it| it.join("grace.db").exists());
+    while !holds_a_copy() {
+        assert!(child.try_wait().unwrap().is_none(), "no copy was seen");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_ne!(left().count(), 0, "it had ended already");
+    for folder in left() {
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+    assert!(start().wait().unwrap().success());
+    assert_eq!(left().collect::<Vec<_>>(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn undo_gives_everything_back_byte_for_byte() {
     let kept = kept();
     kept.fixture.sql("DELETE FROM notes WHERE id > 10");
@@ -410,6 +450,79 @@ fn a_live_holder_is_waited_for_and_named_and_nothing_changes() {
     kept.restore(&["--apply", &fingerprint]).says(0, &[]);
 }
 
+#[test]
+fn a_damaged_line_of_the_journal_stops_what_relies_on_it_and_no_boot() {
+    let kept = kept();
+    let path = kept.fixture.path("var/boot/journal.jsonl");
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20] = b'\n';
+    fs::write(&path, damaged).unwrap();
+    let words = ["journal.jsonl, line 1 is damaged", "next: mend that line"];
+    kept.fixture.run(&["undo", &kept.run_id]).says(1, &words);
+    kept.restore(&["--plan"]).says(1, &words);
+    let healthy = kept.fixture.boot(&[]);
+    healthy.says(0, &words);
+    healthy.says(0, &["nothing is healed or taken back"]);
+    kept.fixture.sql("DELETE FROM playbooks");
+    let before = kept.files();
+    let unhealed = kept.fixture.boot(&[]);
+    assert!(unhealed.all().contains("is damaged"), "{}", unhealed.all());
+    assert!(kept.files() == before, "something was healed");
+    // What a kill left of the last line is no damage.
+    fs::write(&path, [&whole[..], &whole[..40]].concat()).unwrap();
+    kept.restore(&["--plan"]).says(0, &[]);
+    let healed = kept.fixture.boot(&[]);
+    healed.says(0, &[]);
+    assert!(!healed.all().contains("is damaged"), "{}", healed.all());
+    kept.restore(&["--plan"]).says(0, &[]);
+}
+
+#[test]
+fn a_pipe_in_the_databases_place_is_named_and_not_waited_for() {
+    let kept = kept();
+    let database = kept.fixture.database();
+    fs::remove_file(&database).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&database).status();
+    assert!(made.unwrap().success());
+    let start = std::time::Instant::now();
+    let words = ["var/grace.db", "not a regular file"];
+    kept.restore(&["--plan"])
+        .says(1, &[&words[..], &["next: move "]].concat());
+    kept.fixture.run(&["undo", &kept.run_id]).says(8, &words);
+    let limit = std::time::Duration::from_secs(2);
+    assert!(start.elapsed() < limit, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_holders_secrets_are_shown_nowhere() {
+    let kept = kept();
+    let fingerprint = kept.fingerprint();
+    let mut holder = Holder::of(&kept);
+    let waited = ["--lock-timeout", "300ms"];
+    let restored = kept.restore(&[&["--apply", &fingerprint][..], &waited].concat());
+    let booted = kept.fixture.boot(&waited);
+    holder.end();
+    let all = restored.all() + &booted.all();
+    assert!(all.contains("--password [redacted] -p [redacted]"), "{all}");
+    let files = kept.fixture.tree();
+    let texts = files.iter().map(|(name, entry)| {
+        let contents = entry.contents.as_deref().unwrap_or_default();
+        (
+            name.as_str(),
+            String::from_utf8_lossy(contents).into_owned(),
+        )
+    });
+    for (name, text) in texts.chain([("output", all)]) {
+        for secret in HOLDERS_SECRETS {
+            assert!(!text.contains(secret), "{secret} in {name}");
+        }
+    }
+}
+
+/// What the holder has on its command line.
+const HOLDERS_SECRETS: [&str; 2] = ["hunter2secret", "s3cr3tpass"];
+
 const HELD: &str = "RESTORE_TEST_HELD_DATABASE";
 
 /// Another program that is within a transaction, and what it prints.
@@ -421,7 +534,8 @@ struct Holder {
 impl Holder {
     fn of(kept: &Kept) -> Holder {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "holder", "--ignored", "--nocapture"])
+            .args(["--exact", "--ignored", "--nocapture", "holder", "--"])
+            .args(["--password", HOLDERS_SECRETS[0], "-p", HOLDERS_SECRETS[1]])
             .env(HELD, kept.fixture.database())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -226,7 +226,7 @@ fn is_caught(path: &Path) -> bool {
     };
     let seen = quick_check(&mut connection, Duration::from_secs(60)).unwrap();
     connection.close();
-    seen != Integrity::Intact
+    matches!(seen, Integrity::Damaged(_))
 }
 
 /// Whether every row that is said to be saved is there and was there, and every loss is owned up to.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::host::PrivateFolder;
 use crate::services::db::{Access, Connection, DbError, Structure};
 use crate::services::migrations::{MigrationSet, MigrationStatus};
 
@@ -14,14 +15,14 @@ pub(super) struct Look {
     pub(super) connection: Connection,
     structure: Option<Arc<Structure>>,
     migration_status: Option<Arc<MigrationStatus>>,
-    _copy: Option<tempfile::TempDir>,
+    _copy: Option<PrivateFolder>,
 }
 
 impl Look {
     pub(super) fn open(
         path: &Path,
         access: Access,
-        copy: Option<tempfile::TempDir>,
+        copy: Option<PrivateFolder>,
     ) -> Result<Look, DbError> {
         let connection = Connection::open(path, access, STATEMENT_WAIT)?;
         Ok(Look {

@@ -128,6 +128,8 @@ impl Door {
 
     pub(super) fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
         if phase == Phase::Begun {
+            // What cannot be told from the journal could not be taken back.
+            self.journal.ensure_whole()?;
             forget_integrity(&self.root);
         }
         self.journal.write(&JournalEntry {

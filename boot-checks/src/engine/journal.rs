@@ -1,6 +1,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use super::Touched;
 pub struct Journal {
     path: PathBuf,
     run_id: String,
+    is_whole: OnceLock<()>,
 }
 
 /// How far a change has come.
@@ -59,8 +61,14 @@ pub struct JournalEntry {
 /// Where the journal begins anew. A heal writes a few lines, so this is thousands of heals.
 const BYTES_MAX: u64 = 8 << 20;
 
+/// A journal of some hundred heals, read in a fraction of a millisecond.
+const SHORT_BYTES: u64 = 128 << 10;
+
 /// The end of the journal: the lines of some dozens of changes.
 const END_BYTES: u64 = 64 << 10;
+
+/// What the next line puts behind one that a kill left unfinished, so that it is not taken for damaged.
+const UNFINISHED: &[u8] = b" (unfinished)";
 
 impl Journal {
     /// The journal in the gate's own folder.
@@ -68,6 +76,7 @@ impl Journal {
         Journal {
             path: state_folder.join("journal.jsonl"),
             run_id: run_id.to_owned(),
+            is_whole: OnceLock::new(),
         }
     }
 
@@ -93,33 +102,79 @@ impl Journal {
             .read(true)
             .append(true)
             .open(&self.path)?;
-        // What a kill or a full disk left of a line must not spoil this one.
+        // What a kill or a full disk left of a line must not spoil this one, nor look like a damaged one.
         if ends_within_a_line(&mut file)? {
-            line.insert(0, b'\n');
+            line.splice(0..0, UNFINISHED.iter().copied().chain([b'\n']));
         }
         file.write_all(&line)?;
         file.sync_data()
     }
 
-    /// The lines of the run, oldest first. What is no line of a journal is passed over: a kill may
-    /// have left half of one, and what it was about was not begun then.
+    /// The lines of the run, oldest first. What a kill left of a line is passed over: what it was about
+    /// was not begun then.
     ///
     /// # Errors
     ///
-    /// The system's reason; no journal is no line.
+    /// The system's reason, or the first damaged line: whatever it named would be taken for untouched. No
+    /// journal is no line.
     pub fn read(&self) -> io::Result<Vec<JournalEntry>> {
         let mut entries = Vec::new();
+        self.each(|entry| {
+            if entry.run_id == self.run_id {
+                entries.push(entry);
+            }
+        })?;
+        Ok(entries)
+    }
+
+    /// Whether every line of every run can be read; looked at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
+    pub fn ensure_whole(&self) -> io::Result<()> {
+        if self.is_whole.get().is_none() {
+            self.each(drop)?;
+            let _ = self.is_whole.set(());
+        }
+        Ok(())
+    }
+
+    /// As [`Journal::ensure_whole`], where the file is so short that a boot which heals nothing does not
+    /// notice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
+    pub fn ensure_whole_if_short(&self) -> io::Result<()> {
+        let bytes = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        if bytes > SHORT_BYTES {
+            return Ok(());
+        }
+        self.ensure_whole()
+    }
+
+    fn each(&self, mut take: impl FnMut(JournalEntry)) -> io::Result<()> {
         for path in [self.path.with_extension("jsonl.1"), self.path.clone()] {
-            let file = match File::open(path) {
+            let file = match File::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file?,
             };
-            for line in BufReader::new(file).split(b'\n') {
-                let entry = serde_json::from_slice::<JournalEntry>(&line?);
-                entries.extend(entry.ok().filter(|entry| entry.run_id == self.run_id));
+            let mut lines = BufReader::new(file);
+            let mut line = Vec::new();
+            for number in 1.. {
+                line.clear();
+                if lines.read_until(b'\n', &mut line)? == 0 {
+                    break;
+                }
+                match serde_json::from_slice(&line) {
+                    Ok(entry) => take(entry),
+                    Err(_) if is_unfinished(&line) => {}
+                    Err(error) => return Err(damaged(&path, number, &error)),
+                }
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// The newest lines of the run that wrote the last one. Looks at the end of the journal only, so
@@ -158,6 +213,24 @@ impl Journal {
     }
 }
 
+/// Whether a line that cannot be understood was never written to its end.
+fn is_unfinished(line: &[u8]) -> bool {
+    line.strip_suffix(b"\n")
+        .is_none_or(|line| line.ends_with(UNFINISHED))
+}
+
+fn damaged(path: &Path, number: usize, error: &serde_json::Error) -> io::Error {
+    let (path, column) = (path.display(), error.column());
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!(
+            "{path}, line {number} is damaged at column {column}, and what it says was changed is not known; \
+             next: mend that line from a backup, or see in the reports what that run changed, move the line \
+             into another file, and try again"
+        ),
+    )
+}
+
 fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(false);
@@ -193,5 +266,31 @@ mod tests {
         assert_eq!(journal.read().unwrap().len(), 2);
         let other = Journal::new(folder.path(), "other");
         assert!(other.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_line_is_named_and_half_of_the_last_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::new(folder.path(), "run");
+        let path = folder.path().join("journal.jsonl");
+        for (text, line) in [
+            ("{\"run_id\":\"ru", None),
+            ("", None),
+            ("{\"run_id\":\"ru\n", Some("line 1")),
+            ("{\"run_id\" (unfinished)\n\0\0\n", Some("line 2")),
+            ("{\"run_id\" (unfinished)\n\0\0", None),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let said = journal.read().err().map(|error| error.to_string());
+            match line {
+                None => assert_eq!(said, None),
+                Some(line) => assert!(
+                    said.as_ref().is_some_and(|it| it.contains(line)),
+                    "{said:?}"
+                ),
+            }
+            let fresh = Journal::new(folder.path(), "run");
+            assert_eq!(fresh.ensure_whole().is_err(), line.is_some());
+        }
     }
 }

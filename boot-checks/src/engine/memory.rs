@@ -62,7 +62,7 @@ fn remember_integrity(cx: &Context, report: &BootReport) {
             }
             last.text().to_owned() + "."
         }
-        (Some(_), Some(Integrity::Intact | Integrity::Unfinished), _) => {
+        (Some(_), Some(seen), _) if !matches!(seen, Integrity::Damaged(_)) => {
             let now = LastCheck::now(path, &host::system_boot());
             now.text().to_owned()
         }

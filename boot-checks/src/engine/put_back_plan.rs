@@ -227,7 +227,7 @@ fn runs_with_databases(root: &Path) -> Result<Vec<String>, PutBackError> {
 /// Opens a copy of the copy, folds its log in, looks at every page and counts the rows.
 fn rehearse(copy: &Path) -> Result<Rows, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let folder = tempfile::tempdir().map_err(|error| words(&error))?;
+    let folder = host::PrivateFolder::new().map_err(|error| words(&error))?;
     let files = DATABASE_FILES.map(|suffix| side_file(copy, suffix));
     let bytes: u64 = files
         .iter()
@@ -252,10 +252,13 @@ fn rehearse(copy: &Path) -> Result<Rows, String> {
     ask_copy(&trial, rows_of_sound)
 }
 
-/// Rows of a database whose every page and every entry of every index fits.
+/// Rows of a database whose every page and every entry of every index fits, as far as SQLite can look
+/// without what only the application registers.
 pub(super) fn rows_of_sound(connection: &mut Connection) -> Result<Rows, DbError> {
     match integrity_check(connection)? {
-        Integrity::Intact => count_rows(connection),
+        Integrity::Intact | Integrity::Contents(_) | Integrity::Partly { .. } => {
+            count_rows(connection)
+        }
         Integrity::Damaged(words) => Err(DbError::Corrupt {
             code: 11,
             message: words.into_iter().next().unwrap_or_default(),

@@ -56,10 +56,10 @@ impl Door {
         let io = |source| file_error_of(plan.path, source);
         let folder = plan.path.parent().unwrap_or(Path::new("."));
         remove_workshops(plan.path);
-        let work = tempfile::Builder::new()
-            .prefix(&workshop_prefix(plan.path))
-            .tempdir_in(folder)
-            .map_err(io)?;
+        let prefix = workshop_prefix(plan.path);
+        let mut work = tempfile::Builder::new();
+        host::only_the_owner_may_enter(work.prefix(&prefix));
+        let work = work.tempdir_in(folder).map_err(io)?;
         let backups = self.root().join(STATE_FOLDER).join("backups");
         let kept = KeptCopies {
             backups: &backups,

@@ -7,10 +7,7 @@ use std::ops::Range;
 
 use memchr::memmem::Finder;
 
-use crate::model::Event;
-
-/// What stands where a secret stood.
-const MARK: &str = "[redacted]";
+use crate::model::{Event, REDACTED};
 
 /// Shorter values are found in too many innocent words to be taken out, and are no secrets worth
 /// the name.
@@ -126,7 +123,7 @@ fn without(text: &str, mut ranges: Vec<Range<usize>>) -> String {
     for range in ranges {
         if range.start > end || (range.start == 0 && end == 0) {
             clean.push_str(&text[end..range.start]);
-            clean.push_str(MARK);
+            clean.push_str(REDACTED);
         }
         end = end.max(range.end);
     }

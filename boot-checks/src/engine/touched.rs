@@ -66,9 +66,10 @@ pub(super) const DATABASE_FILES: [&str; 3] = ["", "-wal", "-journal"];
 pub(super) struct KeptOpen(Vec<File>);
 
 impl KeptOpen {
-    /// Opens a file for reading; none where it is not there.
+    /// Opens a file for reading; none where it is not there. What is no file, such as a pipe that nobody
+    /// writes into, is an error and not waited for.
     pub(super) fn open(&mut self, path: &Path) -> io::Result<Option<&mut File>> {
-        match File::open(path) {
+        match host::files::open_regular(path) {
             Ok(file) => {
                 self.0.push(file);
                 Ok(self.0.last_mut())

@@ -122,14 +122,8 @@ pub fn write_atomic(
 /// [`io::ErrorKind::FileTooLarge`] for a longer file, [`io::ErrorKind::InvalidInput`] for anything
 /// but a regular file (a pipe is not waited for), and whatever the system says.
 pub fn read_limited(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    let file = open_without_waiting(path)?;
+    let file = open_regular(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
-    }
     let too_large = || {
         io::Error::new(
             io::ErrorKind::FileTooLarge,
@@ -147,6 +141,23 @@ pub fn read_limited(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(too_large());
     }
     Ok(contents)
+}
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidInput`] for anything but a regular file (a pipe is not waited for), and whatever
+/// the system says.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = open_without_waiting(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file",
+        )),
+    }
 }
 
 /// Names in a folder, in no order: at most `max_names`. A folder that is not there has none; names

@@ -2,10 +2,13 @@
 //! sits in `unix.rs` and `windows.rs` and nowhere else.
 
 mod clock;
+#[cfg(unix)]
+mod command_line;
 pub mod encoding;
 pub mod files;
 pub mod links;
 pub mod lock;
+mod private;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -17,21 +20,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use clock::Clock;
+pub use private::PrivateFolder;
 #[cfg(unix)]
 pub use unix::{
     become_program, can_write_folder, console_code_page, copy_owner_and_mode, file_identity,
-    free_bytes, give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop,
-    last_change, lock_holder, lock_whole_file, on_termination, process_description,
-    process_is_alive, read_at, restrict_to_owner, stop_group, system_boot, system_start,
-    terminal_width, unix_mode, user_number,
+    free_bytes, give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop, is_own,
+    last_change, lock_holder, lock_whole_file, on_termination, only_the_owner_may_enter,
+    process_description, process_is_alive, read_at, restrict_to_owner, stop_group, system_boot,
+    system_start, terminal_width, unix_mode, user_number,
 };
 #[cfg(windows)]
 pub use windows::{
     become_program, can_write_folder, console_code_page, copy_owner_and_mode, file_identity,
-    free_bytes, give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop,
-    last_change, lock_holder, lock_whole_file, on_termination, process_description,
-    process_is_alive, read_at, restrict_to_owner, stop_group, system_boot, system_start,
-    terminal_width, unix_mode, user_number,
+    free_bytes, give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop, is_own,
+    last_change, lock_holder, lock_whole_file, on_termination, only_the_owner_may_enter,
+    process_description, process_is_alive, read_at, restrict_to_owner, stop_group, system_boot,
+    system_start, terminal_width, unix_mode, user_number,
 };
 
 /// Fills a buffer from a place, whatever others read of the same file.

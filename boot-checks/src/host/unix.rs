@@ -1,7 +1,7 @@
 //! What only Unix has, or has in its own way.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -58,16 +58,25 @@ pub fn lock_whole_file(file: &File) -> io::Result<bool> {
     }
 }
 
-/// What is known of a process: its command line, and its state where that explains a wait.
+/// More of what the system tells of a process is not read.
+const PROCESS_BYTES_MAX: u64 = 64 << 10;
+
+/// What is known of a process: its command line without secrets, and its state where that explains a wait.
 pub fn process_description(pid: u32) -> String {
-    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    let command = read("cmdline");
-    let command = command
+    let read = |name: &str| {
+        let mut contents = Vec::new();
+        if let Ok(file) = File::open(format!("/proc/{pid}/{name}")) {
+            // What was read before an error is what is known.
+            let _ = file.take(PROCESS_BYTES_MAX).read_to_end(&mut contents);
+        }
+        contents
+    };
+    let words: Vec<String> = read("cmdline")
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty())
         .map(|word| String::from_utf8_lossy(word).into_owned())
-        .collect::<Vec<_>>()
-        .join(" ");
+        .collect();
+    let command = super::command_line::shown(&words);
     let status = String::from_utf8_lossy(&read("status")).into_owned();
     let state = status
         .lines()
@@ -158,6 +167,18 @@ pub fn unix_mode(path: &Path) -> io::Result<Option<u32>> {
 pub fn restrict_to_owner(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))
+}
+
+/// Makes a temporary folder one that only its owner may enter, whatever the permissions of what is in it.
+pub fn only_the_owner_may_enter(folder: &mut tempfile::Builder<'_, '_>) {
+    use std::os::unix::fs::PermissionsExt;
+    folder.permissions(std::fs::Permissions::from_mode(0o700));
+}
+
+/// Whether a file is this process's user's.
+pub fn is_own(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
 /// Gives an open file the owner and the permissions that another has.

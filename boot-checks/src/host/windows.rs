@@ -70,6 +70,14 @@ pub fn restrict_to_owner(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Windows inherits the access list of the folder for temporary files, which in a profile is the owner's alone.
+pub fn only_the_owner_may_enter(_folder: &mut tempfile::Builder<'_, '_>) {}
+
+/// On Windows the folder for temporary files is one user's.
+pub fn is_own(_metadata: &std::fs::Metadata) -> bool {
+    true
+}
+
 /// Windows gives a new file the folder's access list.
 ///
 /// # Errors

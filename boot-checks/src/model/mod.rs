@@ -24,3 +24,6 @@ pub use report::{BootReport, StageReport};
 pub use salvage::{Lost, Method, SalvageReport, TableSalvage};
 pub use stage::{OnFailure, StageId, StepId};
 pub use verdict::{Ending, Verdict};
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "[redacted]";

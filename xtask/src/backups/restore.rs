@@ -282,6 +282,10 @@ fn next(error: &PutBackError, args: &Args) -> Option<String> {
         }
         PutBackError::Changed(plan) => format!("if that is meant, `{}`", apply_command(plan, args)),
         PutBackError::HalfWay(_) => "`cargo xtask boot` finishes it".to_owned(),
+        PutBackError::Present { path, .. } => format!(
+            "move {} away, or make it readable, and plan again",
+            path.display()
+        ),
         PutBackError::NoFolder(_) => "mount its disk, or make the folder".to_owned(),
         _ => return None,
     })

@@ -4,7 +4,8 @@
 //! (a log or a journal was left behind, the machine was started anew, the last boot did not end
 //! well), and every so many boots; and only for so long. A look that was not finished says so. What a
 //! boot can see at any size, `database_readable` has seen before; what a crash left beside the database, it
-//! has tried on a copy, and where every page fitted there, none is looked at twice. Damaged pages are healed by
+//! has tried on a copy, and where every page fitted there, none is looked at twice. Values that are not what
+//! their table asks for are the application's: they are told, and nobody heals them. Damaged pages are healed by
 //! `rebuild_database` where nothing is lost, and by `salvage_database` with a person's approval.
 
 use std::time::Duration;
@@ -37,10 +38,11 @@ impl Check for DatabaseIntact {
             return Ok(Findings::healthy(observed));
         };
         if due == Due::LeftBehind
-            && let LeftLog::Fits(Ok(Integrity::Intact)) = cx.left_log()
+            && let LeftLog::Fits(Ok(seen)) = cx.left_log()
+            && seen.is_sound()
         {
-            cx.note_integrity(&Integrity::Intact);
-            return Ok(judge(cx, due, Integrity::Intact));
+            cx.note_integrity(&seen);
+            return Ok(judge(cx, due, seen));
         }
         let mut seen = None;
         let asked = ask(cx, |connection| {
@@ -67,6 +69,15 @@ fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
     };
     match seen {
         Integrity::Intact => Findings::healthy(format!("every page fits ({why})")),
+        Integrity::Contents(words) => {
+            told(Findings::healthy(format!("every page fits ({why})")), words)
+        }
+        Integrity::Partly { lacks, contents } => {
+            let seen = Findings::healthy(format!("every page that could be looked at ({why})"));
+            told(seen, contents).note(format!(
+                "could not look at all of it: {lacks}; it is the application that registers that"
+            ))
+        }
         Integrity::Unfinished => {
             let seconds = BUDGET.as_secs();
             Findings::healthy(format!(
@@ -85,6 +96,20 @@ fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
             }
             Findings::problem(finding)
         }
+    }
+}
+
+/// What the application wrote is no damage, and nobody's to heal.
+fn told(mut findings: Findings, contents: Vec<String>) -> Findings {
+    let left_out = contents.len().saturating_sub(1 + WORDS_SHOWN);
+    for word in contents.iter().take(1 + WORDS_SHOWN) {
+        findings = findings.note(format!("{word}: the rows are as they were written"));
+    }
+    match left_out {
+        0 => findings,
+        _ => findings.note(format!(
+            "and {left_out} more such values, or rows, at least"
+        )),
     }
 }
 

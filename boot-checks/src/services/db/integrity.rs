@@ -9,14 +9,66 @@ use crate::model::SqlValue;
 pub enum Integrity {
     /// The pages fit together. Rows whose bytes were changed in place cannot be seen by it.
     Intact,
+    /// As [`Integrity::Intact`]; but of some rows SQLite says that their values are not what the table's
+    /// definition asks for.
+    Contents(Vec<String>),
+    /// What could be looked at fits together. The rest SQLite cannot look at, for this reason: it lacks
+    /// what only the application registers.
+    Partly {
+        /// SQLite's words about what it lacks.
+        lacks: String,
+        /// As in [`Integrity::Contents`].
+        contents: Vec<String>,
+    },
     /// The time was over before every page was looked at.
     Unfinished,
     /// SQLite's words about what does not fit.
     Damaged(Vec<String>),
 }
 
+impl Integrity {
+    /// Whether every page fits, whatever the application wrote into the rows.
+    pub fn is_sound(&self) -> bool {
+        matches!(self, Integrity::Intact | Integrity::Contents(_))
+    }
+
+    fn shortened(mut self) -> Integrity {
+        if let Integrity::Contents(words) | Integrity::Damaged(words) = &mut self {
+            words.truncate(WORDS_MAX);
+        }
+        self
+    }
+
+    /// As [`Integrity::is_sound`], of what could be looked at.
+    pub fn is_sound_where_seen(&self) -> bool {
+        self.is_sound() || matches!(self, Integrity::Partly { .. })
+    }
+}
+
+/// How SQLite begins to speak of values that are not what their column or table asks for. It tells them
+/// from damage by these words alone: none of them has a code
+/// (<https://www.sqlite.org/pragma.html#pragma_integrity_check>). Whoever wrote the rows wrote them so,
+/// with `ignore_check_constraints`, before the definition was changed, or with an older SQLite. All else,
+/// entries of an index above all, is damage.
+const OF_CONTENTS: [&str; 10] = [
+    "CHECK constraint failed in ",
+    "NULL value in ",
+    "NUMERIC value in ",
+    "TEXT value in ",
+    "non-ANY value in ",
+    "non-BLOB value in ",
+    "non-INT value in ",
+    "non-INTEGER value in ",
+    "non-REAL value in ",
+    "non-TEXT value in ",
+];
+
 /// Words that are kept; the first few name the place, the rest follow from it.
 const WORDS_MAX: usize = 20;
+
+/// Complaints about contents that are read to find an index's damage behind them: some megabytes. The
+/// damage of pages comes before any of them.
+const CONTENTS_MAX: usize = 100_000;
 
 /// SQLite's steps between two looks at the clock: well below a millisecond.
 const STEPS_PER_LOOK: i32 = 1000;
@@ -55,9 +107,9 @@ fn within(
     let deadline = Instant::now() + budget;
     block_on(connection.raw().lock_handle())?
         .set_progress_handler(STEPS_PER_LOOK, move || Instant::now() < deadline);
-    let answer = connection.query(&format!("PRAGMA {pragma}({WORDS_MAX})"), &[]);
+    let seen = look(connection, pragma);
     block_on(connection.raw().lock_handle())?.remove_progress_handler();
-    judge(answer)
+    seen
 }
 
 /// `PRAGMA integrity_check`: as [`quick_check`], with every entry of every index, without a limit.
@@ -66,24 +118,59 @@ fn within(
 ///
 /// SQLite's reason, where that is no damage.
 pub fn integrity_check(connection: &mut Connection) -> Result<Integrity, DbError> {
-    judge(connection.query(&format!("PRAGMA integrity_check({WORDS_MAX})"), &[]))
+    look(connection, "integrity_check")
+}
+
+fn look(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
+    match ask(connection, pragma) {
+        Err(DbError::Other {
+            code: Some(code),
+            message,
+        }) if code & 0xff == MISTAKE => look_at_the_rest(connection, message),
+        answer => answer,
+    }
+}
+
+/// What can be looked at without the collations and functions that an application registers: most often
+/// everything but the tables' own conditions.
+fn look_at_the_rest(connection: &mut Connection, lacks: String) -> Result<Integrity, DbError> {
+    connection.query("PRAGMA ignore_check_constraints = ON", &[])?;
+    let seen = ask(connection, "quick_check");
+    connection.query("PRAGMA ignore_check_constraints = OFF", &[])?;
+    let contents = match seen {
+        Ok(Integrity::Intact) => Vec::new(),
+        Ok(Integrity::Contents(words)) => words,
+        Err(DbError::Other {
+            code: Some(code), ..
+        }) if code & 0xff == MISTAKE => Vec::new(),
+        other => return other,
+    };
+    Ok(Integrity::Partly { lacks, contents })
+}
+
+/// SQLite's code for a statement that it cannot make sense of. These are fixed, so it is the schema that
+/// names something which this connection lacks.
+const MISTAKE: i32 = 1;
+
+fn ask(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
+    let mut words = |most| judge(connection.query(&format!("PRAGMA {pragma}({most})"), &[]));
+    let seen = match words(WORDS_MAX)? {
+        // SQLite stops after so many words, and damage may come after all of them.
+        Integrity::Contents(few) if few.len() >= WORDS_MAX => words(CONTENTS_MAX)?,
+        seen => seen,
+    };
+    Ok(seen.shortened())
 }
 
 fn judge(answer: Result<Vec<super::Row>, DbError>) -> Result<Integrity, DbError> {
     match answer {
         Ok(rows) => {
-            let words: Vec<String> = rows
-                .into_iter()
-                .filter_map(|row| match row.into_iter().next() {
-                    Some(SqlValue::Text(text)) if text != "ok" => Some(text),
-                    _ => None,
-                })
-                .collect();
-            Ok(if words.is_empty() {
-                Integrity::Intact
-            } else {
-                Integrity::Damaged(words)
-            })
+            let words = rows.into_iter().filter_map(|row| row.into_iter().next());
+            let words = words.filter_map(|value| match value {
+                SqlValue::Text(text) if text != "ok" => Some(text),
+                _ => None,
+            });
+            Ok(judge_words(words.collect()))
         }
         Err(DbError::Other {
             code: Some(INTERRUPTED),
@@ -93,6 +180,17 @@ fn judge(answer: Result<Vec<super::Row>, DbError>) -> Result<Integrity, DbError>
             Ok(Integrity::Damaged(vec![error.to_string()]))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Damage beside complaints about contents is damage.
+fn judge_words(words: Vec<String>) -> Integrity {
+    let is_of_contents = |word: &String| OF_CONTENTS.iter().any(|form| word.starts_with(form));
+    let (contents, damage): (Vec<_>, Vec<_>) = words.into_iter().partition(is_of_contents);
+    match (damage.is_empty(), contents.is_empty()) {
+        (true, true) => Integrity::Intact,
+        (true, false) => Integrity::Contents(contents),
+        (false, _) => Integrity::Damaged(damage),
     }
 }
 
@@ -190,6 +288,104 @@ mod tests {
         assert_eq!(due(&other, "boot-1", false), Some(Due::Unknown));
         let none = LastCheck::due(None, database, "boot-1", false);
         assert_eq!(none, Some(Due::Unknown));
+    }
+
+    fn seen_after(sql: &str) -> (Integrity, Integrity) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection.execute(sql).unwrap();
+        connection.close();
+        let mut connection = Connection::open(&path, Access::ReadWrite, Duration::ZERO).unwrap();
+        let quick = quick_check(&mut connection, Duration::from_secs(60)).unwrap();
+        let whole = integrity_check(&mut connection).unwrap();
+        connection.close();
+        (quick, whole)
+    }
+
+    /// Changes the definition of the table `t` behind SQLite's back.
+    fn redefined(from: &str, to: &str) -> String {
+        format!(
+            "; PRAGMA writable_schema = ON; UPDATE sqlite_schema
+             SET sql = replace(sql, '{from}', '{to}'); PRAGMA writable_schema = OFF"
+        )
+    }
+
+    #[test]
+    fn what_the_application_wrote_is_no_damage() {
+        let cases = [
+            (
+                "CREATE TABLE t (x CHECK (x > 0)); PRAGMA ignore_check_constraints = ON;
+                 INSERT INTO t VALUES (-1)"
+                    .to_owned(),
+                "CHECK constraint failed in t",
+            ),
+            (
+                "CREATE TABLE t (x TEXT, y); INSERT INTO t VALUES (NULL, 1)".to_owned()
+                    + &redefined("x TEXT", "x TEXT NOT NULL"),
+                "NULL value in t.x",
+            ),
+            (
+                "CREATE TABLE t (x ANY, y); INSERT INTO t VALUES (1, 1)".to_owned()
+                    + &redefined("x ANY", "x TEXT"),
+                "NUMERIC value in t.x",
+            ),
+            (
+                "CREATE TABLE t (x TEXT, y); INSERT INTO t VALUES ('1', 1)".to_owned()
+                    + &redefined("x TEXT", "x INT"),
+                "TEXT value in t.x",
+            ),
+            (
+                "CREATE TABLE t (x INT, y INT) STRICT; INSERT INTO t VALUES (1, 1)".to_owned()
+                    + &redefined("x INT", "x TEXT"),
+                "non-TEXT value in t.x",
+            ),
+        ];
+        for (sql, words) in cases {
+            let expected = Integrity::Contents(vec![words.to_owned()]);
+            assert_eq!(seen_after(&sql), (expected.clone(), expected), "{sql}");
+        }
+    }
+
+    #[test]
+    fn damage_behind_any_number_of_complaints_about_contents_is_damage() {
+        let sql = "CREATE TABLE t (x CHECK (x > 0), y); CREATE INDEX i ON t (y);
+                   PRAGMA ignore_check_constraints = ON;
+                   WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+                   INSERT INTO t SELECT -i, -i FROM n; INSERT INTO t VALUES (1, 2)"
+            .to_owned();
+        let without = |sql: &str| seen_after(sql).1;
+        let seen = without(&sql);
+        assert!(
+            matches!(&seen, Integrity::Contents(words) if words.len() == WORDS_MAX),
+            "{seen:?}"
+        );
+        // Of the last row alone the index now says something else.
+        let sql = sql + &redefined("ON t (y)", "ON t (x)");
+        let Integrity::Damaged(words) = without(&sql) else {
+            panic!("no damage: {:?}", without(&sql));
+        };
+        assert!(
+            words.iter().all(|word| word.contains("index i")),
+            "{words:?}"
+        );
+    }
+
+    #[test]
+    fn what_only_the_application_registers_keeps_nobody_from_the_pages() {
+        let sql = "CREATE TABLE t (x CHECK (x > 0)); INSERT INTO t VALUES (1)".to_owned()
+            + &redefined("x > 0", "theirs(x)");
+        let other = "CREATE TABLE t (x TEXT COLLATE nocase); CREATE INDEX i ON t (x)".to_owned()
+            + &redefined("nocase", "theirs");
+        for sql in [sql, other] {
+            let (quick, whole) = seen_after(&sql);
+            for seen in [quick, whole] {
+                assert!(
+                    matches!(&seen, Integrity::Partly { lacks, .. } if lacks.contains("theirs")),
+                    "{seen:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn rehearse_recovery(files: &FileSet, budget: Duration) -> Result<Recovery, 
     // In write-ahead log mode a main file is sound at each checkpoint, and only there.
     let copy = copy_for_looking(&alone)?;
     let is_sound = matches!(alone.main, MainFile::Database(_))
-        && look(&copy.path().join(name), budget)? == Integrity::Intact;
+        && look(&copy.path().join(name), budget)?.is_sound_where_seen();
     Ok(match is_sound {
         true => Recovery::DoesNotFit(words),
         false => Recovery::Damaged(words),

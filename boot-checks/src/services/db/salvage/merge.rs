@@ -7,7 +7,7 @@ use super::{KeptCopies, SalvageError};
 use crate::host::files;
 use crate::model::{Lost, SqlValue, TableSalvage};
 use crate::services::db::files::side_file;
-use crate::services::db::{Access, Connection, DbError, Integrity, integrity_check, quoted};
+use crate::services::db::{Access, Connection, DbError, integrity_check, quoted};
 
 /// A verified copy that an earlier run kept.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ fn is_whole(path: &Path) -> bool {
     };
     let checked = integrity_check(&mut connection);
     connection.close();
-    checked == Ok(Integrity::Intact)
+    checked.is_ok_and(|seen| seen.is_sound())
 }
 
 fn ensure_attached(connection: &mut Connection, backup: &Source) -> Result<(), DbError> {

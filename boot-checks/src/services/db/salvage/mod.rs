@@ -95,7 +95,7 @@ const ROOM_LEFT_BYTES: u64 = 16 << 20;
 ///
 /// Why nothing would come of it.
 pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageError> {
-    let folder = tempfile::tempdir()?;
+    let folder = host::PrivateFolder::new()?;
     refuse_without_room(database, folder.path())?;
     let name = database.file_name().unwrap_or_default();
     let copy = folder.path().join("set").join(name);

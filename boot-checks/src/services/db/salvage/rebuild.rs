@@ -28,7 +28,7 @@ pub(super) fn reindex(image: &Image, target: &Path) -> Result<bool, SalvageError
     let mut connection = Connection::open(target, Access::ReadWrite, Duration::ZERO)?;
     let done = connection
         .execute("REINDEX")
-        .and_then(|()| Ok(integrity_check(&mut connection)? == Integrity::Intact));
+        .and_then(|()| Ok(integrity_check(&mut connection)?.is_sound()));
     let is_done = matches!(done, Ok(true));
     if is_done {
         keep_mode(&mut connection, image)?;
@@ -291,9 +291,13 @@ pub(super) fn count(connection: &mut Connection, table: &str) -> Result<u64, DbE
 
 /// Before it is used: SQLite finds nothing wrong, and the structure is the one that was there.
 fn verify(connection: &mut Connection, survey: &Survey) -> Result<u64, SalvageError> {
-    if let Integrity::Damaged(words) = integrity_check(connection)? {
-        let word = words.into_iter().next().unwrap_or_default();
-        return Err(SalvageError::NotSound(word));
+    match integrity_check(connection)? {
+        Integrity::Damaged(words) => {
+            let word = words.into_iter().next().unwrap_or_default();
+            return Err(SalvageError::NotSound(word));
+        }
+        Integrity::Partly { lacks, .. } => return Err(SalvageError::NotSound(lacks)),
+        Integrity::Intact | Integrity::Contents(_) | Integrity::Unfinished => {}
     }
     let there = Structure::read(connection, &[])?;
     let names: Vec<&String> = survey.tables.iter().map(|table| &table.name).collect();
