@@ -8,8 +8,13 @@ use crate::instants::skipped;
 use crate::sandbox::{Journal, Sandbox, Start};
 use crate::shim;
 
-/// What may be lost with the power: the next boot writes it anew.
-const UNFLUSHED: [&str; 3] = ["startup_metrics.prom", "_metadata.json", "integrity"];
+/// What may be lost with the power: the next boot writes it anew, or it says of a copy only that its owner lives.
+const UNFLUSHED: [&str; 4] = [
+    "startup_metrics.prom",
+    "_metadata.json",
+    "integrity",
+    ".alive",
+];
 
 struct Call {
     name: String,

@@ -99,6 +99,7 @@ pub fn undo(
         return Err(UndoError::Refused(refusals));
     }
     let mut undone = Undone::default();
+    let mut never_was = Vec::new();
     for past in left.into_iter().rev() {
         let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
@@ -108,8 +109,12 @@ pub fn undo(
             (true, _, _) => &mut undone.restored,
         };
         list.push(past.touched.path.clone());
+        // A copy that took the place of one that had vanished is no beginning: that one was there.
+        if past.touched.kind == Kind::Database && past.touched.before == ABSENT {
+            never_was.push(past.touched.path.clone());
+        }
     }
-    forget_databases(root, &undone.set_aside).map_err(|source| {
+    forget_databases(root, &never_was).map_err(|source| {
         UndoError::Stopped(RestoreError::Io {
             path: state_folder.clone(),
             source,
