@@ -461,13 +461,18 @@ fn a_damaged_line_of_the_journal_stops_what_relies_on_it_and_no_boot() {
     let words = ["journal.jsonl, line 1 is damaged", "next: mend that line"];
     kept.fixture.run(&["undo", &kept.run_id]).says(1, &words);
     kept.restore(&["--plan"]).says(1, &words);
-    let healthy = kept.fixture.boot(&[]);
-    healthy.says(0, &words);
-    healthy.says(0, &["nothing is healed or taken back"]);
+    // What heals nothing needs no journal.
+    kept.fixture.boot(&[]).says(0, &["may start"]);
     kept.fixture.sql("DELETE FROM playbooks");
     let before = kept.files();
     let unhealed = kept.fixture.boot(&[]);
-    assert!(unhealed.all().contains("is damaged"), "{}", unhealed.all());
+    // Whatever the width at which it was wrapped.
+    let said: Vec<String> = unhealed
+        .all()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    assert!(said.join(" ").contains("is damaged"), "{}", unhealed.all());
     assert!(kept.files() == before, "something was healed");
     // What a kill left of the last line is no damage.
     fs::write(&path, [&whole[..], &whole[..40]].concat()).unwrap();

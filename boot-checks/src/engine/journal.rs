@@ -61,9 +61,6 @@ pub struct JournalEntry {
 /// Where the journal begins anew. A heal writes a few lines, so this is thousands of heals.
 const BYTES_MAX: u64 = 8 << 20;
 
-/// A journal of some hundred heals, read in a fraction of a millisecond.
-const SHORT_BYTES: u64 = 128 << 10;
-
 /// The end of the journal: the lines of some dozens of changes.
 const END_BYTES: u64 = 64 << 10;
 
@@ -138,20 +135,6 @@ impl Journal {
             let _ = self.is_whole.set(());
         }
         Ok(())
-    }
-
-    /// As [`Journal::ensure_whole`], where the file is so short that a boot which heals nothing does not
-    /// notice.
-    ///
-    /// # Errors
-    ///
-    /// As [`Journal::read`].
-    pub fn ensure_whole_if_short(&self) -> io::Result<()> {
-        let bytes = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        if bytes > SHORT_BYTES {
-            return Ok(());
-        }
-        self.ensure_whole()
     }
 
     fn each(&self, mut take: impl FnMut(JournalEntry)) -> io::Result<()> {

@@ -9,7 +9,7 @@ use super::memory::remember;
 use super::session::words;
 use super::swap;
 use super::tidy::tidy;
-use super::{Door, Journal, Recorder, Redactor, STATE_FOLDER, Selection, Session, Sink, notices};
+use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -107,12 +107,6 @@ pub fn boot(
         };
         let start = start(&config.application, &root, &host, &options);
         return refuse_with(start, &host, &root, ending, redactor, sinks);
-    }
-    let journal = Journal::new(&root.join(STATE_FOLDER), "").ensure_whole_if_short();
-    if let Err(error) = journal
-        && error.kind() == std::io::ErrorKind::InvalidData
-    {
-        notify(&format!("nothing is healed or taken back: {error}"));
     }
     let report = boot_locked(config, host, &options, redactor, sinks, on_signal);
     drop(lock);
