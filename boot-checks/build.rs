@@ -1,10 +1,10 @@
 //! What can be computed when the project is built is not computed at boot: the migrations with the
-//! structure that they lead to, and the catalogue of known incidents.
+//! structure that they lead to, the catalogue of known incidents, and that of the metrics.
 // A build script speaks to cargo through its standard output.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[path = "build/fixtures.rs"]
@@ -44,5 +44,15 @@ fn generate() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("metadata.json"), metadata::file(&known))?;
     let controls = here.join("../fixtures/controls");
     fixtures::generate(&patterns, &controls, &out.join("fixtures.rs"))?;
+    autonomy(&here.join("src/services/autonomy.toml"), &out)?;
     Ok(())
+}
+
+/// The metrics catalogue in the form that is read fastest.
+fn autonomy(source: &Path, out: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", source.display());
+    let catalogue: toml::Table = toml::from_str(&std::fs::read_to_string(source)?)
+        .map_err(|error| format!("{}: {error}", source.display()))?;
+    let json = serde_json::to_string(&catalogue)?;
+    Ok(std::fs::write(out.join("autonomy.json"), json)?)
 }

@@ -223,8 +223,15 @@ fn check_samples(pattern: &PatternFile, place: &Place<'_>) -> Result<(), String>
 }
 
 fn compile(regex: &Spanned<String>, place: &Place<'_>) -> Result<regex::bytes::Regex, String> {
-    regex::bytes::Regex::new(regex.as_ref())
-        .map_err(|e| place.problem(regex.span().start, format!("not a regular expression: {e}")))
+    regex::bytes::Regex::new(regex.as_ref()).map_err(|error| {
+        let mut problem = format!("not a regular expression: {error}");
+        if problem.contains("case insensitivity") {
+            problem.push_str(
+                "\nwrite `(?i-u:words)`: the cases of other letters than a to z are not built in",
+            );
+        }
+        place.problem(regex.span().start, problem)
+    })
 }
 
 /// The search reports one anchor for each place, so none may begin with another.

@@ -1,13 +1,12 @@
 //! Metrics: samples are recorded and read back; a catalogue says what they mean.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
-/// Grace's catalogue and rules.
-const CATALOGUE: &str = include_str!("autonomy.toml");
+/// Grace's catalogue and rules, as the build script reads them in `autonomy.toml`.
+const CATALOGUE: &str = include_str!(concat!(env!("OUT_DIR"), "/autonomy.json"));
 
 /// Collects samples.
 #[derive(Debug, Default)]
@@ -134,41 +133,33 @@ impl Kpi {
     }
 }
 
-impl FromStr for Catalogue {
-    type Err = String;
-
-    /// Reads a catalogue in TOML.
-    ///
-    /// # Errors
-    ///
-    /// When it is not in the form, a band has no room, or a rule watches an unknown indicator.
-    fn from_str(text: &str) -> Result<Catalogue, String> {
-        let catalogue: Catalogue = toml::from_str(text).map_err(|error| error.to_string())?;
-        if let Some(kpi) = catalogue.kpi.iter().find(|kpi| !kpi.is_ordered()) {
-            return Err(format!(
-                "{}: `good` does not come before `critical`",
-                kpi.name
-            ));
-        }
-        let unknown = |rule: &&Rule| catalogue.kpi.iter().all(|kpi| kpi.name != rule.kpi);
-        if let Some(rule) = catalogue.rule.iter().find(unknown) {
-            return Err(format!(
-                "rule {} watches {}, which is no indicator",
-                rule.name, rule.kpi
-            ));
-        }
-        Ok(catalogue)
-    }
-}
-
 impl Catalogue {
     /// Grace's own.
     ///
     /// # Errors
     ///
-    /// As [`Catalogue::from_str`].
+    /// When it is not in the form, a band has no room, or a rule watches an unknown indicator.
     pub fn built_in() -> Result<Catalogue, String> {
-        CATALOGUE.parse()
+        let catalogue: Catalogue =
+            serde_json::from_str(CATALOGUE).map_err(|error| error.to_string())?;
+        catalogue.judged()
+    }
+
+    fn judged(self) -> Result<Catalogue, String> {
+        if let Some(kpi) = self.kpi.iter().find(|kpi| !kpi.is_ordered()) {
+            return Err(format!(
+                "{}: `good` does not come before `critical`",
+                kpi.name
+            ));
+        }
+        let unknown = |rule: &&Rule| self.kpi.iter().all(|kpi| kpi.name != rule.kpi);
+        if let Some(rule) = self.rule.iter().find(unknown) {
+            return Err(format!(
+                "rule {} watches {}, which is no indicator",
+                rule.name, rule.kpi
+            ));
+        }
+        Ok(self)
     }
 }
 
@@ -193,16 +184,19 @@ mod tests {
         assert!(!catalogue.kpi.is_empty() && !catalogue.rule.is_empty());
     }
 
-    #[test]
-    fn bands_follow_the_better_direction() {
-        let kpi = |better, good, critical| Kpi {
-            name: String::new(),
+    fn kpi(better: Better, good: f64, critical: f64) -> Kpi {
+        Kpi {
+            name: "a".to_owned(),
             domain: String::new(),
             unit: String::new(),
             better,
             good,
             critical,
-        };
+        }
+    }
+
+    #[test]
+    fn bands_follow_the_better_direction() {
         let errors = kpi(Better::Lower, 0.0, 3.0);
         assert_eq!(
             [0.0, 1.0, 3.0].map(|v| errors.band(v)),
@@ -217,21 +211,21 @@ mod tests {
 
     #[test]
     fn unsound_catalogues_are_refused() {
-        let kpi = "[[kpi]]\nname='a'\ndomain='d'\nunit='u'\nbetter='lower'\n";
-        let rule = "[[rule]]\nname='r'\nkpi='b'\nplaybook='p'\n";
-        assert!(
-            format!("{kpi}good=1.0\ncritical=2.0\nrule=[]")
-                .parse::<Catalogue>()
-                .is_err()
-        );
-        let reversed = format!("rule=[]\n{kpi}good=2.0\ncritical=1.0\n");
-        assert!(reversed.parse::<Catalogue>().unwrap_err().contains("good"));
-        let dangling = format!("{kpi}good=1.0\ncritical=2.0\n{rule}");
-        assert!(
-            dangling
-                .parse::<Catalogue>()
-                .unwrap_err()
-                .contains("no indicator")
-        );
+        let watching = |name: &str, kpi: Kpi| Catalogue {
+            kpi: vec![kpi],
+            rule: vec![Rule {
+                name: "r".to_owned(),
+                kpi: name.to_owned(),
+                playbook: "p".to_owned(),
+            }],
+        };
+        let refused = |catalogue: Catalogue| catalogue.judged().unwrap_err();
+        watching("a", kpi(Better::Lower, 1.0, 2.0))
+            .judged()
+            .unwrap();
+        let reversed = watching("a", kpi(Better::Lower, 2.0, 1.0));
+        assert!(refused(reversed).contains("good"));
+        let dangling = watching("b", kpi(Better::Lower, 1.0, 2.0));
+        assert!(refused(dangling).contains("no indicator"));
     }
 }
