@@ -2,7 +2,8 @@ use std::path::{Path, PathBuf};
 
 use super::Sink;
 use crate::host::Host;
-use crate::host::files::{Durability, read_limited, write_atomic};
+use crate::host::files::{Durability, read_limited, write_atomic, write_atomic_where_tidy};
+use crate::host::leftovers::remove_leftovers;
 use crate::model::{BootReport, Ending, Event, Mode, Start, Verdict};
 use crate::training as records;
 
@@ -15,7 +16,11 @@ pub(super) struct Artefacts {
     reservation: Option<records::Reservation>,
     failure: Option<String>,
     leaves_report: bool,
+    is_tidy: bool,
 }
+
+const REPORT: &str = "last_boot_report.txt";
+const METRICS: &str = "startup_metrics.prom";
 
 impl Artefacts {
     /// Takes a name for the record that no other boot has, and gives it to the run.
@@ -37,7 +42,13 @@ impl Artefacts {
             reservation,
             failure,
             leaves_report: true,
+            is_tidy: false,
         }
+    }
+
+    /// Whether it is known that no earlier run left temporary files.
+    pub(super) fn where_tidy(self, is_tidy: bool) -> Artefacts {
+        Artefacts { is_tidy, ..self }
     }
 
     /// Leaves the last boot's report alone: what follows is no boot.
@@ -55,6 +66,10 @@ impl Artefacts {
         let logs = self.root.join("logs");
         let has_report = self.leaves_report && writes_report(report);
         let text = has_report.then(|| crate::report::text(report));
+        if has_report && !self.is_tidy {
+            remove_leftovers(&logs.join(REPORT));
+            remove_leftovers(&logs.join(METRICS));
+        }
         std::thread::scope(|scope| {
             let text = text.map(|text| scope.spawn(|| write_text(&logs, text)));
             let recorded = record.map_or(Ok(()), |record| {
@@ -83,21 +98,13 @@ impl Artefacts {
 
 fn write_text(logs: &Path, text: String) -> std::io::Result<()> {
     std::fs::create_dir_all(logs)?;
-    replace(
-        &logs.join("last_boot_report.txt"),
-        &text,
-        Durability::Synced,
-    )
+    replace(&logs.join(REPORT), &text, Durability::Synced)
 }
 
 fn write_metrics(logs: &Path, report: &BootReport) -> std::io::Result<()> {
     std::fs::create_dir_all(logs)?;
     let metrics = crate::report::prometheus(report, &jiff::tz::TimeZone::system());
-    replace(
-        &logs.join("startup_metrics.prom"),
-        &metrics,
-        Durability::Unsynced,
-    )
+    replace(&logs.join(METRICS), &metrics, Durability::Unsynced)
 }
 
 /// The catalogue of known incidents (SPEC.md, "Startup Failure Patterns"), where it is not there as
@@ -119,7 +126,7 @@ fn write_catalogue(root: &Path, report: &BootReport) -> std::io::Result<()> {
 /// Writes one of the gate's own artefacts. Where that fails, as on a full disk, the one of an earlier
 /// boot is taken away: it would go on saying what is no longer so.
 fn replace(path: &Path, text: &str, durability: Durability) -> std::io::Result<()> {
-    write_atomic(path, text.as_bytes(), durability, None).inspect_err(|_| {
+    write_atomic_where_tidy(path, text.as_bytes(), durability, None).inspect_err(|_| {
         // Where not even this can be done, the exit code and the message are all there is to say.
         let _ = std::fs::remove_file(path);
     })

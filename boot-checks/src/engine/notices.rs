@@ -1,7 +1,8 @@
 use std::io;
 use std::path::Path;
 
-use crate::host::files::{Durability, remove_leftovers, write_atomic};
+use crate::host::files::{Durability, write_atomic};
+use crate::host::leftovers::remove_leftovers;
 use crate::services::notices::{Notice, file, read};
 
 /// Notices that are kept: whoever acknowledges none of so many reads none.

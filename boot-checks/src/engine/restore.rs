@@ -7,6 +7,7 @@ use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, staged};
 use crate::host::files;
+use crate::host::leftovers::remove_leftovers;
 use crate::services::db::{Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
@@ -106,7 +107,7 @@ impl Restore<'_> {
         self.check(touched)?;
         let path = touched.place(self.root);
         if touched.kind == Kind::File {
-            files::remove_leftovers(&path);
+            remove_leftovers(&path);
         }
         let now = state(touched.kind, &path, &mut KeptOpen::default())?;
         if now == touched.before {

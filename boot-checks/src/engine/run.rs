@@ -108,9 +108,31 @@ pub fn boot(
         let start = start(&config.application, &root, &host, &options);
         return refuse_with(start, &host, &root, ending, redactor, sinks);
     }
-    let report = boot_locked(config, host, &options, redactor, sinks, on_signal);
-    drop(lock);
+    let is_tidy = lock.as_ref().is_some_and(GateLock::was_left_tidy);
+    let locked = Locked {
+        options: &options,
+        is_tidy,
+    };
+    let report = boot_locked(config, host, &locked, redactor, sinks, on_signal);
+    if let Some(lock) = lock.filter(|_| was_uneventful(&report, is_tidy)) {
+        lock.leave_tidy();
+    }
     report
+}
+
+/// What a boot that holds the gate's lock goes by.
+struct Locked<'a> {
+    options: &'a BootOptions,
+    /// Whether it is known that no earlier run left temporary files.
+    is_tidy: bool,
+}
+
+/// Whether nothing went wrong and nothing was tried that could have left something behind, in a boot that
+/// tidied up or had no need to.
+fn was_uneventful(report: &BootReport, was_tidy: bool) -> bool {
+    let has_tidied = was_tidy || report.start.mode == Mode::Heal;
+    let is_success = report.verdict() == Verdict::MayStart && report.unproven.is_none();
+    has_tidied && is_success && report.steps().all(|step| step.repairs().is_empty())
 }
 
 /// Ends a boot that never began, with its report and its record below `root`.
@@ -171,15 +193,16 @@ fn start(application: &str, root: &Path, host: &Host, options: &BootOptions) -> 
 fn boot_locked(
     config: BootConfig,
     host: Host,
-    options: &BootOptions,
+    locked: &Locked<'_>,
     redactor: Redactor,
     mut sinks: Vec<Box<dyn Sink>>,
     on_signal: impl FnOnce(BootReport) + Send + 'static,
 ) -> BootReport {
+    let Locked { options, is_tidy } = *locked;
     let mut start = start(&config.application, &config.root, &host, options);
     let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
-    sinks.push(Box::new(artefacts));
-    if options.mode == Mode::Heal {
+    sinks.push(Box::new(artefacts.where_tidy(is_tidy)));
+    if options.mode == Mode::Heal && !is_tidy {
         tidy(&config.root, config.database.value.path.as_deref());
     }
     let door = Door::new(&config.root, &start.run_id);

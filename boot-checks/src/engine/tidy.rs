@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::door::STATE_FOLDER;
 use super::{Journal, Kind, rebuild, staged, swap};
-use crate::host::files::{remove_leftovers, remove_leftovers_in};
+use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
 
 /// Removes temporary files beside what the last run was about to change, beside the database, and in the
 /// gate's own folder. Whether anybody ever writes those files again is a person's decision; what is left

@@ -18,10 +18,15 @@ const BACK_OFF: [Duration; 4] = [
     Duration::from_millis(200),
 ];
 
+/// What a holder leaves instead of its description when there is nothing to tidy up after it, before the
+/// name of this run of the system: after a power cut the file may say what was so before.
+const TIDY: &str = "nothing was left behind, in system run ";
+
 /// The lock, held until this is dropped.
 #[derive(Debug)]
 pub struct GateLock {
-    _file: File,
+    file: File,
+    found: String,
 }
 
 /// Why the lock was not had.
@@ -93,18 +98,42 @@ impl GateLock {
             std::thread::sleep(BACK_OFF[tries.min(BACK_OFF.len() - 1)].min(left));
             tries += 1;
         }
-        // Diagnostics only: a full disk must not keep the gate from looking.
-        let _ = write_holder(&mut file, holder);
-        Ok(GateLock { _file: file })
+        let found = read_holder(&mut file);
+        // Diagnostics only: a full disk must not keep the gate from looking. But what the last holder said
+        // of itself is not true of this one.
+        if write(&mut file, holder).is_err() {
+            let _ = file.set_len(0);
+        }
+        Ok(GateLock { file, found })
     }
+
+    /// Whether the last holder went by [`GateLock::leave_tidy`], in this run of the system.
+    pub fn was_left_tidy(&self) -> bool {
+        tidy_words().is_some_and(|words| self.found == words)
+    }
+
+    /// Gives the lock back, and tells the next holder that this one was not interrupted and left nothing
+    /// that would have to be tidied up.
+    pub fn leave_tidy(mut self) {
+        if let Some(words) = tidy_words() {
+            // Where it cannot be said, the next holder looks.
+            let _ = write(&mut self.file, &words);
+        }
+    }
+}
+
+/// None where runs of the system have no names.
+fn tidy_words() -> Option<String> {
+    let system = super::system_boot();
+    (!system.is_empty()).then(|| format!("{TIDY}{system}"))
 }
 
 /// Cut to length after the writing and not before: giving a file's only block back to the disk and
 /// asking for one again costs more than the rest of the lock.
-fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {
+fn write(file: &mut File, words: &str) -> io::Result<()> {
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(holder.as_bytes())?;
-    file.set_len(holder.len() as u64)
+    file.write_all(words.as_bytes())?;
+    file.set_len(words.len() as u64)
 }
 
 fn read_holder(file: &mut File) -> String {
@@ -135,6 +164,24 @@ mod tests {
         drop(first);
         let _second = GateLock::acquire(&path, "2", Duration::ZERO, |_| {}).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "2");
+    }
+
+    #[test]
+    fn only_who_leaves_it_tidy_is_taken_for_tidy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let take = || GateLock::acquire(&path, "pid 1", Duration::ZERO, |_| {}).unwrap();
+        assert!(!take().was_left_tidy());
+        take().leave_tidy();
+        let lock = take();
+        assert_eq!(
+            lock.was_left_tidy(),
+            !super::super::system_boot().is_empty()
+        );
+        drop(lock);
+        assert!(!take().was_left_tidy());
+        std::fs::write(&path, format!("{TIDY}another")).unwrap();
+        assert!(!take().was_left_tidy());
     }
 
     #[test]

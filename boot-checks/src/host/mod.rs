@@ -6,6 +6,7 @@ mod clock;
 mod command_line;
 pub mod encoding;
 pub mod files;
+pub(crate) mod leftovers;
 pub mod links;
 pub mod lock;
 mod private;

@@ -244,9 +244,12 @@ pub fn file_identity(metadata: &std::fs::Metadata) -> (u64, u64) {
 }
 
 /// Names this run of the system, from its start to its end; empty where the system does not tell.
-pub fn system_boot() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+pub fn system_boot() -> &'static str {
+    static ID: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    ID.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.trim().to_owned()
+    })
 }
 
 /// When this run of the system began; none where it does not tell.
