@@ -20,7 +20,7 @@ use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host, LockHolder};
 use crate::model::{Mode, PlaybookMeta};
 use crate::services::SeenDatabases;
-use crate::services::db::{self, Access, Connection, DbError, FileSet, Structure};
+use crate::services::db::{self, Access, Connection, DbError, FileSet, Row, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
@@ -242,6 +242,15 @@ impl Context {
                 other => return other,
             }
         }
+    }
+
+    /// What the database answers, asked once per connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::look`].
+    pub fn answer(&self, question: &'static str) -> Result<Arc<[Row]>, DbError> {
+        self.with_look(|look| look.answer(question))
     }
 
     /// The structure of every table that a check asks for, read once per connection.

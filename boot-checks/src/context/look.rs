@@ -1,11 +1,12 @@
 //! An open database and what was read through it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::host::PrivateFolder;
-use crate::services::db::{Access, Connection, DbError, Structure};
+use crate::services::db::{Access, Connection, DbError, Row, Structure};
 use crate::services::migrations::{MigrationSet, MigrationStatus};
 
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
@@ -15,6 +16,7 @@ pub(super) struct Look {
     pub(super) connection: Connection,
     structure: Option<Arc<Structure>>,
     migration_status: Option<Arc<MigrationStatus>>,
+    answers: BTreeMap<&'static str, Arc<[Row]>>,
     _copy: Option<PrivateFolder>,
 }
 
@@ -29,8 +31,19 @@ impl Look {
             connection,
             structure: None,
             migration_status: None,
+            answers: BTreeMap::new(),
             _copy: copy,
         })
+    }
+
+    /// Asked once.
+    pub(super) fn answer(&mut self, question: &'static str) -> Result<Arc<[Row]>, DbError> {
+        if let Some(rows) = self.answers.get(question) {
+            return Ok(Arc::clone(rows));
+        }
+        let rows: Arc<[Row]> = self.connection.query(question, &[])?.into();
+        self.answers.insert(question, Arc::clone(&rows));
+        Ok(rows)
     }
 
     /// Read once.

@@ -184,6 +184,12 @@ impl Page {
 /// Breaks one line at spaces. What cannot be broken goes over the edge: a path or a command that is
 /// cut in two cannot be copied.
 fn wrap(line: &str, width: usize, lines: &mut Vec<String>) {
+    // Nearly every line is one already. Its bytes are at least as many as its columns.
+    let has_gaps = line.contains("  ") || line.starts_with(' ') || line.ends_with(' ');
+    if line.len() <= width && !has_gaps {
+        lines.push(line.to_owned());
+        return;
+    }
     let mut current = String::new();
     let mut columns = 0;
     for word in words(line) {

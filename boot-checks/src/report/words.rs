@@ -173,6 +173,9 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// The text with each character that a terminal would obey instead of showing it spelled out.
 pub fn printable(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// What is published.
@@ -42,11 +41,11 @@ pub const PROBE_TOPIC: &str = "mesh.probe";
 type Subscribers = Arc<Mutex<BTreeMap<String, (String, Handler)>>>;
 type Answer = Sender<Vec<(String, bool)>>;
 
-/// A running mesh. Dropped, it delivers what was published and ends.
+/// A running mesh. When it is dropped its thread delivers what was published and ends, and nobody waits
+/// for that.
 pub struct TriggerMesh {
     subscribers: Subscribers,
-    queue: Option<Sender<(MeshEvent, Answer)>>,
-    worker: Option<JoinHandle<()>>,
+    queue: Sender<(MeshEvent, Answer)>,
 }
 
 impl TriggerMesh {
@@ -59,14 +58,10 @@ impl TriggerMesh {
         let subscribers = Subscribers::default();
         let (queue, incoming) = channel();
         let seen_by_worker = Arc::clone(&subscribers);
-        let worker = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("trigger-mesh".to_owned())
             .spawn(move || deliver_all(&incoming, &seen_by_worker))?;
-        Ok(TriggerMesh {
-            subscribers,
-            queue: Some(queue),
-            worker: Some(worker),
-        })
+        Ok(TriggerMesh { subscribers, queue })
     }
 
     /// Adds a subscriber. `topic` is a whole topic or a prefix that ends with `*`.
@@ -87,8 +82,7 @@ impl TriggerMesh {
     pub fn publish(&self, event: MeshEvent, wait: Duration) -> Result<usize, MeshError> {
         let topic = event.topic.clone();
         let (answer, answered) = channel();
-        let queue = self.queue.as_ref().ok_or(MeshError::Stopped)?;
-        queue
+        self.queue
             .send((event, answer))
             .map_err(|_| MeshError::Stopped)?;
         let deliveries = answered.recv_timeout(wait).map_err(|error| match error {
@@ -107,16 +101,6 @@ impl TriggerMesh {
             return Err(MeshError::NotAcknowledged(missing));
         }
         Ok(deliveries.len())
-    }
-}
-
-impl Drop for TriggerMesh {
-    fn drop(&mut self) {
-        self.queue.take();
-        if let Some(worker) = self.worker.take() {
-            // A handler's panic ended the worker; those who published were told.
-            let _ = worker.join();
-        }
     }
 }
 

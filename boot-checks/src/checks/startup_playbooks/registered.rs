@@ -82,7 +82,7 @@ pub fn definitions(cx: &Context) -> Result<Vec<Definition>, Box<Finding>> {
 fn in_database(cx: &Context) -> Result<Vec<Definition>, Box<Finding>> {
     let sql = "SELECT name, risk_level, autonomy_tier FROM playbooks ORDER BY name";
     let rows = cx
-        .look(|connection| connection.query(sql, &[]))
+        .answer(sql)
         .map_err(|error| Box::new(database_finding(cx, &error)))?;
     let text = |value: &SqlValue| match value {
         SqlValue::Text(text) => Some(text.clone()),

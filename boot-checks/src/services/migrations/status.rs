@@ -91,11 +91,7 @@ impl MigrationStatus {
         set: &MigrationSet,
         structure: &Structure,
     ) -> Result<Self, DbError> {
-        let records = Records::look(connection)?;
-        let rows = match records.own {
-            true => rows_of_record(connection)?,
-            false => Vec::new(),
-        };
+        let (records, rows) = Records::read(connection)?;
         let structure = structure.only(set.expected());
         // Without a row, beside tables that the migrations make, it recorded nothing: running them would
         // make those tables again.
@@ -278,6 +274,27 @@ struct Records {
 }
 
 impl Records {
+    /// With the rows of sqlx's own. Where it has some, it does not matter who else keeps a record.
+    fn read(connection: &mut Connection) -> Result<(Records, Vec<Recorded>), DbError> {
+        match rows_of_record(connection) {
+            Ok(rows) if !rows.is_empty() => Ok((Records::OWN, rows)),
+            Ok(_) | Err(DbError::Other { .. }) => {
+                let records = Records::look(connection)?;
+                let rows = match records.own {
+                    true => rows_of_record(connection)?,
+                    false => Vec::new(),
+                };
+                Ok((records, rows))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    const OWN: Records = Records {
+        own: true,
+        foreign: None,
+    };
+
     fn look(connection: &mut Connection) -> Result<Records, DbError> {
         let mut tables = vec![OWN_RECORD];
         tables.extend(FOREIGN_RECORDS.iter().map(|(table, _)| *table));
