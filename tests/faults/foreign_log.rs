@@ -279,14 +279,42 @@ fn a_copy_whose_permissions_were_set_with_the_logs_is_refused() {
     let database = crashed.sandbox.database();
     std::fs::remove_file(&database).unwrap();
     std::fs::write(&database, &crashed.old).unwrap();
+    set_permissions_of_both(&crashed);
+    let refused = boot(crashed.sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(crashed.is_kept());
+}
+
+/// An older file is moved there, of which only the owner, set with the log's, was changed since.
+#[test]
+fn a_copy_that_was_moved_there_and_whose_permissions_were_set_with_the_logs_is_refused() {
+    let template = template();
+    let crashed = crash(&template, Shape::UpdatesInPlace, 1);
+    // What is remembered of the main file is remembered in its own folder, by a boot that ended well.
+    let booted = boot(crashed.sandbox.root());
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    let beside = crashed.sandbox.root().join("kept-by-hand.db");
+    std::fs::write(&beside, &crashed.old).unwrap();
+    std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
+    std::fs::rename(&beside, crashed.sandbox.database()).unwrap();
+    set_permissions_of_both(&crashed);
+    let refused = boot(crashed.sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(refused.text().contains("another file has its place"));
+    assert!(crashed.is_kept());
+    std::thread::sleep(LATER);
+    let log = crashed.sandbox.side("-wal");
+    run(Command::new("touch").arg(&log));
+    let healed = boot(crashed.sandbox.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+}
+
+fn set_permissions_of_both(crashed: &Crashed) {
     for suffix in ["-wal", ""] {
         let file = crashed.sandbox.side(suffix);
         let permissions = std::fs::metadata(&file).unwrap().permissions();
         std::fs::set_permissions(&file, permissions).unwrap();
     }
-    let refused = boot(crashed.sandbox.root());
-    assert_eq!(refused.code, Some(1), "{}", refused.text());
-    assert!(crashed.is_kept());
 }
 
 /// A person's word for two files that do belong together, which no copy's times can give.

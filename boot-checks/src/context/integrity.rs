@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::Context;
 use crate::host;
 use crate::services::db::salvage::{self, Rehearsal};
-use crate::services::db::{self, Due, FileSet, Integrity, LastCheck};
+use crate::services::db::{self, Due, FileSet, Integrity, LastCheck, Looked};
 
 /// The file, below the gate's own folder, that remembers the last look at every page.
 pub const INTEGRITY_FILE: &str = "integrity";
@@ -45,14 +45,38 @@ impl Context {
         self.state_folder().join(INTEGRITY_FILE)
     }
 
+    /// What was remembered of the last look at every page.
+    fn last_check(&self) -> Option<LastCheck> {
+        let text = std::fs::read_to_string(self.integrity_file());
+        text.ok().map(LastCheck::parse)
+    }
+
     /// Whether and why every page is to be looked at, and when that was last done.
     pub fn integrity_due(&self) -> (Option<Due>, Option<LastCheck>) {
-        let last = std::fs::read_to_string(self.integrity_file()).ok();
-        let last = last.map(LastCheck::parse);
-        let path = self.database_path().unwrap_or(Path::new(""));
-        let left_behind = self.integrity.is_left_behind();
-        let due = LastCheck::due(last.as_ref(), path, &host::system_boot(), left_behind);
+        let last = self.last_check();
+        let due = self.with_looked(|looked| {
+            LastCheck::due(last.as_ref(), looked, self.integrity.is_left_behind())
+        });
         (due, last)
+    }
+
+    /// A look at every page that was just finished.
+    pub fn checked_now(&self) -> LastCheck {
+        self.with_looked(LastCheck::now)
+    }
+
+    /// Whether another file has taken the main file's place since the last look at every page.
+    pub(super) fn was_replaced(&self) -> bool {
+        let last = self.last_check();
+        self.with_looked(|looked| last.is_some_and(|last| last.was_replaced(looked)))
+    }
+
+    fn with_looked<T>(&self, tell: impl FnOnce(Looked<'_>) -> T) -> T {
+        tell(Looked {
+            system_boot: host::system_boot(),
+            database: self.database_path().unwrap_or(Path::new("")),
+            anchor: &self.state_folder().join("lock"),
+        })
     }
 
     /// Remembers what a look at every page found.

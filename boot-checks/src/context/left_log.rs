@@ -51,7 +51,9 @@ impl Context {
             return known.clone();
         }
         let judged = self.files().map_or(LeftLog::None, |files| {
-            judge(&files, self.integrity.is_left_behind())
+            judge(&files, self.integrity.is_left_behind(), || {
+                self.was_replaced()
+            })
         });
         slot.insert(judged).clone()
     }
@@ -74,7 +76,7 @@ impl Context {
     }
 }
 
-fn judge(files: &FileSet, is_left_behind: bool) -> LeftLog {
+fn judge(files: &FileSet, is_left_behind: bool, was_replaced: impl Fn() -> bool) -> LeftLog {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
     let (has_log, has_journal) = (holds(files.wal_bytes), holds(files.journal_bytes));
     if !matches!(files.main, MainFile::Database(_)) {
@@ -93,7 +95,7 @@ fn judge(files: &FileSet, is_left_behind: bool) -> LeftLog {
         return LeftLog::None;
     }
     if has_log {
-        match foreign_log(&files.path) {
+        match foreign_log(&files.path, was_replaced()) {
             Err(error) => return LeftLog::Unreadable(error.to_string()),
             Ok(Some(foreign)) => return LeftLog::Foreign(foreign),
             Ok(None) => {}

@@ -4,10 +4,9 @@ use std::io::Write as _;
 
 use super::STATE_FOLDER;
 use crate::context::{Context, INTEGRITY_FILE};
-use crate::host;
 use crate::host::files::{Durability, write_atomic};
 use crate::model::{BootReport, Mode};
-use crate::services::db::{FileSet, Integrity, LastCheck, MainFile};
+use crate::services::db::{FileSet, Integrity, MainFile};
 
 /// At the end of a boot. What cannot be written is not there for the next boot, which then looks
 /// harder; this one is over and was right.
@@ -46,9 +45,6 @@ fn remember_integrity(cx: &Context, report: &BootReport) {
         }
         return;
     }
-    let Some(path) = cx.database_path() else {
-        return;
-    };
     let file = cx.integrity_file();
     let (due, last) = cx.integrity_due();
     let text = match (due, cx.integrity(), last) {
@@ -63,8 +59,7 @@ fn remember_integrity(cx: &Context, report: &BootReport) {
             last.text().to_owned() + "."
         }
         (Some(_), Some(seen), _) if !matches!(seen, Integrity::Damaged(_)) => {
-            let now = LastCheck::now(path, &host::system_boot());
-            now.text().to_owned()
+            cx.checked_now().text().to_owned()
         }
         _ => return,
     };

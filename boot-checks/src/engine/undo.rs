@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::door::STATE_FOLDER;
+use super::memory::forget_integrity;
 use super::restore::{LOCK_WAIT, Restore};
 use super::swap;
 use super::touched::{ABSENT, KeptOpen};
@@ -98,6 +99,7 @@ pub fn undo(
     if !refusals.is_empty() {
         return Err(UndoError::Refused(refusals));
     }
+    forget_integrity(root);
     let mut undone = Undone::default();
     let mut never_was = Vec::new();
     for past in left.into_iter().rev() {

@@ -128,10 +128,15 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
         LeftLog::Foreign(ForeignLog::Counter { main, first, last }) => foreign()
             .evidence("change counter of the database", main)
             .evidence("in the log", format!("{first} to {last}")),
-        LeftLog::Foreign(ForeignLog::PutLater { later }) => {
-            let seconds = later.as_secs();
-            foreign()
-                .evidence("changed later than its log", format!("{seconds} s"))
+        LeftLog::Foreign(put @ (ForeignLog::PutLater { .. } | ForeignLog::Replaced)) => {
+            let finding = match put {
+                ForeignLog::PutLater { later } => {
+                    let seconds = format!("{} s", later.as_secs());
+                    foreign().evidence("changed later than its log", seconds)
+                }
+                _ => foreign().evidence("since the last boot", "another file has its place"),
+            };
+            finding
                 .evidence("of what the log holds", "nothing is in it")
                 .action(format!(
                     "copy all of its files away, then put back the two that belong together; where they \

@@ -25,6 +25,8 @@ pub enum ForeignLog {
         /// By how much.
         later: Duration,
     },
+    /// Another file has the main file's place, and nothing that is in the log is in it.
+    Replaced,
 }
 
 /// By how much the main file has to be later: the coarsest clock of a file system that is still in use
@@ -57,19 +59,23 @@ const COUNTER: usize = 24;
 /// since, and of one that came to be more than two seconds after the log did: neither is so after an owner or
 /// permissions of both were changed, nor of a new copy of both.
 ///
+/// And of one that took the place of another since the last boot, which `was_replaced` says, where the log was not
+/// written on since: SQLite never does that either.
+///
 /// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
 /// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
 /// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
 /// nothing, and `touch` on the log is a person's word against it.
 /// So are two files that were copied over others, log first, or by something slow that made the log first.
-/// What none of them sees: a main file that was put there before the log was last written, or within two
-/// seconds as another file, or that is older than the log and was moved there before the times of both were
-/// changed together (`chown -R`, a copy of the whole folder), with a change counter that fits.
+/// What none of them sees, where the change counter fits and the machine was started since the last boot: a
+/// main file that was put there before the log was last written, or within two seconds as another file, or that
+/// is older than the log and was moved there before the times of both were changed together (`chown -R`). In a
+/// copy of the whole folder nothing of it is seen.
 ///
 /// # Errors
 ///
 /// When one of the files cannot be read.
-pub fn foreign_log(path: &Path) -> io::Result<Option<ForeignLog>> {
+pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<ForeignLog>> {
     let log = side_file(path, "-wal");
     let main = File::open(path)?;
     let Some(mut frames) = Frames::open(&log)? else {
@@ -96,9 +102,12 @@ pub fn foreign_log(path: &Path) -> io::Result<Option<ForeignLog>> {
         younger(&of_main, &of_log),
     ];
     let later = later.into_iter().flatten().max();
-    Ok(later
-        .filter(|_| !is_its_own)
-        .map(|later| ForeignLog::PutLater { later }))
+    let foreign = later
+        .map(|later| ForeignLog::PutLater { later })
+        .or_else(|| {
+            (was_replaced && !was_written_since(&of_main, &of_log)).then_some(ForeignLog::Replaced)
+        });
+    Ok(foreign.filter(|_| !is_its_own))
 }
 
 /// How much later the main file, or what the system knows of it, was changed.
@@ -107,6 +116,12 @@ fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
     let later = changed.duration_since(host::last_change(log)).ok()?;
     // A time that is still to come says nothing.
     (later > LATER_MIN && changed <= SystemTime::now()).then_some(later)
+}
+
+/// Whether the log was still written to after the main file had been put there.
+fn was_written_since(main: &Metadata, log: &Metadata) -> bool {
+    let later = host::last_change(log).duration_since(host::last_change(main));
+    later.is_ok_and(|later| later > LATER_MIN)
 }
 
 /// How much later the contents of a main file that was there already were written. None also where the file
@@ -255,7 +270,7 @@ mod tests {
     fn a_main_file_from_before_what_the_log_began_with_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = crashed(folder.path(), 3);
-        let foreign = foreign_log(&path).unwrap();
+        let foreign = foreign_log(&path, false).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::Counter { main, first, .. }) if main + 1 < first),
             "{foreign:?}"
@@ -266,11 +281,11 @@ mod tests {
     fn a_main_file_from_after_the_log_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = crashed(folder.path(), 0);
-        assert_eq!(foreign_log(&path).unwrap(), None);
+        assert_eq!(foreign_log(&path, false).unwrap(), None);
         let mut main = std::fs::read(&path).unwrap();
         main[COUNTER + 3] += 9;
         std::fs::write(&path, main).unwrap();
-        let foreign = foreign_log(&path).unwrap();
+        let foreign = foreign_log(&path, false).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::Counter { .. })),
             "{foreign:?}"

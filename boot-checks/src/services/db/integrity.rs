@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Connection, DbError, block_on};
+use crate::host::file_identity;
 use crate::model::SqlValue;
 
 /// What a look at every page found.
@@ -210,19 +211,58 @@ pub enum Due {
 /// Boots from one look at every page to the next.
 pub const BOOTS_BETWEEN: usize = 50;
 
-/// What is remembered from the last time that every page was looked at: the database, the system's
-/// boot, and one byte for each of the gate's boots since. A healthy boot appends one byte to it.
+/// What is remembered from the last time that every page was looked at: what it was then, and one byte for
+/// each of the gate's boots since. A healthy boot appends one byte to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastCheck {
     text: String,
 }
 
+/// What is there now.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked<'a> {
+    /// Names this run of the system; empty where they have no names.
+    pub system_boot: &'a str,
+    /// The main file.
+    pub database: &'a Path,
+    /// A file of the gate's own that is never replaced, so that a copied folder is told from a replaced file.
+    pub anchor: &'a Path,
+}
+
+impl Looked<'_> {
+    fn words(&self) -> [String; 4] {
+        let inode = |path| std::fs::metadata(path).map_or(0, |it| file_identity(&it).1);
+        [
+            self.system_boot.to_owned(),
+            inode(self.anchor).to_string(),
+            inode(self.database).to_string(),
+            self.database.display().to_string(),
+        ]
+    }
+}
+
 impl LastCheck {
     /// A check that was just finished.
-    pub fn now(database: &Path, system_boot: &str) -> LastCheck {
+    pub fn now(looked: Looked<'_>) -> LastCheck {
         LastCheck {
-            text: format!("{system_boot} {}\n", database.display()),
+            text: looked.words().join(" ") + "\n",
         }
+    }
+
+    /// Whether another file has the main file's place since, in this run of the system and in the same folder:
+    /// elsewhere files get other numbers by themselves.
+    pub fn was_replaced(&self, looked: Looked<'_>) -> bool {
+        let [system_boot, anchor, inode, path] = &looked.words();
+        let there = [system_boot, anchor, path];
+        let [then_boot, then_anchor, then_inode, then_path] = self.words();
+        let then = [then_boot, then_anchor, then_path];
+        !system_boot.is_empty() && then.iter().eq(there.iter()) && then_inode != inode
+    }
+
+    fn words(&self) -> [&str; 4] {
+        let line = self.text.lines().next().unwrap_or_default();
+        let mut words = line.splitn(4, ' ');
+        [(); 4].map(|()| words.next().unwrap_or_default())
     }
 
     /// From what was written down.
@@ -242,22 +282,17 @@ impl LastCheck {
     }
 
     /// Whether every page is to be looked at.
-    pub fn due(
-        last: Option<&LastCheck>,
-        database: &Path,
-        system_boot: &str,
-        left_behind: bool,
-    ) -> Option<Due> {
+    pub fn due(last: Option<&LastCheck>, looked: Looked<'_>, left_behind: bool) -> Option<Due> {
         let Some(last) = last else {
             return Some(Due::Unknown);
         };
-        let mut parts = last.text.lines().next().unwrap_or_default().splitn(2, ' ');
-        let (boot, path) = (parts.next(), parts.next());
-        if path != Some(database.display().to_string().as_str()) {
+        let [system_boot, _, _, path] = &looked.words();
+        let [then_boot, _, _, then_path] = last.words();
+        if then_path != path || last.was_replaced(looked) {
             Some(Due::Unknown)
         } else if left_behind {
             Some(Due::LeftBehind)
-        } else if boot != Some(system_boot) {
+        } else if then_boot != system_boot {
             Some(Due::Restarted)
         } else if last.boots_left() == 0 {
             Some(Due::Routine)
@@ -274,9 +309,13 @@ mod tests {
 
     #[test]
     fn a_check_is_due_after_an_unclean_end_and_now_and_then() {
-        let database = Path::new("/a b/x.db");
-        let due = |last: &LastCheck, boot, left| LastCheck::due(Some(last), database, boot, left);
-        let last = LastCheck::now(database, "boot-1");
+        let looked = |system_boot| Looked {
+            system_boot,
+            database: Path::new("/a b/x.db"),
+            anchor: Path::new("/a b/lock"),
+        };
+        let due = |last: &LastCheck, boot, left| LastCheck::due(Some(last), looked(boot), left);
+        let last = LastCheck::now(looked("boot-1"));
         assert_eq!(due(&last, "boot-1", false), None);
         assert_eq!(due(&last, "boot-1", true), Some(Due::LeftBehind));
         assert_eq!(due(&last, "boot-2", false), Some(Due::Restarted));
@@ -284,10 +323,47 @@ mod tests {
         assert_eq!(due(&boots(BOOTS_BETWEEN - 1), "boot-1", false), None);
         let routine = due(&boots(BOOTS_BETWEEN), "boot-1", false);
         assert_eq!(routine, Some(Due::Routine));
-        let other = LastCheck::now(Path::new("/y.db"), "boot-1");
+        let database = Path::new("/y.db");
+        let other = LastCheck::now(Looked {
+            database,
+            ..looked("boot-1")
+        });
         assert_eq!(due(&other, "boot-1", false), Some(Due::Unknown));
-        let none = LastCheck::due(None, database, "boot-1", false);
+        let none = LastCheck::due(None, looked("boot-1"), false);
         assert_eq!(none, Some(Due::Unknown));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_is_told_from_a_copied_folder_and_from_another_run_of_the_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, anchor) = (folder.path().join("x.db"), folder.path().join("lock"));
+        let looked = |system_boot| Looked {
+            system_boot,
+            database: &database,
+            anchor: &anchor,
+        };
+        let make = |path: &Path| {
+            let beside = folder.path().join("new");
+            std::fs::write(&beside, "").unwrap();
+            std::fs::rename(beside, path).unwrap();
+        };
+        make(&database);
+        make(&anchor);
+        let last = LastCheck::now(looked("boot-1"));
+        assert!(!last.was_replaced(looked("boot-1")));
+        make(&database);
+        assert!(last.was_replaced(looked("boot-1")));
+        assert_eq!(
+            LastCheck::due(Some(&last), looked("boot-1"), true),
+            Some(Due::Unknown)
+        );
+        assert!(!last.was_replaced(looked("boot-2")));
+        let nameless = LastCheck::now(looked(""));
+        make(&database);
+        assert!(!nameless.was_replaced(looked("")));
+        make(&anchor);
+        assert!(!last.was_replaced(looked("boot-1")));
     }
 
     fn seen_after(sql: &str) -> (Integrity, Integrity) {

@@ -25,7 +25,9 @@ pub use error::DbError;
 pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
 pub use foreign_log::{ForeignLog, foreign_log};
-pub use integrity::{BOOTS_BETWEEN, Due, Integrity, LastCheck, integrity_check, quick_check};
+pub use integrity::{
+    BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
+};
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use stray_log::{StrayLog, stray_log};
