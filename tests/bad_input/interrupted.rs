@@ -71,6 +71,30 @@ fn a_boot_that_is_killed_leaves_nothing_half_written() {
     fixture.boot(&[]).says(0, &["8/8"]);
 }
 
+/// Also where the boot before it had said that it left nothing.
+#[test]
+fn what_a_killed_boot_was_writing_is_removed_by_the_next() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &["8/8"]);
+    let (mut boot, holder) = waiting_boot(&fixture);
+    signal(&boot, rustix::process::Signal::KILL);
+    boot.wait().unwrap();
+    release(holder);
+    let pid = boot.id();
+    let left = [
+        format!("logs/.last_boot_report.txt.{pid}.7.tmp"),
+        format!("logs/.startup_metrics.prom.{pid}.8.tmp"),
+        format!("var/boot/.notices.json.{pid}.9.tmp"),
+    ];
+    for name in &left {
+        std::fs::write(fixture.path(name), "half").unwrap();
+    }
+    fixture.boot(&[]).says(0, &["8/8"]);
+    for name in left {
+        assert!(!fixture.path(&name).exists(), "{name}");
+    }
+}
+
 /// The delays are no synchronisation: they spread the kills over all that a first boot does.
 #[test]
 fn a_first_boot_that_is_killed_anywhere_is_made_up_for_by_the_next() {
