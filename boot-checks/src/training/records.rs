@@ -34,8 +34,8 @@ pub struct Reservation {
     staged: Staged,
 }
 
-/// Takes the first free name for a boot that began at `timestamp` (`YYYYMMDD_HHMMSS`), with the
-/// suffix `_2`, `_3`, … where boots share a second. The folder is made when it is missing.
+/// Takes a free name for a boot that began at `timestamp` (`YYYYMMDD_HHMMSS`), with the next suffix `_2`,
+/// `_3`, … where boots share a second. The folder is made when it is missing.
 ///
 /// What is reserved is the name of the temporary file, made with `O_EXCL`. The record itself comes
 /// to be by a rename, so a boot that is killed leaves no record at all rather than half of one.
@@ -44,18 +44,17 @@ pub struct Reservation {
 ///
 /// Whatever the system says of the folder.
 pub fn reserve(folder: &Path, timestamp: &str) -> io::Result<Reservation> {
-    for number in 1..=MAX_SUFFIX {
-        let run_id = match number {
-            1 => timestamp.to_owned(),
-            _ => format!("{timestamp}_{number}"),
-        };
+    let name = |number| match number {
+        1 => timestamp.to_owned(),
+        _ => format!("{timestamp}_{number}"),
+    };
+    let is_taken = |number| path_of(folder, &name(number)).symlink_metadata().is_ok();
+    for number in next_suffix(is_taken)..=MAX_SUFFIX {
+        let run_id = name(number);
         let target = path_of(folder, &run_id);
-        if target.symlink_metadata().is_ok() {
-            continue;
-        }
         let temporary = folder.join(format!(".boot_{run_id}.json.tmp"));
         let staged = match Staged::create(temporary.clone(), target.clone(), None) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && number == 1 => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(folder)?;
                 Staged::create(temporary, target, None)
             }
@@ -77,6 +76,24 @@ pub fn reserve(folder: &Path, timestamp: &str) -> io::Result<Reservation> {
         io::ErrorKind::AlreadyExists,
         format!("{MAX_SUFFIX} boots began at {timestamp}"),
     ))
+}
+
+/// The number after the last that is taken, found in few looks: they are taken one after the other.
+fn next_suffix(is_taken: impl Fn(u32) -> bool) -> u32 {
+    let mut free = 1;
+    while free <= MAX_SUFFIX && is_taken(free) {
+        free *= 2;
+    }
+    let mut taken = free / 2;
+    while free - taken > 1 {
+        let middle = taken + (free - taken) / 2;
+        *(if is_taken(middle) {
+            &mut taken
+        } else {
+            &mut free
+        }) = middle;
+    }
+    free
 }
 
 impl Reservation {
@@ -268,6 +285,7 @@ fn parse(name: String) -> Option<RecordName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     use crate::report::{record_json, sample};
 
     fn record() -> BootRecord {
@@ -284,6 +302,13 @@ mod tests {
         let paths = list(folder, limit).unwrap();
         let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         paths.into_iter().map(name).collect()
+    }
+
+    #[test]
+    fn the_next_suffix_comes_after_the_last() {
+        for last in [0, 1, 2, 3, 7, 8, 9, 100, MAX_SUFFIX - 1, MAX_SUFFIX] {
+            assert_eq!(next_suffix(|number| number <= last), last + 1);
+        }
     }
 
     #[test]
