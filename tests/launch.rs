@@ -151,6 +151,7 @@ fn signals_reach_the_application() {
 }
 
 /// At whatever instant it comes: the boot ends by it, or the application does, and never well.
+/// The instants between the two, which no sleep meets, are tried in `faults/signals.rs`.
 #[test]
 fn no_signal_is_lost_on_the_way() {
     let fixture = Fixture::healthy();

@@ -11,11 +11,14 @@
  * FAULTS_CLOCK    backwards: each look at the clock is an hour earlier than the one before
  * FAULTS_COUNT    a file into which the number of calls is written at the end
  * FAULTS_LOG      a file that gets a line for each such call: its name and the path
+ * FAULTS_TERM     where the process gets SIGTERM, which is also said on standard output: `exec`, as another
+ *                 program is about to take its place, or N, as the root's .env is opened for the N-th time
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -38,6 +41,8 @@ static atomic_long calls;
 static int log_file = -1;
 static int clock_runs_backwards;
 static atomic_long hours;
+static const char *term;
+static atomic_long env_opened;
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -49,6 +54,7 @@ __attribute__((constructor)) static void begin(void) {
     root_length = root ? strlen(root) : 0;
     at = number ? atol(number) : 0;
     clock_runs_backwards = getenv("FAULTS_CLOCK") != NULL;
+    term = getenv("FAULTS_TERM");
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
            : !strcmp(word, "kill")       ? KILL
@@ -120,8 +126,17 @@ static int is_due_fd_in(const char *what, int fd, int needs_room, int *torn) {
     if (!real)                                                                                     \
         real = (type (*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name)
 
+/* To this very thread, so that it has come when the call goes on. */
+static void send_term(void) {
+    dprintf(STDOUT_FILENO, "SIGTERM comes\n");
+    raise(SIGTERM);
+}
+
 /* Opening a file that is there needs no room, whatever the flags say. */
 static int is_due_open(const char *path, int flags) {
+    if (term && root_length && !strncmp(path, root, root_length) &&
+        !strcmp(path + root_length, ".env") && ++env_opened == atol(term))
+        send_term();
     return flags & (O_CREAT | O_TRUNC) && is_due(path, access(path, F_OK) != 0, NULL);
 }
 
@@ -265,4 +280,19 @@ int link(const char *from, const char *to) {
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     REAL(linkat, int, int, const char *, int, const char *, int);
     return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
+}
+
+int execvp(const char *file, char *const argv[]) {
+    REAL(execvp, int, const char *, char *const *);
+    if (term && !strcmp(term, "exec"))
+        send_term();
+    return real(file, argv);
+}
+
+/* The thread that acts on a signal gets no turn: the signal is not lost by luck, nor kept by it. */
+int pthread_setname_np(pthread_t thread, const char *name) {
+    REAL(pthread_setname_np, int, pthread_t, const char *);
+    while (term && !strcmp(name, "signals"))
+        pause();
+    return real(thread, name);
 }

@@ -33,5 +33,6 @@ mod salvage;
 mod salvage_sweeps;
 mod sandbox;
 mod shim;
+mod signals;
 mod small_disk;
 mod undo;
