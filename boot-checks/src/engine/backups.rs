@@ -83,7 +83,11 @@ impl Backups {
 
     fn save(&self, path: &Path, suffixes: &[&str], kept: &mut KeptOpen) -> io::Result<String> {
         let folder = self.make_folder()?;
-        self.refuse_without_room(path, suffixes)?;
+        if let Err(error) = self.refuse_without_room(path, suffixes) {
+            // Where it is empty: it would count as a run, and a kept one give way to nothing each time.
+            let _ = fs::remove_dir(&folder);
+            return Err(error);
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let number = fs::read_dir(&folder)?.count();
         let copy_name = format!("{number}-{name}");
@@ -209,6 +213,23 @@ mod tests {
         let backups = Backups::new(folder.path(), "run");
         let error = backups.save_file(&original).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        assert!(names(&backups.folder()).is_empty());
+        assert!(!backups.folder().exists());
+    }
+
+    #[test]
+    fn what_is_refused_drives_out_no_more_than_one_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let (small, huge) = (folder.path().join("small"), folder.path().join("huge"));
+        fs::write(&small, "x").unwrap();
+        File::create(&huge).unwrap().set_len(8 << 40).unwrap();
+        let run = |number: usize| Backups::new(folder.path(), &format!("20260101_0000{number:02}"));
+        for number in 0..RUNS_MAX {
+            run(number).save_file(&small).unwrap();
+        }
+        for number in 0..RUNS_MAX {
+            run(RUNS_MAX + number).save_file(&huge).unwrap_err();
+        }
+        let left = names(&folder.path().join("backups"));
+        assert_eq!(left.len(), RUNS_MAX - 1, "{left:?}");
     }
 }
