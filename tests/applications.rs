@@ -9,7 +9,7 @@
 mod support;
 
 use serde_json::Value;
-use support::{Answer, Fixture, step, steps};
+use support::{Fixture, step, steps};
 
 const SHOP: &str = "name = \"shop\"\n[database]\nurl = \"sqlite:///./var/grace.db\"\n";
 
@@ -125,18 +125,10 @@ fn the_tool_that_owns_a_database_heals_it() {
     );
 }
 
-/// What the heal of a step that a tool was to heal came to.
-fn heal(fixture: &Fixture) -> (Answer, Value) {
-    let answer = fixture.boot(&[]);
-    let record = fixture.records().pop().unwrap();
-    let json = fixture.read(&format!("grace_training/startup_failures/{record}"));
-    (answer, serde_json::from_str(&json).unwrap())
-}
-
 #[test]
 fn a_tool_that_fails_fixed_nothing() {
     let fixture = with_tool("echo 'no such revision: a1b2c3' >&2; exit 4");
-    let (answer, json) = heal(&fixture);
+    let (answer, json) = fixture.boot_and_record();
     answer.says(
         3,
         &[
@@ -159,7 +151,7 @@ fn a_tool_that_fails_fixed_nothing() {
 #[test]
 fn a_tool_that_lies_fixed_nothing() {
     let fixture = with_tool("echo done; exit 0");
-    let (answer, json) = heal(&fixture);
+    let (answer, json) = fixture.boot_and_record();
     answer.says(
         3,
         &["apply_pending_migrations ran, but the check still fails"],
@@ -177,7 +169,7 @@ fn a_tool_that_lies_fixed_nothing() {
 #[test]
 fn a_tool_whose_check_lies_is_found_out_by_the_structure() {
     let fixture = with_tool("touch upgraded");
-    let (answer, json) = heal(&fixture);
+    let (answer, json) = fixture.boot_and_record();
     assert_ne!(answer.code, 0, "{}", answer.all());
     assert_eq!(
         step(&json, "schema_secrets::required_columns")["status"],
@@ -190,7 +182,7 @@ fn a_tool_whose_check_lies_is_found_out_by_the_structure() {
 fn a_tool_that_hangs_is_stopped() {
     for body in ["sleep 600", "sleep 600 & wait"] {
         let fixture = with_tool(body);
-        let (answer, json) = heal(&fixture);
+        let (answer, json) = fixture.boot_and_record();
         answer.says(
             3,
             &["`./tool upgrade` did not end within 1s and was stopped"],
@@ -203,7 +195,7 @@ fn a_tool_that_hangs_is_stopped() {
 fn a_tool_that_is_not_there_is_named() {
     let fixture = shop("[migrations]\ncommand = [\"./nowhere\"]\ncheck = [\"./nowhere\"]\n");
     fixture.sql(ALEMBIC);
-    let (answer, json) = heal(&fixture);
+    let (answer, json) = fixture.boot_and_record();
     answer.says(1, &["cannot run `./nowhere`", "No such file or directory"]);
     assert_eq!(step(&json, "preflight::schema_version")["status"], "error");
 }

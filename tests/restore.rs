@@ -465,15 +465,30 @@ fn a_damaged_line_of_the_journal_stops_what_relies_on_it_and_no_boot() {
     kept.fixture.boot(&[]).says(0, &["may start"]);
     kept.fixture.sql("DELETE FROM playbooks");
     let before = kept.files();
-    let unhealed = kept.fixture.boot(&[]);
-    // Whatever the width at which it was wrapped.
-    let said: Vec<String> = unhealed
-        .all()
-        .split_whitespace()
-        .map(str::to_owned)
+    let copies = || {
+        fs::read_dir(kept.fixture.path("var/boot/backups"))
+            .unwrap()
+            .count()
+    };
+    let kept_before = copies();
+    let words = [
+        &["changed nothing: cannot go by the gate's journal"][..],
+        &words,
+    ]
+    .concat();
+    let (unhealed, json) = kept.fixture.boot_and_record();
+    // Playbooks that are not registered are a warning, and so is a heal of them that was refused.
+    unhealed.says(0, &words);
+    let repairs: Vec<&Value> = support::steps(&json)
+        .flat_map(|step| step["repairs"].as_array().unwrap())
         .collect();
-    assert!(said.join(" ").contains("is damaged"), "{}", unhealed.all());
+    let is_refused = |repair: &&Value| repair["result"] == "refused";
+    assert!(
+        !repairs.is_empty() && repairs.iter().all(is_refused),
+        "{repairs:#?}"
+    );
     assert!(kept.files() == before, "something was healed");
+    assert_eq!(copies(), kept_before, "a copy was made for nothing");
     // What a kill left of the last line is no damage.
     fs::write(&path, [&whole[..], &whole[..40]].concat()).unwrap();
     kept.restore(&["--plan"]).says(0, &[]);

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::evidence::LEGACY;
 use crate::interrupted::waiting_boot;
 use crate::support::{Fixture, PATIENCE, step, steps};
 
@@ -18,7 +19,8 @@ fn lock_holder() {
         return;
     };
     let mut connection = Connection::open(path.as_ref(), Access::ReadWrite, PATIENCE).unwrap();
-    connection.execute("BEGIN EXCLUSIVE").unwrap();
+    let begin = std::env::var("LOCK_HOLDER_BEGINS").unwrap();
+    connection.execute(&begin).unwrap();
     println!("\nlocked");
     let _ = std::io::stdin().read_line(&mut String::new());
     connection.execute("ROLLBACK").unwrap();
@@ -26,9 +28,14 @@ fn lock_holder() {
 
 /// A process that holds an exclusive lock on the fixture's database.
 pub(crate) fn hold_lock(fixture: &Fixture) -> Child {
+    hold(fixture, "BEGIN EXCLUSIVE")
+}
+
+fn hold(fixture: &Fixture, begin: &str) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "locks::lock_holder", "--ignored", "--nocapture"])
         .env("LOCK_HOLDER_DATABASE", fixture.database())
+        .env("LOCK_HOLDER_BEGINS", begin)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -71,6 +78,38 @@ fn a_lock_is_waited_for_and_its_holder_is_named() {
     assert_eq!(step["problems"][0]["pattern"], "database_locked");
     release(holder);
     assert_eq!(before, fs::read(fixture.database()).unwrap());
+    fixture.boot(&[]).says(0, &["8/8"]);
+}
+
+/// Others may read then, so that it is found by the heal and not by a check.
+#[test]
+fn a_heal_that_a_lock_keeps_out_has_changed_nothing_and_says_no_more() {
+    let fixture = Fixture::empty();
+    fixture.sql(LEGACY);
+    let before = fs::read(fixture.database()).unwrap();
+    let holder = hold(&fixture, "BEGIN IMMEDIATE");
+    let (code, json) = fixture.boot_json(&["--lock-timeout", "300ms"]);
+    assert_eq!((code, &json["summary"]["verdict"]), (1, &"blocked".into()));
+    let step = step(&json, "preflight::required_tables");
+    let repair = &step["repairs"][0];
+    assert_eq!(repair["result"], "refused", "{repair:#}");
+    let error = repair["error"].as_str().unwrap();
+    let holder_words = format!("the database is locked by pid {}", holder.id());
+    assert!(error.starts_with(&holder_words), "{error}");
+    let heal = [
+        "heal",
+        "apply_pending_migrations",
+        "--lock-timeout",
+        "300ms",
+    ];
+    let words = format!("[FAIL] nothing was changed: {holder_words}");
+    fixture.run(&heal).says(1, &[&words]);
+    release(holder);
+    assert!(before == fs::read(fixture.database()).unwrap());
+    assert!(!fixture.path("var/boot/backups").exists());
+    let notices = fixture.run(&["acknowledge"]);
+    let of_it = notices.stdout.contains("apply_pending_migrations");
+    assert!(!of_it, "a notice of what was not done: {}", notices.stdout);
     fixture.boot(&[]).says(0, &["8/8"]);
 }
 

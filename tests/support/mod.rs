@@ -191,6 +191,14 @@ impl Fixture {
         (answer.code, json)
     }
 
+    /// Boots, and reads the record that it left.
+    pub(crate) fn boot_and_record(&self) -> (Answer, Value) {
+        let answer = self.boot(&[]);
+        let record = self.records().pop().unwrap();
+        let json = self.read(&format!("grace_training/startup_failures/{record}"));
+        (answer, serde_json::from_str(&json).unwrap())
+    }
+
     /// Runs statements in the application's database, which is made where it is missing.
     pub(crate) fn sql(&self, sql: &str) {
         let path = self.database();

@@ -59,9 +59,10 @@ const EXAMPLES: &str = "Examples:
   cargo xtask heal apply_pending_migrations              plan it, and carry it out
   cargo xtask playbooks                                  all playbooks, and who decides
 
-Exit codes: 0 healed, planned, or nothing to heal; 1 it cannot heal what is wrong; 2 usage; 3 it did not
-verify and was taken back; 7 a boot is under way; 8 it needs an approval, or the plan is no longer the
-one that was named; 70 a bug of the gate; 78 configuration";
+Exit codes: 0 healed, planned, or nothing to heal; 1 it cannot heal what is wrong, or was refused before
+anything was changed; 2 usage; 3 it was begun, did not help and was taken back; 7 a boot is under way;
+8 it needs an approval, or the plan is no longer the one that was named; 70 a bug of the gate;
+78 configuration";
 
 /// Names of all playbooks.
 fn names() -> Vec<&'static str> {
@@ -156,6 +157,7 @@ impl Heal<'_> {
         }
         text += &match &repair.result {
             RepairResult::Verified => format!("[FIX] {}; checked again\n", repair.summary),
+            RepairResult::Refused { error } => format!("[FAIL] nothing was changed: {error}\n"),
             RepairResult::Failed { error, taken_back } => {
                 format!("[FAIL] {error}; {}\n", taken(*taken_back))
             }

@@ -1,6 +1,5 @@
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,10 +8,9 @@ use super::changes::{file_error, migrations, perform, touches, write_rows};
 use super::memory::forget_integrity;
 use super::restore::Restore;
 use super::touched::{ABSENT, KeptOpen};
-use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Phase, Touched};
+use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
-use crate::model::{Change, Repair, SqlValue, StepId};
-use crate::services::db::{Access, Connection, DbError, OnLock};
+use crate::model::{Change, Repair, StepId};
 use crate::services::migrations::{adopt, apply_pending, restamp};
 
 /// The one door: nothing but this writes to the application's files or its database. Each change is
@@ -27,9 +25,6 @@ pub struct Door {
 
 /// Where the gate's own state stands, below the application's root.
 pub(super) const STATE_FOLDER: &str = "var/boot";
-
-/// One try's patience with a lock; the boot's budget decides how many there are.
-const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 /// The repair that a change belongs to, for the journal.
 #[derive(Clone, Copy)]
@@ -75,7 +70,7 @@ impl Door {
     ///
     /// # Errors
     ///
-    /// Why the first change that failed did.
+    /// Why the first change that failed did, and what is left of those before it.
     pub fn apply(
         &self,
         cx: &Context,
@@ -84,20 +79,32 @@ impl Door {
     ) -> Result<Vec<Touched>, Failure> {
         let part = Part { step, repair };
         let mut done = Vec::new();
-        for change in &repair.changes {
-            if let Err(error) = self.make(cx, part, change, &mut done) {
-                let taken_back = self.restore(&mut done);
-                let phase = if taken_back {
-                    Phase::TakenBack
-                } else {
-                    Phase::Failed
-                };
-                // The failure itself is reported; a journal that cannot be written says less.
-                let _ = self.note(part, phase, &done);
-                return Err(Failure { error, taken_back });
-            }
+        // Before a copy is made: each makes the oldest run's give way.
+        let whole = self.journal.ensure_whole().map_err(DoorError::Journal);
+        let made = whole.and_then(|()| {
+            let mut changes = repair.changes.iter();
+            changes.try_for_each(|change| self.make(cx, part, change, &mut done))
+        });
+        match made {
+            Ok(()) => Ok(done),
+            Err(error) => Err(self.give_up(part, error, done)),
         }
-        Ok(done)
+    }
+
+    /// Takes back what was begun of a repair.
+    fn give_up(&self, part: Part<'_>, error: DoorError, mut done: Vec<Touched>) -> Failure {
+        if done.is_empty() {
+            let left = Left::Untouched;
+            return Failure { error, left };
+        }
+        let is_untouched = !error.has_run() && done.iter().all(Touched::is_as_before);
+        let taken_back = self.close(part, &mut done);
+        let left = match taken_back {
+            true if is_untouched => Left::Untouched,
+            true => Left::TakenBack,
+            false => Left::Something,
+        };
+        Failure { error, left }
     }
 
     /// Notes that the check passes.
@@ -108,13 +115,18 @@ impl Door {
 
     /// Takes the changes of a repair back; false when some of it stays.
     pub fn take_back(&self, step: StepId, repair: &Repair, mut touched: Vec<Touched>) -> bool {
-        let taken_back = self.restore(&mut touched);
+        self.close(Part { step, repair }, &mut touched)
+    }
+
+    fn close(&self, part: Part<'_>, touched: &mut [Touched]) -> bool {
+        let taken_back = self.restore(touched);
         let phase = if taken_back {
             Phase::TakenBack
         } else {
             Phase::Failed
         };
-        let _ = self.note(Part { step, repair }, phase, &touched);
+        // What came of it is reported; a journal that cannot be written says less.
+        let _ = self.note(part, phase, touched);
         taken_back
     }
 
@@ -128,8 +140,6 @@ impl Door {
 
     pub(super) fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
         if phase == Phase::Begun {
-            // What cannot be told from the journal could not be taken back.
-            self.journal.ensure_whole()?;
             forget_integrity(&self.root);
         }
         self.journal.write(&JournalEntry {
@@ -246,7 +256,7 @@ impl Door {
     ) -> Result<(), DoorError> {
         let mut touched = Vec::new();
         for (path, kind) in touches(cx, change) {
-            touched.push(self.save(&path, kind).map_err(file_error(&path))?);
+            touched.push(self.save(&path, kind).map_err(no_backup(&path))?);
         }
         self.note(part, Phase::Begun, &touched)
             .map_err(file_error(&self.root.join(STATE_FOLDER)))?;
@@ -288,92 +298,11 @@ impl Door {
             saved,
         }
     }
-
-    /// A change that is one transaction in the application's database.
-    ///
-    /// Safety: the copy is taken, and in the journal, under the write lock and before the first
-    /// write ([`Backups::save_database`]). What the change left is named after COMMIT, and only where
-    /// `data_version` says that nobody else has committed since the lock was taken; otherwise it
-    /// stays unnamed and an undo is refused, since it would take the other's rows along.
-    fn in_database(
-        &self,
-        cx: &Context,
-        part: Part<'_>,
-        done: &mut Vec<Touched>,
-        mut change: impl FnMut(&mut Connection, &mut OnLock<'_>) -> Result<(), DbError>,
-    ) -> Result<(), DoorError> {
-        let path = cx
-            .database_path()
-            .ok_or_else(|| DbError::other("the database is in memory"))?;
-        loop {
-            let mut kept = KeptOpen::default();
-            let mut begun = None;
-            let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
-            let changed = change(&mut connection, &mut |connection| {
-                let version = connection.scalar(DATA_VERSION)?;
-                let touched = self
-                    .save_locked(path, &mut kept)
-                    .and_then(|touched| {
-                        self.note(part, Phase::Begun, std::slice::from_ref(&touched))?;
-                        Ok(touched)
-                    })
-                    .map_err(|error| DbError::other(format!("cannot make a backup: {error}")))?;
-                begun = Some((touched, version));
-                Ok(())
-            });
-            if let Some((touched, version)) = &mut begun {
-                touched.after = settled(&mut connection, path, &mut kept, version);
-            }
-            connection.close();
-            drop(kept);
-            match (changed, begun) {
-                (Ok(()), begun) => {
-                    let touched: Vec<Touched> =
-                        begun.map(|(touched, _)| touched).into_iter().collect();
-                    let _ = self.note(part, Phase::Applied, &touched);
-                    done.extend(touched);
-                    return Ok(());
-                }
-                // A transaction that met a lock has done nothing.
-                (Err(error), None) if error.is_locked() => wait(cx, error)?,
-                (Err(error), begun) => {
-                    done.extend(begun.map(|(touched, _)| touched));
-                    return Err(error.into());
-                }
-            }
-        }
-    }
-
-    fn save_locked(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<Touched> {
-        let before = Kind::Database.state(path, kept)?;
-        let saved = self.backups.save_database(path, kept)?;
-        Ok(self.touched(path, Kind::Database, before, Some(saved)))
-    }
 }
 
-const DATA_VERSION: &str = "PRAGMA data_version";
-
-/// Names what is there, with the log folded in where nobody needs it; none where somebody else has
-/// committed since `version`.
-fn settled(
-    connection: &mut Connection,
-    path: &Path,
-    kept: &mut KeptOpen,
-    version: &SqlValue,
-) -> Option<String> {
-    connection
-        .query("PRAGMA wal_checkpoint(TRUNCATE)", &[])
-        .ok()?;
-    let state = Kind::Database.state(path, kept).ok()?;
-    let now = connection.scalar(DATA_VERSION).ok()?;
-    (now == *version).then_some(state)
-}
-
-pub(super) fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
-    cx.wait_for_lock(error).map_err(|source| DoorError::Locked {
-        holder: cx
-            .last_lock_holder()
-            .unwrap_or_else(|| "another process".to_owned()),
+pub(super) fn no_backup(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {
+    |source| DoorError::Backup {
+        path: path.to_owned(),
         source,
-    })
+    }
 }

@@ -1,6 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::model::RepairResult;
 use crate::services::command::CommandError;
 use crate::services::db::DbError;
 
@@ -15,6 +16,17 @@ pub enum DoorError {
         /// Why.
         source: io::Error,
     },
+    /// A copy of what would have been changed could not be made.
+    #[error("cannot make a backup of {}: {source}", path.display())]
+    Backup {
+        /// The file, or the database's main file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The gate's own journal cannot be gone by: what cannot be told from it could not be taken back.
+    #[error("cannot go by the gate's journal: {0}")]
+    Journal(#[source] io::Error),
     /// What is there is no longer what the plan was made for.
     #[error("{} changed since it was looked at", .0.display())]
     Changed(PathBuf),
@@ -47,11 +59,58 @@ pub enum DoorError {
     NotPossible(String),
 }
 
-/// Why a repair was not made, and whether its first changes were taken back.
+impl DoorError {
+    /// Whether a transaction or a tool had run: then something was begun, whatever it left.
+    pub(super) fn has_run(&self) -> bool {
+        match self {
+            DoorError::Database(_) | DoorError::ToolFailed { .. } => true,
+            DoorError::Command(error) => matches!(error, CommandError::TimedOut { .. }),
+            DoorError::File { .. }
+            | DoorError::Backup { .. }
+            | DoorError::Journal(_)
+            | DoorError::Changed(_)
+            | DoorError::Locked { .. }
+            | DoorError::NotPossible(_) => false,
+        }
+    }
+}
+
+/// Why a repair was not made.
 #[derive(Debug)]
 pub struct Failure {
     /// Why.
     pub error: DoorError,
+    /// What is left of it.
+    pub left: Left,
+}
+
+/// What is left of a repair that was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: it was refused before its first change, or that did nothing.
+    Untouched,
+    /// Nothing: what was begun of it was taken back.
+    TakenBack,
+    /// Something that could not be taken back.
+    Something,
+}
+
+impl Left {
     /// Whether everything is as it was.
-    pub taken_back: bool,
+    pub fn is_nothing(self) -> bool {
+        self != Left::Something
+    }
+}
+
+impl From<Failure> for RepairResult {
+    fn from(failure: Failure) -> RepairResult {
+        let error = failure.error.to_string();
+        match failure.left {
+            Left::Untouched => RepairResult::Refused { error },
+            Left::TakenBack | Left::Something => RepairResult::Failed {
+                error,
+                taken_back: failure.left.is_nothing(),
+            },
+        }
+    }
 }

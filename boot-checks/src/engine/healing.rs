@@ -100,22 +100,22 @@ impl Healing<'_> {
     fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
         spend_approval(self.cx, repair)?;
         let notice = begin_notice(self.cx, self.door, repair).map_err(|error| {
-            repair.result = RepairResult::Failed {
-                error: format!("cannot leave a notice: {error}"),
-                taken_back: true,
-            };
+            let error = format!("cannot leave a notice: {error}");
+            repair.result = RepairResult::Refused { error };
             Vec::new()
         })?;
         let verified = self.change_and_look(repair);
         let is_undone = matches!(
             repair.result,
-            RepairResult::Failed {
-                taken_back: true,
-                ..
-            } | RepairResult::NotVerified {
-                taken_back: true,
-                ..
-            }
+            RepairResult::Refused { .. }
+                | RepairResult::Failed {
+                    taken_back: true,
+                    ..
+                }
+                | RepairResult::NotVerified {
+                    taken_back: true,
+                    ..
+                }
         );
         end_notice(self.cx, notice, !is_undone);
         verified
@@ -133,10 +133,7 @@ impl Healing<'_> {
         let undo = match applied {
             Ok(undo) => undo,
             Err(failure) => {
-                repair.result = RepairResult::Failed {
-                    error: failure.error.to_string(),
-                    taken_back: failure.taken_back,
-                };
+                repair.result = failure.into();
                 return Err(Vec::new());
             }
         };
@@ -200,10 +197,8 @@ fn plan(
 fn spend_approval(cx: &Context, repair: &mut Repair) -> Result<(), Vec<Finding>> {
     let approvals = Approvals::new(&cx.state_folder());
     approvals.spend(&repair.fingerprint).map_err(|error| {
-        repair.result = RepairResult::Failed {
-            error: format!("cannot write the approvals: {error}"),
-            taken_back: true,
-        };
+        let error = format!("cannot write the approvals: {error}");
+        repair.result = RepairResult::Refused { error };
         Vec::new()
     })
 }

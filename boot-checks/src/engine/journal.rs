@@ -141,7 +141,7 @@ impl Journal {
         for path in [self.path.with_extension("jsonl.1"), self.path.clone()] {
             let file = match File::open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                file => file?,
+                file => file.map_err(|error| cannot_read(&path, &error))?,
             };
             let mut lines = BufReader::new(file);
             let mut line = Vec::new();
@@ -200,6 +200,10 @@ impl Journal {
 fn is_unfinished(line: &[u8]) -> bool {
     line.strip_suffix(b"\n")
         .is_none_or(|line| line.ends_with(UNFINISHED))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn damaged(path: &Path, number: usize, error: &serde_json::Error) -> io::Error {

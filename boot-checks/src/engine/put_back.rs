@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::put_back_plan::{PLAYBOOK, PutBackPlan, Wanted, plan_put_back, rows_of_sound};
 use super::tidy::tidy;
-use super::{Door, DoorError, Journal, STATE_FOLDER, swap};
+use super::{Door, DoorError, Journal, Left, STATE_FOLDER, swap};
 use crate::config::BootConfig;
 use crate::context::Context;
 use crate::host::lock::{GateLock, LockError};
@@ -85,12 +85,12 @@ pub enum PutBackError {
     #[error("this is not the plan that was named, and nothing was changed")]
     Changed(Box<PutBackPlan>),
     /// It could not be carried out.
-    #[error("{error}; {}", if *taken_back { AS_IT_WAS } else { "the next boot goes on with it" })]
+    #[error("{error}; {}", if left.is_nothing() { AS_IT_WAS } else { "the next boot goes on with it" })]
     Failed {
         /// Why.
         error: DoorError,
-        /// Whether everything is as it was.
-        taken_back: bool,
+        /// What is left of it.
+        left: Left,
     },
     /// What stands in the place afterwards is not what the copy held.
     #[error("it does not hold where it is now: {reason}; {}", if *taken_back { AS_IT_WAS } else { "it could NOT be taken back" })]
@@ -165,10 +165,12 @@ fn carry_out(cx: &Context, door: &Door, plan: &PutBackPlan) -> Result<(), PutBac
         result: RepairResult::Proposed,
     };
     let touched = door.apply(cx, STEP, &repair).map_err(|failure| {
-        let taken_back = failure.taken_back;
+        let left = failure.left;
         match failure.error {
-            DoorError::Changed(_) if taken_back => PutBackError::Changed(Box::new(plan.clone())),
-            error => PutBackError::Failed { error, taken_back },
+            DoorError::Changed(_) if left == Left::Untouched => {
+                PutBackError::Changed(Box::new(plan.clone()))
+            }
+            error => PutBackError::Failed { error, left },
         }
     })?;
     cx.refresh();

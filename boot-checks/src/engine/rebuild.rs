@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::changes::file_error_of;
-use super::door::{Part, wait};
+use super::door::{Part, no_backup};
+use super::in_database::wait;
 use super::swap::{LockedOut, SwapError};
 use super::touched::{KeptOpen, Kind};
 use super::{Door, DoorError, STATE_FOLDER, Touched};
@@ -42,7 +43,8 @@ impl Door {
         let io = |source| file_error_of(plan.path, source);
         let before = Kind::DatabaseSet.state(plan.path, &mut kept).map_err(io)?;
         let quarantine = self.backups().quarantine();
-        let saved = quarantine.save_set(plan.path, &mut kept).map_err(io)?;
+        let saved = quarantine.save_set(plan.path, &mut kept);
+        let saved = saved.map_err(no_backup(plan.path))?;
         let copy = quarantine.folder().join(&saved);
         if salvage::digest_of_set(&copy).map_err(io)? != plan.present {
             return Err(DoorError::Changed(plan.path.to_owned()));

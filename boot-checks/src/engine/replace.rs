@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::changes::file_error_of;
-use super::door::Part;
+use super::door::{Part, no_backup};
 use super::rebuild::{locked_out, swap_error};
 use super::swap::{Swap, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind};
@@ -101,7 +101,7 @@ impl Door {
     ) -> Result<String, DoorError> {
         let io = |source| file_error_of(path, source);
         let quarantine = self.backups().quarantine();
-        let saved = quarantine.save_set(path, kept).map_err(io)?;
+        let saved = quarantine.save_set(path, kept).map_err(no_backup(path))?;
         let copy = quarantine.folder().join(&saved);
         let copied = Kind::DatabaseSet.state(&copy, &mut KeptOpen::default());
         // The copy is private, whatever the original is: only the digests are compared.

@@ -41,6 +41,11 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// Whether the change is known to have left everything as it was.
+    pub(super) fn is_as_before(&self) -> bool {
+        self.after.as_ref() == Some(&self.before)
+    }
+
     /// Where it stands. A database is where its links lead, as it is for SQLite.
     pub(super) fn place(&self, root: &Path) -> PathBuf {
         let path = root.join(&self.path);

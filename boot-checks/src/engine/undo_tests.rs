@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::Digest as _;
 
 use super::touched::KeptOpen;
-use super::{Door, Kind, UndoError, undo};
+use super::{Door, Kind, Left, UndoError, undo};
 use crate::config::{Inputs, load};
 use crate::context::Context;
 use crate::host::{Clock, Host};
@@ -331,6 +331,55 @@ fn every_kind_of_change_is_taken_back_or_said_to_stay() {
         door.apply(&application.cx, STEP, &repair).unwrap();
         application.undo().unwrap();
         assert!(application.snapshot() == before, "{:?}", repair.changes);
+    }
+}
+
+/// A plan for a file that somebody has written since.
+fn outdated(path: PathBuf) -> Change {
+    std::fs::write(&path, "theirs").unwrap();
+    Change::EditFile {
+        path,
+        expected: b"what was looked at".to_vec(),
+        edited: b"ours".to_vec(),
+        diff: String::new(),
+    }
+}
+
+#[test]
+fn what_has_changed_nothing_is_not_said_to_be_taken_back() {
+    let tool = "[migrations]\ncommand = ['no-such-tool']\ncheck = ['no-such-tool']\n";
+    let application = Application::new(tool).with_database();
+    let change = outdated(application.root().join("a.py"));
+    let folder = application.root().join("made");
+    let create = Change::CreateFolder { path: folder };
+    let before = application.snapshot();
+    let over = Change::CreateFile {
+        path: application.root().join("a.py"),
+        contents: Vec::new(),
+        mode: 0o600,
+    };
+    let no_tool = Change::RunMigrator {
+        argv: vec!["no-such-tool".to_owned()],
+    };
+    // A transaction that was rolled back had begun.
+    let fails = Change::WriteRows {
+        statements: vec![SqlStatement {
+            sql: "INSERT INTO no_such_table VALUES (1)".to_owned(),
+            parameters: Vec::new(),
+        }],
+    };
+    for (changes, left) in [
+        (vec![change.clone()], Left::Untouched),
+        (vec![over], Left::Untouched),
+        (vec![no_tool], Left::Untouched),
+        (vec![fails], Left::TakenBack),
+        (vec![create, change], Left::TakenBack),
+    ] {
+        let door = Door::new(application.root(), RUN);
+        let repair = repair("a_test", changes);
+        let failure = door.apply(&application.cx, STEP, &repair).unwrap_err();
+        assert_eq!(failure.left, left);
+        assert!(application.snapshot() == before);
     }
 }
 

@@ -196,7 +196,12 @@ fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
 pub enum RepairResult {
     /// The check that failed passes now, on a fresh connection.
     Verified,
-    /// The changes could not be made.
+    /// It was refused before anything was changed.
+    Refused {
+        /// Why.
+        error: String,
+    },
+    /// The changes were begun and could not be made.
     Failed {
         /// Why.
         error: String,

@@ -155,7 +155,7 @@ impl StepReport {
         }
     }
 
-    /// Whether a heal was tried here and did not help.
+    /// Whether a heal was begun here and did not help. One that was refused has changed nothing.
     pub fn has_failed_repair(&self) -> bool {
         self.repairs().iter().any(|repair| {
             matches!(

@@ -375,6 +375,14 @@ mod tests {
             verdict(failed(broken, Decision::Apply), OnFailure::Abort),
             Verdict::HealFailed
         );
+        let refused = RepairResult::Refused {
+            error: String::new(),
+        };
+        assert_eq!(
+            verdict(failed(refused, Decision::Apply), OnFailure::Abort),
+            Verdict::Blocked,
+            "nothing was changed"
+        );
         assert_eq!(
             verdict(
                 failed(RepairResult::Proposed, Decision::NeedsApproval),

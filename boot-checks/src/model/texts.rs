@@ -152,7 +152,8 @@ impl Repair {
         proposal.iter_mut().for_each(&mut *visit);
         match result {
             RepairResult::Verified | RepairResult::Proposed => {}
-            RepairResult::Failed {
+            RepairResult::Refused { error }
+            | RepairResult::Failed {
                 error,
                 taken_back: _,
             } => visit(error),

@@ -41,7 +41,7 @@ pub enum Verdict {
     Blocked,
     /// The command line could not be understood.
     Usage,
-    /// It must not, and a heal was tried, did not verify and was taken back.
+    /// It must not, and a heal was begun, did not help, and was taken back or could not be.
     HealFailed,
     /// Nothing was checked, so nothing is known.
     NothingChecked,

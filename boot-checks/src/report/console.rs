@@ -357,6 +357,7 @@ pub(super) fn attempt(repair: &Repair) -> String {
     match &repair.result {
         RepairResult::Verified => format!("{name} healed it"),
         RepairResult::Proposed => proposal(repair),
+        RepairResult::Refused { error } => format!("{name} changed nothing: {error}"),
         RepairResult::Failed { error, taken_back } => {
             format!("{name} failed: {error}; {}", taken_back_or_not(*taken_back))
         }

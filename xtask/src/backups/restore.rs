@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use boot_checks::engine::{self, KeptRows, PutBack, PutBackError, PutBackPlan, Wanted};
+use boot_checks::engine::{self, KeptRows, Left, PutBack, PutBackError, PutBackPlan, Wanted};
 use boot_checks::host::Host;
 use boot_checks::model::Verdict;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask backups restore 20261123_203824 --apply 5f2c9a01…  exactly that, or nothing
 
 Exit codes: 0 put back, or planned with --plan; 1 the copy is damaged, or somebody has the database open,
-and nothing was changed; 2 usage, no such copy; 3 it did not verify and was taken back; 7 a boot is under
+and nothing was changed; 2 usage, no such copy; 3 it was begun and was taken back; 7 a boot is under
 way; 8 it waits for --apply, or the plan is no longer the one that was named; 78 configuration";
 
 /// The least likeness at which a run is suggested for one that is not known.
@@ -250,6 +250,7 @@ fn verdict(error: &PutBackError) -> Verdict {
         | PutBackError::Several { .. } => Verdict::Usage,
         PutBackError::Lock(boot_checks::host::lock::LockError::Held { .. }) => Verdict::LockHeld,
         PutBackError::Changed(_) => Verdict::NeedsApproval,
+        PutBackError::Failed { left, .. } if *left != Left::Untouched => Verdict::HealFailed,
         PutBackError::NotVerified { .. } => Verdict::HealFailed,
         PutBackError::Lock(_)
         | PutBackError::Journal(_)
@@ -289,4 +290,23 @@ fn next(error: &PutBackError, args: &Args) -> Option<String> {
         PutBackError::NoFolder(_) => "mount its disk, or make the folder".to_owned(),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use boot_checks::engine::DoorError;
+
+    use super::*;
+
+    #[test]
+    fn only_what_was_begun_is_a_failed_heal() {
+        for (left, expect) in [
+            (Left::Untouched, Verdict::Blocked),
+            (Left::TakenBack, Verdict::HealFailed),
+            (Left::Something, Verdict::HealFailed),
+        ] {
+            let error = DoorError::NotPossible("no".to_owned());
+            assert_eq!(verdict(&PutBackError::Failed { error, left }), expect);
+        }
+    }
 }
