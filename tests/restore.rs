@@ -134,7 +134,7 @@ impl Kept {
 fn run_of(answer: &Answer) -> &str {
     let undo = answer.stdout.split("cargo xtask undo ").nth(1);
     let undo = undo.unwrap_or_else(|| panic!("{}", answer.all()));
-    undo.split('`').next().unwrap()
+    undo.split([' ', '`']).next().unwrap()
 }
 
 #[test]

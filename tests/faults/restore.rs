@@ -120,7 +120,7 @@ fn restore(sandbox: &Sandbox, run_id: &str) -> String {
     assert_eq!(done.code, Some(0), "{}", done.text());
     let text = done.text();
     let undo = text.split("cargo xtask undo ").nth(1).unwrap();
-    undo.split('`').next().unwrap().to_owned()
+    undo.split([' ', '`']).next().unwrap().to_owned()
 }
 
 fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {

@@ -176,11 +176,16 @@ impl Fixture {
 
     /// Runs another command on this application.
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        answer(self.command_of(arguments).arg("--root").arg(self.root()))
+    }
+
+    /// Another command than `boot`, in the application's folder.
+    pub(crate) fn command_of(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.env_clear().envs(self.environment());
         command.current_dir(self.root()).timeout(PATIENCE);
-        command.args(arguments).arg("--root").arg(self.root());
-        answer(&mut command)
+        command.args(arguments);
+        command
     }
 
     /// Boots and reads the one JSON object that it prints.

@@ -57,7 +57,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     if let (Some(run_id), true) = (&args.run_id, found.is_empty()) {
         output::complain(&format!("error: run {run_id} left no notice"));
-        output::complain("  next: `cargo xtask acknowledge` lists what there is");
+        let of = args.application.again();
+        output::complain(&format!(
+            "  next: `cargo xtask acknowledge{of}` lists what there is"
+        ));
         return Ok(Verdict::Usage.exit_code());
     }
     let is_list = args.run_id.is_none() && !args.all;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use boot_checks::config::{self, BootConfig, ConfigError, Inputs};
-use boot_checks::host::Host;
+use boot_checks::host::{Host, shell};
 
 /// The options that choose the application.
 #[derive(clap::Args, Clone, Debug)]
@@ -35,6 +35,23 @@ impl ApplicationArgs {
     /// The root alone, for a configuration that cannot be understood.
     pub(crate) fn root(&self, host: &Host) -> Option<PathBuf> {
         config::find_root(&self.inputs(host)).ok()
+    }
+
+    /// The same choice once more, for a command that is printed: with a space before each option, or empty.
+    pub(crate) fn again(&self) -> String {
+        let mut text = String::new();
+        for (option, path) in [("--root", &self.root), ("--config", &self.config)] {
+            if let Some(path) = path {
+                text += &format!(" {option} {}", shell::quoted_path(path));
+            }
+        }
+        match &self.database_url {
+            // It may hold a password, under whatever name; left out, another database would be meant.
+            Some(url) if url.contains(['@', '?']) => text += " --database-url URL",
+            Some(url) => text += &format!(" --database-url {}", shell::quoted(url)),
+            None => {}
+        }
+        text
     }
 
     fn inputs(&self, host: &Host) -> Inputs {

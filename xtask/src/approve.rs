@@ -71,7 +71,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let matching = |one: &&Planned| one.repair.fingerprint.starts_with(&wanted);
     let Some(planned) = planned.iter().find(matching) else {
         output::complain(&format!("error: no plan has the fingerprint {wanted} now"));
-        output::complain("  next: see what there is with `cargo xtask heal PLAYBOOK --plan`");
+        let of = args.application.again();
+        output::complain(&format!(
+            "  next: see what there is with `cargo xtask heal PLAYBOOK --plan{of}`"
+        ));
         return Ok(Verdict::NeedsApproval.exit_code());
     };
     let repair = &planned.repair;
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     match engine::approve(&root, approved, &holder, args.lock_timeout) {
         Ok(people) => {
-            output::data(&words(planned, &by, &people))?;
+            output::data(&words(planned, &by, &people, &args.application))?;
             Ok(Verdict::MayStart.exit_code())
         }
         Err(error) => {
@@ -119,7 +122,7 @@ fn plans(
     engine::heal(config, host, &options, &notify, on_signal).planned
 }
 
-fn words(planned: &Planned, by: &str, people: &[String]) -> String {
+fn words(planned: &Planned, by: &str, people: &[String], application: &ApplicationArgs) -> String {
     let (fingerprint, playbook) = (&planned.repair.fingerprint, planned.repair.playbook);
     let mut text = format!("{by} approved plan {fingerprint} of {playbook}, for once\n");
     let wanted = match planned.decision {
@@ -130,7 +133,8 @@ fn words(planned: &Planned, by: &str, people: &[String]) -> String {
         let (have, missing) = (people.len(), wanted - people.len());
         format!("{have} of {wanted} people; {missing} more must approve it\n")
     } else {
-        format!("next: `cargo xtask heal {playbook}`; the next boot does it too\n")
+        let of = application.again();
+        format!("next: `cargo xtask heal {playbook}{of}`; the next boot does it too\n")
     };
     text
 }

@@ -99,6 +99,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         playbook: playbook.meta().id,
         options: &options,
         outcome: &outcome,
+        application: &args.application,
     };
     output::data(&match args.format {
         Format::Pretty => heal.words(),
@@ -112,6 +113,7 @@ struct Heal<'a> {
     playbook: &'static str,
     options: &'a HealOptions,
     outcome: &'a HealOutcome,
+    application: &'a ApplicationArgs,
 }
 
 impl Heal<'_> {
@@ -202,18 +204,18 @@ impl Heal<'_> {
     }
 
     fn next(&self) -> Option<String> {
-        let playbook = self.playbook;
+        let (playbook, of) = (self.playbook, self.application.again());
         let waits = |one: &&Planned| one.repair.result == RepairResult::Proposed;
         if let Some(planned) = self.outcome.planned.iter().find(waits) {
             let fingerprint = &planned.repair.fingerprint;
             return Some(match planned.decision {
                 _ if self.is_another(planned) => {
-                    format!("look at it with `cargo xtask heal {playbook} --plan`")
+                    format!("look at it with `cargo xtask heal {playbook} --plan{of}`")
                 }
                 Decision::NeedsApproval | Decision::NeedsQuorum => format!(
-                    "`cargo xtask approve {fingerprint}`, then `cargo xtask heal {playbook}`"
+                    "`cargo xtask approve {fingerprint}{of}`, then `cargo xtask heal {playbook}{of}`"
                 ),
-                _ => format!("`cargo xtask heal {playbook} --apply {fingerprint}`"),
+                _ => format!("`cargo xtask heal {playbook} --apply {fingerprint}{of}`"),
             });
         }
         let acted = self
@@ -222,7 +224,7 @@ impl Heal<'_> {
             .iter()
             .any(|one| one.repair.is_verified());
         let run = &self.outcome.report.start.run_id;
-        acted.then(|| format!("`cargo xtask undo {run}` takes it back"))
+        acted.then(|| format!("`cargo xtask undo {run}{of}` takes it back"))
     }
 
     fn json(&self) -> Value {

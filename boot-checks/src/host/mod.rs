@@ -10,6 +10,7 @@ pub(crate) mod leftovers;
 pub mod links;
 pub mod lock;
 mod private;
+pub mod shell;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

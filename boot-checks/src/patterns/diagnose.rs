@@ -15,7 +15,7 @@ use super::matcher::{CONTEXT_BYTES, LOOKAHEAD_BYTES, Region, matcher};
 use super::ownership::OwnPackages;
 use super::source::{self, Source, SourceError};
 use super::tally::Tally;
-use crate::host;
+use crate::host::{self, shell};
 
 /// Bytes searched at a time: large enough to make the context beside them cheap, small enough for
 /// a processor's own cache.
@@ -82,11 +82,11 @@ impl DiagnoseError {
             ),
             DiagnoseError::Source(SourceError::Folder(path)) => Some(format!(
                 "name a file in it, or all of them: cat {}/*.log | cargo xtask diagnose -",
-                path.display()
+                shell::quoted_path(path)
             )),
             DiagnoseError::Source(SourceError::Compressed { path, format }) => Some(format!(
                 "unpack it on the way: {format} -dc {} | cargo xtask diagnose -",
-                path.display()
+                shell::quoted_path(path)
             )),
             DiagnoseError::Source(SourceError::NotFollowable { .. }) => {
                 Some("leave out --follow to read it once".into())

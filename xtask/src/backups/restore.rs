@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use boot_checks::engine::{self, KeptRows, Left, PutBack, PutBackError, PutBackPlan, Wanted};
-use boot_checks::host::Host;
+use boot_checks::host::{Host, shell};
 use boot_checks::model::Verdict;
 use serde_json::{Value, json};
 
@@ -73,24 +73,78 @@ pub(super) fn run(args: &Args, application: &ApplicationArgs) -> anyhow::Result<
         run_id: args.run_id.clone(),
         path: args.path.clone(),
     };
+    let asked = Asked { args, application };
     let notify = |line: &str| output::complain(line);
     let answer = match &args.apply {
         None => engine::plan_put_back(&config.root, &wanted).map(|plan| match args.plan {
-            true => Answer::of_plan(args, Verdict::MayStart, &plan),
-            false => Answer::of_plan(args, Verdict::NeedsApproval, &plan),
+            true => Answer::of_plan(&asked, Verdict::MayStart, &plan),
+            false => Answer::of_plan(&asked, Verdict::NeedsApproval, &plan),
         }),
         Some(fingerprint) => {
             let timeout = args.lock_timeout;
             engine::put_back(config, host, &wanted, fingerprint, timeout, notify)
-                .map(|done| Answer::of_done(&done))
+                .map(|done| Answer::of_done(&asked, &done))
         }
     };
-    let answer = answer.unwrap_or_else(|error| Answer::of_error(&error, args));
+    let answer = answer.unwrap_or_else(|error| Answer::of_error(&asked, &error));
     match args.format {
         Format::Json => output::data(&format!("{:#}\n", answer.json(args)))?,
         Format::Pretty => answer.print()?,
     }
     Ok(answer.verdict.exit_code())
+}
+
+/// What was typed, for the commands that are printed.
+struct Asked<'a> {
+    args: &'a Args,
+    application: &'a ApplicationArgs,
+}
+
+impl Asked<'_> {
+    fn apply_command(&self, plan: &PutBackPlan) -> String {
+        let (run_id, fingerprint) = (&plan.run_id, &plan.fingerprint);
+        let path = self.args.path.as_ref();
+        let path = path.map_or_else(String::new, |path| shell::quoted_path(path) + " ");
+        let of = self.application.again();
+        format!("cargo xtask backups restore {run_id} {path}--apply {fingerprint}{of}")
+    }
+
+    fn next(&self, error: &PutBackError) -> Option<String> {
+        let run_id = &self.args.run_id;
+        let of = self.application.again();
+        Some(match error {
+            PutBackError::Unknown { known, .. } => {
+                let like = |known: &&String| strsim::jaro_winkler(known, run_id) >= LIKENESS_MIN;
+                let likeness = |known: &&String| (strsim::jaro_winkler(known, run_id) * 1e6) as u64;
+                let nearest = known.iter().filter(like).max_by_key(likeness);
+                match nearest.or(known.last()) {
+                    Some(run) => {
+                        format!("did you mean `{run}`? `cargo xtask backups list{of}` has all")
+                    }
+                    None => format!(
+                        "`cargo xtask backups list{of}` has all; no run has kept a database"
+                    ),
+                }
+            }
+            PutBackError::NoSuchCopy { kept, .. } | PutBackError::Several { kept, .. } => {
+                let kept: Vec<String> = kept.iter().map(|it| shell::quoted_path(it)).collect();
+                format!("name one of these after the run: {}", kept.join(", "))
+            }
+            PutBackError::Damaged { .. } => {
+                format!("`cargo xtask backups verify{of}` says which copies are whole")
+            }
+            PutBackError::Changed(plan) => {
+                format!("if that is meant, `{}`", self.apply_command(plan))
+            }
+            PutBackError::HalfWay(_) => format!("`cargo xtask boot{of}` finishes it"),
+            PutBackError::Present { path, .. } => format!(
+                "move {} away, or make it readable, and plan again",
+                path.display()
+            ),
+            PutBackError::NoFolder(_) => "mount its disk, or make the folder".to_owned(),
+            _ => return None,
+        })
+    }
 }
 
 /// What is printed.
@@ -106,20 +160,21 @@ struct Answer {
 }
 
 impl Answer {
-    fn of_plan(args: &Args, verdict: Verdict, plan: &PutBackPlan) -> Answer {
+    fn of_plan(asked: &Asked<'_>, verdict: Verdict, plan: &PutBackPlan) -> Answer {
         Answer {
             verdict,
             text: words(plan) + "decision: it waits for a person, and nothing was changed\n",
             error: None,
             plan: Some(plan.clone()),
             done: None,
-            next: Some(format!("`{}`", apply_command(plan, args))),
+            next: Some(format!("`{}`", asked.apply_command(plan))),
         }
     }
 
-    fn of_done(done: &PutBack) -> Answer {
+    fn of_done(asked: &Asked<'_>, done: &PutBack) -> Answer {
         let (run_id, from) = (&done.run_id, &done.plan.run_id);
         let (_, database) = done.plan.names();
+        let of = asked.application.again();
         let mut text = format!("run {run_id} put the copy of run {from} back\n");
         text += &format!(
             "  restored {database}: {}; checked again\n",
@@ -134,11 +189,11 @@ impl Answer {
             error: None,
             plan: Some(done.plan.clone()),
             done: Some(done.clone()),
-            next: Some(format!("`cargo xtask undo {run_id}` takes it back")),
+            next: Some(format!("`cargo xtask undo {run_id}{of}` takes it back")),
         }
     }
 
-    fn of_error(error: &PutBackError, args: &Args) -> Answer {
+    fn of_error(asked: &Asked<'_>, error: &PutBackError) -> Answer {
         let plan = match error {
             PutBackError::Changed(plan) => Some((**plan).clone()),
             _ => None,
@@ -149,7 +204,7 @@ impl Answer {
             error: Some(error.to_string()),
             plan,
             done: None,
-            next: next(error, args),
+            next: asked.next(error),
         }
     }
 
@@ -181,13 +236,6 @@ impl Answer {
             "next": self.next,
         })
     }
-}
-
-fn apply_command(plan: &PutBackPlan, args: &Args) -> String {
-    let (run_id, fingerprint) = (&plan.run_id, &plan.fingerprint);
-    let path = args.path.as_ref();
-    let path = path.map_or_else(String::new, |path| format!("{} ", path.display()));
-    format!("cargo xtask backups restore {run_id} {path}--apply {fingerprint}")
 }
 
 fn words(plan: &PutBackPlan) -> String {
@@ -260,36 +308,6 @@ fn verdict(error: &PutBackError) -> Verdict {
         | PutBackError::Present { .. }
         | PutBackError::Failed { .. } => Verdict::Blocked,
     }
-}
-
-fn next(error: &PutBackError, args: &Args) -> Option<String> {
-    let run_id = &args.run_id;
-    Some(match error {
-        PutBackError::Unknown { known, .. } => {
-            let like = |known: &&String| strsim::jaro_winkler(known, run_id) >= LIKENESS_MIN;
-            let likeness = |known: &&String| (strsim::jaro_winkler(known, run_id) * 1e6) as u64;
-            let nearest = known.iter().filter(like).max_by_key(likeness);
-            match nearest.or(known.last()) {
-                Some(run) => format!("did you mean `{run}`? `cargo xtask backups list` has all"),
-                None => "`cargo xtask backups list` has all; no run has kept a database".to_owned(),
-            }
-        }
-        PutBackError::NoSuchCopy { kept, .. } | PutBackError::Several { kept, .. } => {
-            let kept: Vec<String> = kept.iter().map(|it| it.display().to_string()).collect();
-            format!("name one of these after the run: {}", kept.join(", "))
-        }
-        PutBackError::Damaged { .. } => {
-            "`cargo xtask backups verify` says which copies are whole".to_owned()
-        }
-        PutBackError::Changed(plan) => format!("if that is meant, `{}`", apply_command(plan, args)),
-        PutBackError::HalfWay(_) => "`cargo xtask boot` finishes it".to_owned(),
-        PutBackError::Present { path, .. } => format!(
-            "move {} away, or make it readable, and plan again",
-            path.display()
-        ),
-        PutBackError::NoFolder(_) => "mount its disk, or make the folder".to_owned(),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use crate::checks::Check;
 use crate::checks::support::{PUT_BACK, database_name, healed_without_observe, short};
 use crate::context::Context;
+use crate::host::shell;
 use crate::model::{CheckError, CheckResult, Finding, Findings};
 use crate::services::db::{FileSet, MainFile};
 
@@ -118,7 +119,9 @@ fn empty(cx: &Context, files: &FileSet, name: &str) -> Finding {
         return finding
             .cause("a program opened a missing database and went away, or a copy failed")
             .action(format!(
-                "restore a backup; or `mv {name} {name}.empty` and boot again"
+                "restore a backup; or `mv {} {}` and boot again",
+                shell::quoted(name),
+                shell::quoted(&format!("{name}.empty")),
             ));
     }
     let left: Vec<String> = files

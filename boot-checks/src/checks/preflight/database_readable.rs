@@ -9,6 +9,7 @@ use crate::checks::support::{
     PUT_BACK, WRONG_FILE, ask, counted, database_finding, database_name, short,
 };
 use crate::context::{Context, LeftLog};
+use crate::host::shell;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
     Connection, DbError, ForeignLog, Header, MainFile, SqliteVersion, WAL_SAFE_FROM, quoted,
@@ -129,6 +130,7 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             .evidence("change counter of the database", main)
             .evidence("in the log", format!("{first} to {last}")),
         LeftLog::Foreign(put @ (ForeignLog::PutLater { .. } | ForeignLog::Replaced)) => {
+            let log = shell::quoted(&format!("{name}-wal"));
             let finding = match put {
                 ForeignLog::PutLater { later } => {
                     let seconds = format!("{} s", later.as_secs());
@@ -140,7 +142,7 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
                 .evidence("of what the log holds", "nothing is in it")
                 .action(format!(
                     "copy all of its files away, then put back the two that belong together; where they \
-                     do belong together, `touch {name}-wal` says so; or put a kept copy in their place: \
+                     do belong together, `touch {log}` says so; or put a kept copy in their place: \
                      {PUT_BACK}"
                 ))
         }
@@ -223,7 +225,13 @@ fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
     use super::*;
+    use crate::config::{Inputs, load};
+    use crate::host::{Clock, Host};
+    use crate::model::Mode;
 
     #[test]
     fn an_old_sqlite_is_refused_for_a_log_only() {
@@ -238,5 +246,31 @@ mod tests {
         assert_eq!(too_old("3.51.2", &log).unwrap().code, "sqlite_too_old");
         assert_eq!(too_old("unknown", &log).unwrap().code, "sqlite_too_old");
         assert!(too_old("3.51.2", &journal).is_none() && too_old("3.51.3", &log).is_none());
+    }
+
+    #[test]
+    fn a_printed_command_names_a_log_as_one_word() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = Inputs {
+            root: Some(folder.path().to_owned()),
+            config: None,
+            database_url: Some("sqlite:///./my data.db".to_owned()),
+            variables: BTreeMap::new(),
+            current_dir: folder.path().to_owned(),
+        };
+        let config = load(&inputs).unwrap();
+        let host = Host::new(Clock::System, BTreeMap::new(), folder.path().to_owned());
+        let cx = Context::new(
+            config,
+            host,
+            Mode::Observe,
+            Vec::new(),
+            Duration::ZERO,
+            |_| {},
+        );
+        let later = Duration::from_secs(1);
+        let finding = judge_log(&cx, &LeftLog::Foreign(ForeignLog::PutLater { later }));
+        let action = finding.unwrap().action.unwrap();
+        assert!(action.contains("`touch 'my data.db-wal'`"), "{action}");
     }
 }
