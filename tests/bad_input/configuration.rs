@@ -45,3 +45,41 @@ fn without_a_home_all_is_the_same() {
     let fixture = Fixture::empty();
     answer(fixture.command().env_remove("HOME")).says(0, &["8/8"]);
 }
+
+/// As `Environment=SECRET_KEY=` of a unit leaves it: the application gets that, whatever stands in .env.
+#[test]
+fn a_variable_that_hides_the_one_in_the_env_file_is_named_as_the_cause() {
+    let fixture = Fixture::healthy();
+    for (value, what) in [("", "empty"), ("changeme", "a placeholder")] {
+        let said = format!("SECRET_KEY is {what} in the environment");
+        // .env has a good one, then none.
+        let hides = ["hides the one in .env", "next: `unset SECRET_KEY` where"];
+        let env = fixture.read(".env");
+        boot_with_key(&fixture, value).says(0, &[&[&said[..]], &hides[..]].concat());
+        assert_eq!(fixture.read(".env"), env);
+
+        let without = env.replace("SECRET_KEY=", "OTHER_KEY=");
+        fixture.write(".env", &without);
+        let stronger = [
+            "stronger than .env",
+            "or `unset SECRET_KEY` there and set it",
+        ];
+        let answer = boot_with_key(&fixture, value);
+        answer.says(0, &[&[&said[..]], &stronger[..]].concat());
+        answer.says(
+            0,
+            &["create_default_env does nothing: the environment has its own SECRET_KEY"],
+        );
+        assert_eq!(
+            fixture.read(".env"),
+            without,
+            "it would be taken back anyway"
+        );
+        fixture.write(".env", env);
+    }
+    fixture.boot(&[]).says(0, &["8/8"]);
+}
+
+fn boot_with_key(fixture: &Fixture, value: &str) -> support::Answer {
+    answer(fixture.command().env("SECRET_KEY", value))
+}

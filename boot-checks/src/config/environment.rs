@@ -8,6 +8,8 @@ use super::{ConfigError, Place, Source, Sourced, env_file, secret_part};
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
     variables: BTreeMap<String, Sourced<String>>,
+    /// What stands in `.env` behind variables of the process.
+    hidden: BTreeMap<String, String>,
 }
 
 impl Environment {
@@ -21,10 +23,14 @@ impl Environment {
         for (name, value) in env_file {
             variables.insert(name, Sourced::new(value, Source::EnvFile));
         }
+        let mut hidden = BTreeMap::new();
         for (name, value) in process {
-            variables.insert(name, Sourced::new(value, Source::Environment));
+            let of_process = Sourced::new(value, Source::Environment);
+            if let Some(of_file) = variables.insert(name.clone(), of_process) {
+                hidden.insert(name, of_file.value);
+            }
         }
-        Environment { variables }
+        Environment { variables, hidden }
     }
 
     /// These variables over those of a `.env` file as it is now.
@@ -45,6 +51,11 @@ impl Environment {
         self.variables.get(name)
     }
 
+    /// The value that stands in `.env` and that the application does not get: the process has the variable.
+    pub fn hidden(&self, name: &str) -> Option<&str> {
+        self.hidden.get(name).map(String::as_str)
+    }
+
     /// Whether there is a variable of this name; it may be empty.
     pub fn contains(&self, name: &str) -> bool {
         self.variables.contains_key(name)
@@ -59,8 +70,13 @@ impl Environment {
 
     /// Every text that must never be shown: values of secret names and passwords in URLs.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.iter()
-            .filter_map(|(name, variable)| secret_part(name, &variable.value))
+        let set = self.iter().map(|(name, variable)| (name, &variable.value));
+        let hidden = self
+            .hidden
+            .iter()
+            .map(|(name, value)| (name.as_str(), value));
+        set.chain(hidden)
+            .filter_map(|(name, value)| secret_part(name, value))
     }
 }
 
@@ -105,6 +121,8 @@ mod tests {
             ]
         );
         assert!(environment.contains("EMPTY") && !environment.contains("ABSENT"));
+        let hidden = ["BOTH", "EMPTY", "TWICE"].map(|name| environment.hidden(name));
+        assert_eq!(hidden, [Some("file"), Some("file"), None]);
     }
 
     #[test]
@@ -113,14 +131,17 @@ mod tests {
             pairs(&[
                 ("DATABASE_URL", "postgres://u:hunter2@h/d"),
                 ("HOME", "/root"),
+                ("API_KEY", ""),
             ]),
-            pairs(&[("SECRET_KEY", "s3cr3t")]),
+            pairs(&[("SECRET_KEY", "s3cr3t"), ("API_KEY", "h1dden")]),
         );
         let secrets: Vec<_> = environment.secrets().collect();
-        assert_eq!(secrets, ["hunter2", "s3cr3t"]);
+        assert_eq!(secrets, ["hunter2", "s3cr3t", "h1dden"]);
         let debug = format!("{environment:?}");
         assert!(
-            !debug.contains("hunter2") && !debug.contains("s3cr3t"),
+            ["hunter2", "s3cr3t", "h1dden"]
+                .iter()
+                .all(|it| !debug.contains(it)),
             "{debug}"
         );
     }

@@ -4,7 +4,7 @@
 
 use super::fix_unicode_logging::{cannot_look, complete_env, env_name};
 use super::{Plan, PlanError, Playbook};
-use crate::config::is_placeholder;
+use crate::config::{Source, is_placeholder};
 use crate::context::Context;
 use crate::model::{AutonomyTier, Change, Finding, PlaybookMeta, RiskLevel};
 
@@ -38,22 +38,28 @@ impl Playbook for CreateDefaultEnv {
 
     fn plan(&self, cx: &Context, problems: &[Finding]) -> Result<Plan, PlanError> {
         let environment = cx.environment().map_err(cannot_look)?;
-        let mut wanted = Vec::new();
-        let mut issued = Vec::new();
+        let (mut wanted, mut issued, mut hiding) = (Vec::new(), Vec::new(), Vec::new());
         for name in &cx.config.required_secrets {
-            if environment
-                .get(name)
-                .is_some_and(|set| !is_placeholder(&set.value))
-            {
+            let set = environment.get(name);
+            if set.is_some_and(|set| !is_placeholder(&set.value)) {
                 continue;
             }
-            if name == "DATABASE_URL" {
+            if set.is_some_and(|set| set.source != Source::EnvFile) {
+                hiding.push(name.as_str());
+            } else if name == "DATABASE_URL" {
                 wanted.push((name.clone(), cx.config.database.value.url.clone()));
             } else if OWN_KEYS.contains(&name.as_str()) {
                 wanted.push((name.clone(), random_key()?));
             } else {
                 issued.push(name.as_str());
             }
+        }
+        if let Some(name) = hiding.iter().find(|name| is_problem(problems, name)) {
+            let reason = format!(
+                "the environment has its own {name}, which is stronger than {}",
+                env_name(cx)
+            );
+            return Err(PlanError::NotApplicable(reason));
         }
         if problems.iter().any(|it| it.code == "secret_missing") && !issued.is_empty() {
             let names = issued.join(" and ");
@@ -86,6 +92,15 @@ impl Playbook for CreateDefaultEnv {
         });
         added.flat_map(|bytes| own_keys(bytes)).collect()
     }
+}
+
+/// Whether a problem that is to be healed may be that of this variable.
+fn is_problem(problems: &[Finding], name: &str) -> bool {
+    let code = match name {
+        "DATABASE_URL" => "database_url_missing",
+        _ => "secret_missing",
+    };
+    problems.iter().any(|problem| problem.code == code)
 }
 
 /// The values of the application's own keys among these lines that look as this playbook makes them.

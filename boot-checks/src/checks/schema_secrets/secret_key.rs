@@ -3,7 +3,7 @@
 
 use crate::checks::Check;
 use crate::checks::support::cannot_look;
-use crate::config::{Environment, is_placeholder};
+use crate::config::{Environment, Source, is_placeholder};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 
@@ -43,14 +43,41 @@ pub(super) fn missing(
     name: &str,
     code: &'static str,
 ) -> Option<Finding> {
-    let message = match environment.get(name) {
-        None => format!("{name} is not set"),
-        Some(set) if is_placeholder(&set.value) => format!("{name} is set to a placeholder"),
+    let set = environment.get(name);
+    let finding = match set {
+        None => Finding::new(code, format!("{name} is not set")),
+        Some(set) if is_placeholder(&set.value) => {
+            let what = match set.value.trim() {
+                "" => "empty",
+                _ => "a placeholder",
+            };
+            let place = match set.source {
+                Source::EnvFile => ".env",
+                _ => "the environment",
+            };
+            Finding::new(code, format!("{name} is {what} in {place}"))
+        }
         Some(_) => return None,
     };
-    Some(
-        Finding::new(code, message)
-            .action(format!("set {name} in the environment or in .env"))
-            .pattern("missing_env_secrets"),
-    )
+    let finding = match set.map(|set| set.source) {
+        Some(Source::Environment) => behind_the_process(finding, environment, name),
+        _ => finding.action(format!("set {name} in the environment or in .env")),
+    };
+    Some(finding.pattern("missing_env_secrets"))
+}
+
+/// What stands in `.env` is no help while the process itself has the variable.
+fn behind_the_process(finding: Finding, environment: &Environment, name: &str) -> Finding {
+    match environment.hidden(name) {
+        Some(of_file) if !is_placeholder(of_file) => finding
+            .cause("a variable of the environment, an empty one too, hides the one in .env")
+            .action(format!(
+                "`unset {name}` where the application is started, and the one in .env counts"
+            )),
+        _ => finding
+            .cause("a variable of the environment, an empty one too, is stronger than .env")
+            .action(format!(
+                "set {name} where the application is started, or `unset {name}` there and set it in .env"
+            )),
+    }
 }
