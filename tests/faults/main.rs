@@ -35,4 +35,5 @@ mod sandbox;
 mod shim;
 mod signals;
 mod small_disk;
+mod tool;
 mod undo;

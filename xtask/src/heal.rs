@@ -160,19 +160,23 @@ impl Heal<'_> {
         text += &match &repair.result {
             RepairResult::Verified => format!("[FIX] {}; checked again\n", repair.summary),
             RepairResult::Refused { error } => format!("[FAIL] nothing was changed: {error}\n"),
-            RepairResult::Failed { error, taken_back } => {
-                format!("[FAIL] {error}; {}\n", taken(*taken_back))
+            RepairResult::Failed {
+                error,
+                taken_back,
+                stays,
+            } => {
+                let taken = taken(*taken_back, stays.as_deref());
+                format!("[FAIL] {error}; {taken}\n")
             }
             RepairResult::NotVerified {
                 problems,
                 taken_back,
+                stays,
             } => {
                 let still: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
                 let still = still.join("; ");
-                format!(
-                    "[FAIL] the check still fails: {still}; {}\n",
-                    taken(*taken_back)
-                )
+                let taken = taken(*taken_back, stays.as_deref());
+                format!("[FAIL] the check still fails: {still}; {taken}\n")
             }
             RepairResult::Proposed => format!("decision: {}\n", self.decision(planned)),
         };
@@ -286,9 +290,10 @@ fn step_words(step: &StepReport) -> String {
     text
 }
 
-fn taken(taken_back: bool) -> &'static str {
-    match taken_back {
-        true => "everything is as it was",
-        false => "its changes could NOT be taken back",
+fn taken(taken_back: bool, stays: Option<&str>) -> String {
+    match (taken_back, stays) {
+        (true, _) => "everything is as it was".to_owned(),
+        (false, None) => "its changes could NOT be taken back".to_owned(),
+        (false, Some(stays)) => format!("its changes could NOT be taken back: {stays}"),
     }
 }

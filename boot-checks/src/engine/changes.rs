@@ -72,12 +72,12 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
         } => rewrite(path, expected, edited),
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
-        Change::RunMigrator { argv } => run_migrator(cx, argv),
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
         | Change::RebuildDatabase { .. }
         | Change::RestoreCopy { .. }
+        | Change::RunMigrator { .. }
         | Change::WriteRows { .. } => {
             let reason = "a transaction is no change of a file".to_owned();
             Err(DoorError::NotPossible(reason))
@@ -135,7 +135,7 @@ pub(super) fn write_rows(
     transaction.commit()
 }
 
-fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorError> {
+pub(super) fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorError> {
     let Migrations::External { timeout, .. } = &cx.config.migrations else {
         return Err(DoorError::NotPossible(
             "boot.toml names no migration command".to_owned(),

@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 
 use super::changes::{file_error, migrations, perform, touches, write_rows};
 use super::memory::forget_integrity;
-use super::restore::Restore;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
@@ -98,11 +97,9 @@ impl Door {
             return Failure { error, left };
         }
         let is_untouched = !error.has_run() && done.iter().all(Touched::is_as_before);
-        let taken_back = self.close(part, &mut done);
-        let left = match taken_back {
-            true if is_untouched => Left::Untouched,
-            true => Left::TakenBack,
-            false => Left::Something,
+        let left = match self.restore(part, &mut done) {
+            Left::TakenBack if is_untouched => Left::Untouched,
+            left => left,
         };
         Failure { error, left }
     }
@@ -113,21 +110,9 @@ impl Door {
         let _ = self.note(Part { step, repair }, Phase::Verified, &[]);
     }
 
-    /// Takes the changes of a repair back; false when some of it stays.
-    pub fn take_back(&self, step: StepId, repair: &Repair, mut touched: Vec<Touched>) -> bool {
-        self.close(Part { step, repair }, &mut touched)
-    }
-
-    fn close(&self, part: Part<'_>, touched: &mut [Touched]) -> bool {
-        let taken_back = self.restore(touched);
-        let phase = if taken_back {
-            Phase::TakenBack
-        } else {
-            Phase::Failed
-        };
-        // What came of it is reported; a journal that cannot be written says less.
-        let _ = self.note(part, phase, touched);
-        taken_back
+    /// Takes the changes of a repair back.
+    pub fn take_back(&self, step: StepId, repair: &Repair, mut touched: Vec<Touched>) -> Left {
+        self.restore(Part { step, repair }, &mut touched)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -156,27 +141,6 @@ impl Door {
         })
     }
 
-    /// Puts back what is no longer as it was, the last first; whether all of it is.
-    fn restore(&self, done: &mut [Touched]) -> bool {
-        let restore = Restore {
-            root: &self.root,
-            backups: &self.backups,
-        };
-        let mut all = true;
-        for touched in done.iter_mut().rev() {
-            let mut target = touched.before.clone();
-            let mut announce = |state: &str| {
-                state.clone_into(&mut target);
-                Ok(())
-            };
-            match restore.run(touched, &mut announce) {
-                Ok(true) => touched.after = Some(target),
-                Ok(false) | Err(_) => all = false,
-            }
-        }
-        all
-    }
-
     /// Makes one change; `done` grows by what it touched, also where it failed half-way.
     fn make(
         &self,
@@ -192,8 +156,8 @@ impl Door {
             | Change::AppendToFile { .. }
             | Change::EditFile { .. }
             | Change::ReplaceOwnFile { .. }
-            | Change::CreateDatabase { .. }
-            | Change::RunMigrator { .. } => self.make_here(cx, part, change, done),
+            | Change::CreateDatabase { .. } => self.make_here(cx, part, change, done),
+            Change::RunMigrator { argv } => self.run_tool(cx, part, argv, done),
             Change::ApplyMigrations { .. } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     apply_pending(connection, set()?.as_ref(), on_lock)

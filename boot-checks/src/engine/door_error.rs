@@ -85,20 +85,29 @@ pub struct Failure {
 }
 
 /// What is left of a repair that was not made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Nothing: it was refused before its first change, or that did nothing.
     Untouched,
     /// Nothing: what was begun of it was taken back.
     TakenBack,
-    /// Something that could not be taken back.
-    Something,
+    /// Something that could not be taken back; why, and where what was there before lies, where that is
+    /// known.
+    Something(Option<String>),
 }
 
 impl Left {
     /// Whether everything is as it was.
-    pub fn is_nothing(self) -> bool {
-        self != Left::Something
+    pub fn is_nothing(&self) -> bool {
+        !matches!(self, Left::Something(_))
+    }
+
+    /// Why something is left.
+    pub fn stays(self) -> Option<String> {
+        match self {
+            Left::Something(stays) => stays,
+            Left::Untouched | Left::TakenBack => None,
+        }
     }
 }
 
@@ -107,9 +116,10 @@ impl From<Failure> for RepairResult {
         let error = failure.error.to_string();
         match failure.left {
             Left::Untouched => RepairResult::Refused { error },
-            Left::TakenBack | Left::Something => RepairResult::Failed {
+            left => RepairResult::Failed {
                 error,
-                taken_back: failure.left.is_nothing(),
+                taken_back: left.is_nothing(),
+                stays: left.stays(),
             },
         }
     }

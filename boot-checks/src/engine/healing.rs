@@ -147,10 +147,11 @@ impl Healing<'_> {
             Err(error) => vec![Finding::new("verification_failed", error.to_string())],
         };
         refresh(cx, repair);
-        let taken_back = door.take_back(id, repair, undo);
+        let left = door.take_back(id, repair, undo);
         repair.result = RepairResult::NotVerified {
             problems: problems.clone(),
-            taken_back,
+            taken_back: left.is_nothing(),
+            stays: left.stays(),
         };
         Err(problems)
     }

@@ -1,6 +1,5 @@
 //! A change that is one transaction in the application's database.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -84,16 +83,23 @@ impl Door {
         path: &Path,
         kept: &mut KeptOpen,
     ) -> Result<Touched, DoorError> {
-        let touched = self.save_locked(path, kept).map_err(no_backup(path))?;
+        let touched = self.save_locked(path, Kind::Database, kept)?;
         self.note(part, Phase::Begun, std::slice::from_ref(&touched))
             .map_err(file_error(&self.root().join(STATE_FOLDER)))?;
         Ok(touched)
     }
 
-    fn save_locked(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<Touched> {
-        let before = Kind::Database.state(path, kept)?;
-        let saved = self.backups().save_database(path, kept)?;
-        Ok(self.touched(path, Kind::Database, before, Some(saved)))
+    /// A copy of it. First: where there is no room for one, nothing needs to be read.
+    pub(super) fn save_locked(
+        &self,
+        path: &Path,
+        kind: Kind,
+        kept: &mut KeptOpen,
+    ) -> Result<Touched, DoorError> {
+        let saved = self.backups().save_database(path, kept);
+        let saved = saved.map_err(no_backup(path))?;
+        let before = kind.state(path, kept).map_err(no_backup(path))?;
+        Ok(self.touched(path, kind, before, Some(saved)))
     }
 }
 
@@ -116,10 +122,13 @@ fn settled(
 }
 
 pub(super) fn wait(cx: &Context, error: DbError) -> Result<(), DoorError> {
-    cx.wait_for_lock(error).map_err(|source| DoorError::Locked {
-        holder: cx
-            .last_lock_holder()
-            .unwrap_or_else(|| "another process".to_owned()),
+    cx.wait_for_lock(error).map_err(|source| locked(cx, source))
+}
+
+pub(super) fn locked(cx: &Context, source: DbError) -> DoorError {
+    let holder = cx.last_lock_holder();
+    DoorError::Locked {
+        holder: holder.unwrap_or_else(|| "another process".to_owned()),
         source,
-    })
+    }
 }

@@ -55,6 +55,7 @@ pub(super) fn kept_by(root: &Path, run_id: &str) -> io::Result<Vec<Kept>> {
     let restore = Restore {
         root,
         backups: &backups,
+        is_at_once: false,
     };
     let mut of_run: Vec<Kept> = Vec::new();
     for entry in Journal::new(&state_folder, run_id).read()? {

@@ -184,7 +184,7 @@ fn carry_out(cx: &Context, door: &Door, plan: &PutBackPlan) -> Result<(), PutBac
         Err(error) => error.to_string(),
     };
     cx.refresh();
-    let taken_back = door.take_back(STEP, &repair, touched);
+    let taken_back = door.take_back(STEP, &repair, touched).is_nothing();
     Err(PutBackError::NotVerified { reason, taken_back })
 }
 

@@ -181,7 +181,7 @@ pub(super) const PLAYBOOK: &str = "restore";
 /// The first copy of a database that the run made is what was there before the run.
 fn find(root: &Path, wanted: &Wanted) -> Result<Kept, PutBackError> {
     let of_run = kept_by(root, &wanted.run_id).map_err(PutBackError::Journal)?;
-    let is_database = |kept: &&Kept| matches!(kept.kind, Kind::Database | Kind::DatabaseSet);
+    let is_database = |kept: &&Kept| kept.kind.is_database();
     let databases: Vec<&Kept> = of_run.iter().filter(is_database).collect();
     let place = |path: &Path| links::behind_links(path, root);
     let is_meant = |kept: &&&Kept| match &wanted.path {
@@ -216,9 +216,7 @@ fn find(root: &Path, wanted: &Wanted) -> Result<Kept, PutBackError> {
 
 fn runs_with_databases(root: &Path) -> Result<Vec<String>, PutBackError> {
     let all = super::kept(root).map_err(PutBackError::Journal)?;
-    let databases = all
-        .into_iter()
-        .filter(|kept| matches!(kept.kind, Kind::Database | Kind::DatabaseSet));
+    let databases = all.into_iter().filter(|kept| kept.kind.is_database());
     let mut runs: Vec<String> = databases.map(|kept| kept.run_id).collect();
     runs.dedup();
     Ok(runs)

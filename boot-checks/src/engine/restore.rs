@@ -19,9 +19,6 @@ pub enum RestoreError {
     /// What the run left is not known: it was killed, or somebody wrote at the same time.
     #[error("what the run left of {} is not certain", .0.display())]
     Uncertain(PathBuf),
-    /// The application's own tool did it, in transactions of its own.
-    #[error("{} was changed by the application's own tool, which has to take it back", .0.display())]
-    ByTool(PathBuf),
     /// The copy is not what was saved.
     #[error("the copy of {} is missing or damaged", .0.display())]
     Copy(PathBuf),
@@ -55,6 +52,8 @@ pub(super) struct Restore<'a> {
     pub(super) root: &'a Path,
     /// The copies of the run.
     pub(super) backups: &'a Backups,
+    /// Whether a run takes its own changes back.
+    pub(super) is_at_once: bool,
 }
 
 type Announce<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
@@ -69,17 +68,20 @@ impl Restore<'_> {
         }
         match (&touched.after, touched.kind) {
             (_, Kind::Folder) => Ok(()),
-            (_, Kind::ByTool) => Err(RestoreError::ByTool(path)),
             (None, _) => Err(RestoreError::Uncertain(path)),
             (Some(after), _) if *after != now => Err(RestoreError::Changed(path)),
             (Some(_), kind) => self.check_copy(touched, kind),
         }
     }
 
-    /// Whether the copy is what was there before; without a copy there is nothing to doubt.
+    /// Whether the copy is what was there before; where nothing was, none is needed.
     pub(super) fn check_copy(&self, touched: &Touched, kind: Kind) -> Result<(), RestoreError> {
+        let missing = || RestoreError::Copy(self.root.join(&touched.path));
         let Some(copy) = self.copy(touched) else {
-            return Ok(());
+            return match touched.before.as_str() {
+                ABSENT => Ok(()),
+                _ => Err(missing()),
+            };
         };
         let saved = state(kind, &copy, &mut KeptOpen::default())?;
         // The copy is private, whatever the original is: only the digests are compared.
@@ -94,7 +96,7 @@ impl Restore<'_> {
         if saved == before {
             Ok(())
         } else {
-            Err(RestoreError::Copy(self.root.join(&touched.path)))
+            Err(missing())
         }
     }
 
@@ -125,8 +127,7 @@ impl Restore<'_> {
                 Ok(true)
             }
             Kind::Database => self.database(&path, touched, announce).map(|()| true),
-            Kind::DatabaseSet => self.set(&path, touched, announce).map(|()| true),
-            Kind::ByTool => Err(RestoreError::ByTool(path)),
+            Kind::DatabaseSet | Kind::ByTool => self.set(&path, touched, announce).map(|()| true),
         }
     }
 
@@ -138,6 +139,16 @@ impl Restore<'_> {
             _ => self.backups.folder(),
         };
         Some(folder.join(name))
+    }
+
+    /// Where what is replaced keeps a name. A run that takes its own changes back, as it may at every start
+    /// of the application, puts it among the copies, of which the oldest make room: the quarantine would
+    /// grow for ever.
+    fn aside(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::Database | Kind::ByTool if self.is_at_once => self.backups.folder(),
+            _ => self.backups.quarantine().folder(),
+        }
     }
 
     /// Puts every file of a set back as it was, readable or not (see [`Swap`]).
@@ -159,7 +170,7 @@ impl Restore<'_> {
             SwapError::Io { path, source } => RestoreError::Io { path, source },
         };
         let staged = match self.copy(touched) {
-            Some(copy) => swap::stage(&copy, path).map_err(io)?,
+            Some(copy) => swap::stage(&copy, path, &touched.before).map_err(io)?,
             // Nothing was there: nothing comes, and what is there is moved away.
             None if touched.before == ABSENT => staged::name_of(path),
             None => return Err(RestoreError::Copy(path.to_owned())),
@@ -177,7 +188,7 @@ impl Restore<'_> {
             staged,
             present: main_of(&now).to_owned(),
             target,
-            aside: self.backups.quarantine().folder(),
+            aside: self.aside(touched.kind),
         };
         let swapped = swap.begin(self.root).map_err(failed);
         drop(kept);

@@ -69,7 +69,8 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
     whole.map(|()| staged)
 }
 
-fn give_away(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
+/// Gives it the owner and the permissions of what it is to replace, see [`stage`].
+pub(super) fn give_away(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
     // Where the main file is gone, its log tells whose it was.
     let files = DATABASE_FILES.map(|suffix| side_file(path, suffix));
     match files.iter().find(|file| file.exists()) {

@@ -315,7 +315,7 @@ impl LockedOut {
 }
 
 /// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
-pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
+pub(super) fn stage(copy: &Path, database: &Path, recorded: &str) -> io::Result<PathBuf> {
     let staged = staged::name_of(database);
     staged::remove(&staged)?;
     for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
@@ -323,9 +323,7 @@ pub(super) fn stage(copy: &Path, database: &Path) -> io::Result<PathBuf> {
         if from.exists() {
             fs::copy(&from, &to)?;
             let file = File::options().write(true).open(&to)?;
-            if database.exists() {
-                host::copy_owner_and_mode(database, &file)?;
-            }
+            staged::give_away(database, recorded, &file)?;
             file.sync_all()?;
         }
     }

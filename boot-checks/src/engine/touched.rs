@@ -86,6 +86,11 @@ impl KeptOpen {
 }
 
 impl Kind {
+    /// Whether it is a database, however it is put back.
+    pub fn is_database(self) -> bool {
+        matches!(self, Kind::Database | Kind::DatabaseSet | Kind::ByTool)
+    }
+
     /// Names exactly what is there: equal names mean equal bytes and permissions.
     ///
     /// # Errors
@@ -98,8 +103,8 @@ impl Kind {
                 Some(digest) => format!("file {} {digest}", mode(path)?),
                 None => ABSENT.to_owned(),
             }),
-            Kind::DatabaseSet => set_state(path, kept),
-            Kind::Database | Kind::ByTool => database_state(path, kept),
+            Kind::DatabaseSet | Kind::ByTool => set_state(path, kept),
+            Kind::Database => database_state(path, kept),
         }
     }
 }

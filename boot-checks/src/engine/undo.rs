@@ -87,6 +87,7 @@ pub fn undo(
     let restore = Restore {
         root,
         backups: &backups,
+        is_at_once: false,
     };
     for past in &all {
         roll_back(root, &past.touched);
@@ -106,13 +107,14 @@ pub fn undo(
         let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
             (false, _, _) => &mut undone.stayed,
-            (true, ABSENT, Kind::Database | Kind::DatabaseSet) => &mut undone.set_aside,
+            (true, ABSENT, kind) if kind.is_database() => &mut undone.set_aside,
             (true, ABSENT, _) => &mut undone.removed,
             (true, _, _) => &mut undone.restored,
         };
         list.push(past.touched.path.clone());
         // A copy that took the place of one that had vanished is no beginning: that one was there.
-        if past.touched.kind == Kind::Database && past.touched.before == ABSENT {
+        let is_made_by_run = matches!(past.touched.kind, Kind::Database | Kind::ByTool);
+        if is_made_by_run && past.touched.before == ABSENT {
             never_was.push(past.touched.path.clone());
         }
     }

@@ -102,6 +102,32 @@ pub fn process_is_alive(pid: u32) -> bool {
         })
 }
 
+/// Another process that has this file open, of those that this one may look into; none where none of
+/// them has.
+///
+/// # Errors
+///
+/// When the file cannot be looked at, or the system does not tell what processes have open.
+pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
+    let wanted = file_identity(&std::fs::metadata(path)?);
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+            continue;
+        };
+        // It has ended, or is another user's.
+        let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+            continue;
+        };
+        let mut files = open.flatten().flat_map(|it| std::fs::metadata(it.path()));
+        if files.any(|file| file_identity(&file) == wanted) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
 /// Bytes that an unprivileged process may still write on the file system of this path.
 ///
 /// # Errors

@@ -26,6 +26,15 @@ pub fn process_is_alive(_pid: u32) -> bool {
     true
 }
 
+/// Another process that has this file open: the system is not asked.
+///
+/// # Errors
+///
+/// Always.
+pub fn process_that_opened(_path: &Path) -> io::Result<Option<u32>> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
 /// Free space is not asked for on Windows.
 ///
 /// # Errors

@@ -207,6 +207,9 @@ pub enum RepairResult {
         error: String,
         /// Whether what had been changed was taken back.
         taken_back: bool,
+        /// Why it was not, and where what was there before lies.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stays: Option<String>,
     },
     /// The changes were made and the check still finds these problems.
     NotVerified {
@@ -214,6 +217,9 @@ pub enum RepairResult {
         problems: Vec<Finding>,
         /// Whether what had been changed was taken back.
         taken_back: bool,
+        /// Why it was not, and where what was there before lies.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stays: Option<String>,
     },
     /// Governance did not let it act.
     Proposed,

@@ -370,6 +370,7 @@ mod tests {
         let broken = RepairResult::Failed {
             error: String::new(),
             taken_back: true,
+            stays: None,
         };
         assert_eq!(
             verdict(failed(broken, Decision::Apply), OnFailure::Abort),

@@ -152,15 +152,23 @@ impl Repair {
         proposal.iter_mut().for_each(&mut *visit);
         match result {
             RepairResult::Verified | RepairResult::Proposed => {}
-            RepairResult::Refused { error }
-            | RepairResult::Failed {
+            RepairResult::Refused { error } => visit(error),
+            RepairResult::Failed {
                 error,
                 taken_back: _,
-            } => visit(error),
+                stays,
+            } => {
+                visit(error);
+                stays.iter_mut().for_each(&mut *visit);
+            }
             RepairResult::NotVerified {
                 problems,
                 taken_back: _,
-            } => problems.iter_mut().for_each(|it| it.for_each_text(visit)),
+                stays,
+            } => {
+                problems.iter_mut().for_each(|it| it.for_each_text(visit));
+                stays.iter_mut().for_each(&mut *visit);
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 use std::io::{self, Write};
 
+use super::attempt::attempt;
 use super::page::{Page, Style, Tag};
 use super::summary;
 use super::words::{OBSERVED, PARTIAL, Reason, count, seconds};
 use crate::model::{
-    BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, RepairResult, StageId,
-    StageReport, Start, StepId, StepOutcome, StepReport, StepStatus,
+    BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, StageId, StageReport, Start,
+    StepId, StepOutcome, StepReport, StepStatus,
 };
 
 /// Problems of one step that are shown; the report and the record have them all.
@@ -326,61 +327,6 @@ fn was(problems: &[Finding]) -> String {
         was.push(&more);
     }
     was.join("; ")
-}
-
-/// A plan that was not carried out. Its summary speaks of what is done, so it is left out here: at
-/// night, `created logs` is read as if it had been.
-fn proposal(repair: &Repair) -> String {
-    let Repair {
-        playbook,
-        fingerprint,
-        ..
-    } = repair;
-    match repair.decision {
-        Decision::ObserveOnly => format!("would run {playbook}"),
-        Decision::NeedsApproval | Decision::NeedsQuorum => {
-            let whom = match repair.decision {
-                Decision::NeedsQuorum => "a quorum",
-                _ => "approval",
-            };
-            let outcome = super::proposal::outcome(repair);
-            let approve = format!("`cargo xtask approve {fingerprint}`");
-            format!("{playbook} waits for {whom} (plan {fingerprint}){outcome}: {approve}")
-        }
-        Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),
-    }
-}
-
-/// What came of an attempt that did not heal.
-pub(super) fn attempt(repair: &Repair) -> String {
-    let name = repair.playbook;
-    match &repair.result {
-        RepairResult::Verified => format!("{name} healed it"),
-        RepairResult::Proposed => proposal(repair),
-        RepairResult::Refused { error } => format!("{name} changed nothing: {error}"),
-        RepairResult::Failed { error, taken_back } => {
-            format!("{name} failed: {error}; {}", taken_back_or_not(*taken_back))
-        }
-        RepairResult::NotVerified {
-            problems,
-            taken_back,
-        } => {
-            let still: Vec<&str> = problems.iter().map(|it| it.message.as_str()).collect();
-            format!(
-                "{name} ran, but the check still fails: {}; {}",
-                still.join("; "),
-                taken_back_or_not(*taken_back)
-            )
-        }
-    }
-}
-
-fn taken_back_or_not(taken_back: bool) -> &'static str {
-    if taken_back {
-        "its changes were taken back"
-    } else {
-        "its changes were NOT taken back"
-    }
 }
 
 /// Said in the final block of a run that only looked.

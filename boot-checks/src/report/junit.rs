@@ -1,7 +1,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::console::attempt;
+use super::attempt::attempt;
 use super::words::{Reason, meaning, not_reached, one_line, reasons};
 use crate::model::{BootReport, PlannedStage, StepOutcome, StepReport, Verdict};
 

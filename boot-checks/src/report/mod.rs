@@ -1,6 +1,7 @@
 //! What a boot looks like to people and machines. Everything here is a pure function of the model;
 //! secrets were taken out before.
 
+mod attempt;
 mod console;
 mod format;
 mod json;

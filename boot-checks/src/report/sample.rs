@@ -228,6 +228,7 @@ pub(crate) fn aborted() -> Vec<Event> {
                 RepairResult::Failed {
                     error: "disk I/O error (SQLite 10)".to_owned(),
                     taken_back: true,
+                    stays: None,
                 },
             )],
         }),
@@ -320,6 +321,7 @@ pub(crate) fn every_kind() -> Vec<Event> {
     let result = RepairResult::NotVerified {
         problems: vec![schema_outdated()],
         taken_back: true,
+        stays: None,
     };
     let healed = Repair {
         changes,

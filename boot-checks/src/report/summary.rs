@@ -1,7 +1,8 @@
 //! The last block on the console: whether the application may start, and why not. Whoever is paged
 //! at night reads this first, so it says everything again.
 
-use super::console::{attempt, observed_line};
+use super::attempt::attempt;
+use super::console::observed_line;
 use super::page::{Page, Tag};
 use super::words::{
     PARTIAL, Reason, count, is_observing, meaning, not_reached, one_line, reasons, seconds,

@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::console::attempt;
+use super::attempt::attempt;
 use super::words::{
     OBSERVED, PARTIAL, Reason, count, is_observing, meaning, not_reached, one_line, reasons,
     seconds,

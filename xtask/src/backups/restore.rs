@@ -321,7 +321,7 @@ mod tests {
         for (left, expect) in [
             (Left::Untouched, Verdict::Blocked),
             (Left::TakenBack, Verdict::HealFailed),
-            (Left::Something, Verdict::HealFailed),
+            (Left::Something(None), Verdict::HealFailed),
         ] {
             let error = DoorError::NotPossible("no".to_owned());
             assert_eq!(verdict(&PutBackError::Failed { error, left }), expect);

@@ -12,6 +12,7 @@ mod log_frames;
 mod recovery;
 mod rows;
 pub mod salvage;
+mod same_rows;
 mod stray_log;
 mod structure;
 mod version;
@@ -30,6 +31,7 @@ pub use integrity::{
 };
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
+pub use same_rows::first_table_that_differs;
 pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};

@@ -1,0 +1,213 @@
+//! What the application's own tool makes of its database.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::changes::{file_error, run_migrator};
+use super::door::Part;
+use super::in_database::locked;
+use super::restore::{LOCK_WAIT, Restore};
+use super::touched::{ABSENT, KeptOpen, Kind};
+use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
+use crate::context::Context;
+use crate::host::{self, PrivateFolder};
+use crate::services::db::{
+    Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
+};
+
+impl Door {
+    /// Runs the application's own command on its database.
+    ///
+    /// Safety: the whole of the database is copied, flushed and in the journal before the command begins.
+    /// While it runs nobody is kept out, the command itself least of all; so what it left is named, but
+    /// whether all of that is its own is another question ([`Restore::ensure_nobody_loses`]).
+    pub(super) fn run_tool(
+        &self,
+        cx: &Context,
+        part: Part<'_>,
+        argv: &[String],
+        done: &mut Vec<Touched>,
+    ) -> Result<(), DoorError> {
+        let mut touched = Vec::new();
+        if let Some(path) = cx.database_path() {
+            touched.push(self.keep_for_tool(cx, path)?);
+        }
+        self.note(part, Phase::Begun, &touched)
+            .map_err(file_error(&self.root().join(STATE_FOLDER)))?;
+        let ran = run_migrator(cx, argv);
+        for one in &mut touched {
+            one.after = left(cx, &one.place(self.root()));
+        }
+        done.extend(touched.iter().cloned());
+        ran?;
+        // Without this line an undo is refused; what the command did is whole.
+        let _ = self.note(part, Phase::Applied, &touched);
+        Ok(())
+    }
+
+    fn keep_for_tool(&self, cx: &Context, path: &Path) -> Result<Touched, DoorError> {
+        let files = FileSet::look(path);
+        match files.main {
+            MainFile::Missing if files.side_files().is_empty() => {
+                Ok(self.touched(path, Kind::ByTool, ABSENT.to_owned(), None))
+            }
+            MainFile::Database(_) => self.keep_database(cx, path),
+            // A log without its database: whatever opens it throws it away.
+            _ => Err(DoorError::NotPossible(format!(
+                "{} is no database that a copy could be kept of, so the command was not run",
+                path.display()
+            ))),
+        }
+    }
+
+    /// Under the write lock, as before any other change ([`super::Backups::save_database`]).
+    fn keep_database(&self, cx: &Context, path: &Path) -> Result<Touched, DoorError> {
+        let mut kept = KeptOpen::default();
+        let saved = cx.look(|connection| {
+            let _transaction = connection.begin_immediate()?;
+            // What it comes to is no answer of the database.
+            Ok(self.save_locked(path, Kind::ByTool, &mut kept))
+        });
+        cx.forget_connection();
+        drop(kept);
+        saved.unwrap_or_else(|error| {
+            Err(match error.is_locked() {
+                true => locked(cx, error),
+                false => DoorError::Database(error),
+            })
+        })
+    }
+}
+
+/// Names what a command left, with the log folded in where nobody needs it, as the next look does it.
+fn left(cx: &Context, path: &Path) -> Option<String> {
+    cx.refresh();
+    if matches!(FileSet::look(path).main, MainFile::Database(_)) {
+        // What cannot be opened is named as it lies there.
+        let _ = cx.look(|connection| connection.scalar("SELECT count(*) FROM sqlite_schema"));
+        cx.refresh();
+    }
+    Kind::ByTool.state(path, &mut KeptOpen::default()).ok()
+}
+
+/// Why what a command did is not taken back without a person's word.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Doubt {
+    /// Somebody has it open.
+    #[error("process {0} has it open")]
+    Open(u32),
+    /// Somebody may have it open.
+    #[error("whether another process has it open cannot be seen: {0}")]
+    OutOfSight(io::Error),
+    /// Rows came, went or changed.
+    #[error(
+        "rows of {0} are not those from before, and whether all of that is the command's cannot be told"
+    )]
+    Rows(String),
+    /// It cannot be compared.
+    #[error("it cannot be compared with what was there before: {0}")]
+    NotCompared(DbError),
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(io::Error),
+}
+
+impl Restore<'_> {
+    /// Whether taking back what a command did takes nothing along that anybody else committed.
+    ///
+    /// Safety: while the command ran, anybody may have written, and SQLite does not tell who did. So it is
+    /// taken back only where nobody is seen to have the database open, and where every row is as it was
+    /// before: then what goes is structure alone, and no migration was recorded as finished, by whomever.
+    /// What was compared is what [`Restore::run`] finds, or it refuses: everybody is kept out then, and
+    /// the bytes are compared with those that were named here. Processes of other containers are not seen,
+    /// nor those of other users but by root; what they hold a lock on is not taken back either, and into
+    /// what they have merely open they write under its second name among the copies.
+    pub(super) fn ensure_nobody_loses(&self, touched: &mut Touched) -> Result<(), Doubt> {
+        let path = touched.place(self.root);
+        let now = Kind::ByTool
+            .state(&path, &mut KeptOpen::default())
+            .map_err(Doubt::Unreadable)?;
+        if now == touched.before {
+            return Ok(());
+        }
+        let files = FileSet::look(&path);
+        match files.main {
+            // The command removed it, and what was in it.
+            MainFile::Missing if files.side_files().is_empty() => {}
+            MainFile::Database(_) => {
+                ensure_not_open(&path)?;
+                let kept = self.copy(touched);
+                let differs = compare(&files, kept.as_deref()).map_err(Doubt::NotCompared)?;
+                if let Some(table) = differs {
+                    return Err(Doubt::Rows(table));
+                }
+            }
+            _ => return Err(Doubt::NotCompared(DbError::NotADatabase)),
+        }
+        touched.after = Some(now);
+        Ok(())
+    }
+
+    /// Says that what a command did stays, and what a person can do about it.
+    pub(super) fn left_by_tool(&self, touched: &Touched, why: &dyn Display) -> String {
+        let name = touched.path.display();
+        let run = self.backups.folder();
+        let run = run.file_name().unwrap_or_default().to_string_lossy();
+        match self.copy(touched) {
+            Some(copy) => {
+                let copy = copy.strip_prefix(self.root).unwrap_or(&copy).display();
+                format!(
+                    "{name} is as the command left it, since {why}; what was there before is kept in {copy}, \
+                     and `cargo xtask undo {run}` puts it back"
+                )
+            }
+            None => format!(
+                "{name} is as the command left it, since {why}; there was none before, and `cargo xtask undo \
+                 {run}` moves it away"
+            ),
+        }
+    }
+}
+
+/// What was stopped may take a moment to be gone.
+fn ensure_not_open(path: &Path) -> Result<(), Doubt> {
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match host::process_that_opened(path) {
+            Ok(None) => return Ok(()),
+            Ok(Some(pid)) if Instant::now() >= deadline => return Err(Doubt::Open(pid)),
+            Ok(Some(_)) => std::thread::sleep(POLL),
+            Err(error) => return Err(Doubt::OutOfSight(error)),
+        }
+    }
+}
+
+/// How often is asked who has it open.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The first table whose rows differ; where there was no database, every row is one too many.
+fn compare(now: &FileSet, kept: Option<&Path>) -> Result<Option<String>, DbError> {
+    let (now, _now) = undisturbed(now)?;
+    let kept = kept
+        .map(|kept| undisturbed(&FileSet::look(kept)))
+        .transpose()?;
+    let mut connection = Connection::open(&now, Access::ReadWrite, LOCK_WAIT)?;
+    let kept = kept.as_ref().map(|(kept, _)| kept.as_path());
+    let differs = first_table_that_differs(&mut connection, kept);
+    connection.close();
+    differs
+}
+
+/// Where it can be read without a byte of it being written, and what has to be kept for as long.
+fn undisturbed(files: &FileSet) -> Result<(PathBuf, Option<PrivateFolder>), DbError> {
+    if !files.reading_may_write() {
+        return Ok((files.path.clone(), None));
+    }
+    let folder = copy_for_looking(files)?;
+    let copy = folder
+        .path()
+        .join(files.path.file_name().unwrap_or_default());
+    Ok((copy, Some(folder)))
+}

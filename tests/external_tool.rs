@@ -1,0 +1,448 @@
+//! The application's own tool migrates its database: a copy is kept before, what the tool did in vain is
+//! taken back, and what anybody else committed meanwhile is not.
+#![cfg(unix)]
+#![allow(clippy::print_stderr, reason = "a case that is skipped says so")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use boot_checks::model::SqlValue;
+use boot_checks::services::db::{Access, Connection};
+use support::{Answer, Fixture, PATIENCE};
+
+const SHOP: &str = "name = \"shop\"
+[database]
+url = \"sqlite:///./var/grace.db\"
+[migrations]
+command = [\"./tool\", \"upgrade\"]
+check = [\"./tool\", \"check\"]
+timeout_seconds = 30
+";
+
+const BEFORE: &str = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);
+    INSERT INTO alembic_version VALUES ('a1b2c3');
+    CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT);
+    INSERT INTO orders (note) VALUES ('one'), ('two'), ('three');";
+
+const HALF: &str =
+    "ALTER TABLE orders ADD COLUMN paid BOOLEAN; CREATE TABLE _alembic_tmp_orders (x);";
+
+const WHOLE: &str = "ALTER TABLE orders ADD COLUMN paid BOOLEAN;
+    UPDATE alembic_version SET version_num = 'd4e5f6';";
+
+/// This very program, in the part of the tool.
+#[test]
+#[ignore = "a part that the other tests give to a process of its own"]
+fn plays_the_tool() {
+    let (Ok(database), Ok(sql)) = (std::env::var("TOOL_DATABASE"), std::env::var("TOOL_SQL"))
+    else {
+        return;
+    };
+    let mut connection = Connection::open(Path::new(&database), Access::Create, PATIENCE).unwrap();
+    connection.execute(&sql).unwrap();
+    match std::env::var_os("TOOL_DIES") {
+        Some(_) => std::process::abort(),
+        None => connection.close(),
+    }
+}
+
+/// An application whose tool runs these statements and then this script.
+fn shop(sql: &str, script: &str) -> Fixture {
+    let fixture = Fixture::empty();
+    fixture.write("boot.toml", SHOP);
+    fixture.sql(BEFORE);
+    tool(&fixture, sql, script);
+    fixture
+}
+
+fn tool(fixture: &Fixture, sql: &str, script: &str) {
+    let (program, database) = (std::env::current_exe().unwrap(), fixture.database());
+    let body = format!(
+        "if [ \"$1\" = check ]; then test -f upgraded; exit $?; fi
+         TOOL_DATABASE='{}' TOOL_SQL=\"{sql}\" '{}' --exact plays_the_tool --ignored > /dev/null || exit 9
+         {script}",
+        database.display(),
+        program.display()
+    );
+    fixture.script("tool", &body);
+}
+
+fn run_sql(database: &Path, sql: &str) {
+    let mut connection = Connection::open(database, Access::Create, PATIENCE).unwrap();
+    connection.execute(sql).unwrap();
+    connection.close();
+}
+
+fn number(database: &Path, sql: &str) -> i64 {
+    let mut connection = Connection::open(database, Access::ReadWrite, PATIENCE).unwrap();
+    let answer = connection.scalar(sql).unwrap();
+    connection.close();
+    match answer {
+        SqlValue::Integer(number) => number,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn orders(database: &Path) -> i64 {
+    number(database, "SELECT count(*) FROM orders")
+}
+
+fn has_paid(database: &Path) -> bool {
+    let sql = "SELECT count(*) FROM pragma_table_info('orders') WHERE name = 'paid'";
+    number(database, sql) == 1
+}
+
+/// The only run that changed something, by the name of its folder.
+fn run_id(fixture: &Fixture) -> String {
+    let mut runs = fs::read_dir(fixture.path("var/boot/backups")).unwrap();
+    let run = runs.next().unwrap().unwrap().file_name();
+    run.into_string().unwrap()
+}
+
+fn copies(fixture: &Fixture, run: &str, name: &str) -> PathBuf {
+    fixture.path(&format!("var/boot/{name}/{run}"))
+}
+
+/// As a person does it: the plan, and then exactly that.
+fn put_back(fixture: &Fixture, run: &str) {
+    let shown = fixture.run(&["backups", "restore", run]);
+    shown.says(8, &["var/grace.db", "--apply"]);
+    let plan = shown.stdout.split_whitespace().nth(1).unwrap();
+    let done = fixture.run(&["backups", "restore", run, "--apply", plan]);
+    done.says(0, &["var/grace.db"]);
+}
+
+/// A boot that is under way, whose tool waits for the file `go`.
+fn begin(fixture: &Fixture) -> Child {
+    let mut boot = fixture.child();
+    let boot = boot.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = boot.spawn().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while !fixture.path("begun").exists() {
+        assert!(Instant::now() < deadline, "the tool does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+fn finish(fixture: &Fixture, child: Child) -> Answer {
+    fixture.write("go", "");
+    let output = child.wait_with_output().unwrap();
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+const WAITS: &str = "touch begun; until test -f go; do sleep 0.02; done";
+
+#[test]
+fn half_a_migration_is_taken_back_byte_for_byte() {
+    // It fails; or it says that it did not, and its check does.
+    for (ending, said) in [
+        ("exit 4", "exit status: 4"),
+        ("exit 0", "the check still fails"),
+    ] {
+        let fixture = shop(HALF, ending);
+        let before = fs::read(fixture.database()).unwrap();
+        let answer = fixture.boot(&[]);
+        answer.says(3, &[said, "its changes were taken back"]);
+        assert!(fs::read(fixture.database()).unwrap() == before, "{said}");
+        let run = run_id(&fixture);
+        let copies = copies(&fixture, &run, "backups");
+        assert!(fs::read(copies.join("0-grace.db")).unwrap() == before);
+        assert!(
+            has_paid(&copies.join("aside-1-grace.db")),
+            "its second name"
+        );
+        let quarantine = fixture.path("var/boot/quarantine");
+        assert!(!quarantine.exists(), "it grows with every start");
+
+        tool(&fixture, WHOLE, "touch upgraded");
+        fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+        assert!(has_paid(&fixture.database()) && orders(&fixture.database()) == 3);
+    }
+}
+
+#[test]
+fn what_a_tool_made_in_vain_where_nothing_was_makes_room() {
+    let fixture = shop("CREATE TABLE orders (id)", "exit 4");
+    fs::remove_file(fixture.database()).unwrap();
+    let answer = fixture.boot(&[]);
+    answer.says(3, &["its changes were taken back"]);
+    assert!(!fixture.database().exists());
+    tool(&fixture, "CREATE TABLE orders (id)", "touch upgraded");
+    fixture
+        .boot(&[])
+        .says(0, &["created database var/grace.db"]);
+}
+
+#[test]
+fn a_database_that_a_tool_removed_in_vain_is_put_back_with_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+    let fixture = shop("SELECT 1", "rm var/grace.db; exit 4");
+    fs::set_permissions(fixture.database(), fs::Permissions::from_mode(0o640)).unwrap();
+    let before = fs::read(fixture.database()).unwrap();
+    let answer = fixture.boot(&[]);
+    answer.says(3, &["its changes were taken back"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+    let mode = fs::metadata(fixture.database()).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o640);
+}
+
+#[test]
+fn what_somebody_committed_while_the_tool_ran_is_not_taken_back() {
+    let fixture = shop(HALF, &format!("{WAITS}; exit 4"));
+    let before = fs::read(fixture.database()).unwrap();
+    let child = begin(&fixture);
+    run_sql(
+        &fixture.database(),
+        "INSERT INTO orders (note) VALUES ('four')",
+    );
+    let answer = finish(&fixture, child);
+    let run = run_id(&fixture);
+    let (copy, undo) = (
+        format!("is kept in var/boot/backups/{run}/0-grace.db"),
+        format!("`cargo xtask undo {run}` puts it back"),
+    );
+    let words = [
+        "NOT taken back",
+        "rows of orders are not those from before",
+        &copy,
+        &undo,
+    ];
+    answer.says(3, &words);
+    assert_eq!(orders(&fixture.database()), 4);
+
+    // A person's word: all of it goes, and the row is under a second name.
+    fixture
+        .run(&["backups", "verify"])
+        .says(0, &["var/grace.db"]);
+    fixture
+        .run(&["undo", &run])
+        .says(0, &["restored var/grace.db"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+    let aside = copies(&fixture, &run, "quarantine").join("aside-1-grace.db");
+    assert_eq!(orders(&aside), 4);
+}
+
+#[test]
+fn a_database_that_somebody_has_open_is_not_taken_back() {
+    let fixture = shop(HALF, "exit 4");
+    let mut theirs = Connection::open(&fixture.database(), Access::ReadWrite, PATIENCE).unwrap();
+    theirs.scalar("SELECT count(*) FROM orders").unwrap();
+    let pid = std::process::id();
+    let open = format!("process {pid} has it open");
+    fixture.boot(&[]).says(3, &["NOT taken back", &open]);
+    theirs
+        .execute("INSERT INTO orders (note) VALUES ('four')")
+        .unwrap();
+    theirs.close();
+    assert_eq!(orders(&fixture.database()), 4);
+}
+
+#[test]
+fn what_a_tool_left_running_is_given_a_moment_to_end() {
+    let child = "(exec 3< var/grace.db; touch opened; exec sleep 1) > /dev/null 2>&1 &";
+    let script = format!("{child} until test -f opened; do sleep 0.02; done; exit 4");
+    let fixture = shop(HALF, &script);
+    let before = fs::read(fixture.database()).unwrap();
+    let answer = fixture.boot(&[]);
+    answer.says(3, &["its changes were taken back"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+}
+
+#[test]
+fn a_migration_by_a_tool_is_undone_and_its_copy_put_back() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    let run = run_id(&fixture);
+    fixture
+        .run(&["backups", "list"])
+        .says(0, &["var/grace.db", &run]);
+    fixture
+        .run(&["backups", "verify"])
+        .says(0, &["var/grace.db"]);
+    for _ in 0..2 {
+        fixture.run(&["undo", &run]).says(0, &["is taken back"]);
+        assert!(fs::read(fixture.database()).unwrap() == before);
+    }
+    tool(
+        &fixture,
+        "INSERT INTO orders (note) VALUES ('four')",
+        "true",
+    );
+    fixture.boot(&[]).says(0, &["BOOT PIPELINE SUCCESS"]);
+    run_sql(&fixture.database(), "DELETE FROM orders");
+    put_back(&fixture, &run);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+}
+
+#[test]
+fn a_database_that_a_tool_made_and_that_was_undone_can_be_made_again() {
+    let fixture = shop("CREATE TABLE orders (id)", "touch upgraded");
+    fs::remove_file(fixture.database()).unwrap();
+    for _ in 0..2 {
+        fixture
+            .boot(&[])
+            .says(0, &["created database var/grace.db"]);
+        let run = fixture.records().pop().unwrap();
+        let run = run
+            .strip_prefix("boot_")
+            .unwrap()
+            .strip_suffix(".json")
+            .unwrap();
+        fixture
+            .run(&["undo", run])
+            .says(0, &["set aside var/grace.db"]);
+        assert!(!fixture.database().exists());
+    }
+}
+
+/// Whoever looks next folds it in, which is no change by anybody.
+#[test]
+fn a_log_that_the_tool_left_is_its_own() {
+    let fixture = shop(WHOLE, "true");
+    fixture.sql("PRAGMA journal_mode = WAL");
+    let script = fs::read_to_string(fixture.path("tool")).unwrap();
+    let dies = script.replace("TOOL_DATABASE=", "TOOL_DIES=1 TOOL_DATABASE=");
+    let dies = dies.replace("|| exit 9", "2>&1; touch upgraded");
+    fixture.write("tool", dies);
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    assert!(has_paid(&fixture.database()));
+    fixture
+        .run(&["undo", &run_id(&fixture)])
+        .says(0, &["restored var/grace.db"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+}
+
+#[test]
+fn what_was_written_since_a_tool_ran_is_not_undone() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    run_sql(
+        &fixture.database(),
+        "INSERT INTO orders (note) VALUES ('four')",
+    );
+    let undone = fixture.run(&["undo", &run_id(&fixture)]);
+    undone.says(8, &["nothing was touched", "changed since"]);
+    assert_eq!(orders(&fixture.database()), 4);
+}
+
+#[test]
+fn the_copy_holds_what_is_in_a_log_that_is_in_use() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    let mut theirs = Connection::open(&fixture.database(), Access::ReadWrite, PATIENCE).unwrap();
+    theirs
+        .execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        .unwrap();
+    theirs
+        .execute("INSERT INTO orders (note) VALUES ('four')")
+        .unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    theirs.close();
+    assert_eq!(orders(&fixture.database()), 4);
+    let copies = copies(&fixture, &run_id(&fixture), "backups");
+    assert!(copies.join("0-grace.db-wal").exists());
+    assert_eq!(orders(&copies.join("0-grace.db")), 4);
+}
+
+/// The copy has a log of its own, which is not folded in by comparing the two.
+#[test]
+fn half_a_migration_beside_a_log_is_taken_back_with_the_log() {
+    let fixture = shop(HALF, &format!("{WAITS}; exit 4"));
+    let mut theirs = Connection::open(&fixture.database(), Access::ReadWrite, PATIENCE).unwrap();
+    theirs
+        .execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        .unwrap();
+    theirs
+        .execute("INSERT INTO orders (note) VALUES ('four')")
+        .unwrap();
+    let child = begin(&fixture);
+    theirs.close();
+    let answer = finish(&fixture, child);
+    answer.says(3, &["its changes were taken back"]);
+    let verified = fixture.run(&["backups", "verify"]);
+    verified.says(0, &["var/grace.db"]);
+    assert!(fixture.path("var/grace.db-wal").exists());
+    assert_eq!(orders(&fixture.database()), 4);
+    assert!(!has_paid(&fixture.database()));
+}
+
+#[test]
+fn without_room_for_the_copy_the_tool_does_not_run() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    // A hole behind the last page: more than any disk has free.
+    let database = fs::File::options()
+        .write(true)
+        .open(fixture.database())
+        .unwrap();
+    database.set_len(8 << 40).unwrap();
+    let answer = fixture.boot(&[]);
+    answer.says(
+        1,
+        &["changed nothing", "a backup needs 8796093022208 bytes"],
+    );
+    assert!(!fixture.path("upgraded").exists() && !has_paid(&fixture.database()));
+}
+
+#[test]
+fn without_a_database_beside_its_log_the_tool_does_not_run() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    fs::rename(fixture.database(), fixture.path("var/grace.db-wal")).unwrap();
+    let (_, json) = {
+        let answer = fixture.run(&["heal", "apply_pending_migrations", "--format", "json"]);
+        let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+        (answer.code, json)
+    };
+    assert!(
+        json.to_string()
+            .contains("no database that a copy could be kept of"),
+        "{json:#}"
+    );
+    assert!(!fixture.path("upgraded").exists() && fixture.path("var/grace.db-wal").exists());
+}
+
+#[test]
+fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
+    for (sql, ending) in [(HALF, "exit 4"), (WHOLE, "touch upgraded")] {
+        let fixture = shop(sql, &format!("{WAITS}; {ending}"));
+        let before = fs::read(fixture.database()).unwrap();
+        let mut child = begin(&fixture);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        run_sql(
+            &fixture.database(),
+            "INSERT INTO orders (note) VALUES ('four')",
+        );
+        let run = run_id(&fixture);
+        let copy = copies(&fixture, &run, "backups").join("0-grace.db");
+        assert!(fs::read(copy).unwrap() == before);
+        // Whose the rows are cannot be told any more.
+        fixture
+            .run(&["undo", &run])
+            .says(8, &["nothing was touched", "is not certain"]);
+        fixture
+            .run(&["backups", "verify"])
+            .says(0, &["var/grace.db"]);
+
+        fixture.write("go", "");
+        tool(
+            &fixture,
+            "DROP TABLE IF EXISTS _alembic_tmp_orders",
+            "touch upgraded",
+        );
+        fixture.boot(&[]).says(0, &["BOOT PIPELINE SUCCESS"]);
+        assert_eq!(orders(&fixture.database()), 4);
+        assert!(has_paid(&fixture.database()));
+        put_back(&fixture, &run);
+        assert!(fs::read(fixture.database()).unwrap() == before);
+    }
+}
