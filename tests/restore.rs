@@ -371,6 +371,29 @@ fn what_a_program_commits_into_the_replaced_file_is_kept() {
     assert!(kept.files() == before, "not as it was");
 }
 
+/// An undo replaces a database too.
+#[test]
+fn what_a_program_commits_into_the_file_that_an_undo_replaced_is_kept() {
+    let kept = kept();
+    let path = kept.fixture.database();
+    let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+    idle.execute("PRAGMA journal_mode = MEMORY; SELECT count(*) FROM notes")
+        .unwrap();
+    let undone = kept.fixture.run(&["undo", &kept.run_id]);
+    undone.says(0, &["restored var/grace.db"]);
+    let before = kept.files();
+    idle.execute("INSERT INTO notes (body) VALUES ('late')")
+        .unwrap();
+    idle.close();
+    assert!(kept.files() == before, "committed into what was put back");
+    let folder = kept.fixture.path("var/boot/quarantine").join(&kept.run_id);
+    let replaced = folder.join("aside-1-grace.db");
+    let mut replaced = Connection::open(&replaced, Access::ReadOnly, PATIENCE).unwrap();
+    let late = replaced.scalar("SELECT count(*) FROM notes WHERE body = 'late'");
+    replaced.close();
+    assert_eq!(late.unwrap(), SqlValue::Integer(1));
+}
+
 /// SQLite keeps the log beside the file that the link leads to.
 #[test]
 fn a_database_behind_a_link_is_put_back_where_the_link_leads_and_stays_linked() {

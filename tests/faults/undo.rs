@@ -29,8 +29,10 @@ fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
 /// Bytes and permissions of everything but the gate's own evidence, which an undo does not unwrite.
 fn snapshot(sandbox: &Sandbox) -> Snapshot {
     use std::os::unix::fs::PermissionsExt;
-    const EVIDENCE: [&str; 11] = [
+    const EVIDENCE: [&str; 12] = [
         "var/boot/backups",
+        // What an undo replaced, under a second name.
+        "var/boot/quarantine",
         "var/boot/journal.jsonl",
         "var/boot/lock",
         "var/boot/database_seen",
@@ -300,6 +302,11 @@ fn a_heal_that_does_not_verify_is_taken_back_with_the_database() {
         let failed = run(command(sandbox.root()).arg("preflight::required_tables"));
         assert_eq!(failed.code, Some(3), "{}", failed.text());
         let env = sandbox.root().join(".env");
+        // What was replaced has a second name, where the oldest make room.
+        let names = sandbox.names();
+        let aside = |name: &&String| name.ends_with("/aside-1-grace.db");
+        let aside = names.iter().find(aside).unwrap();
+        assert!(aside.starts_with("var/boot/backups/"), "{names:?}");
         // Later stages do not run, so nothing else was changed.
         assert_eq!(std::fs::read(env).unwrap(), before[".env"].1);
         assert_as_before(&sandbox, start, &before);

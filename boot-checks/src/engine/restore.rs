@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, staged};
+use super::{Backups, aside, staged};
 use crate::host::files;
 use crate::host::leftovers::remove_leftovers;
 use crate::services::db::{Access, Connection, DbError};
@@ -210,8 +210,9 @@ impl Restore<'_> {
     ///
     /// Safety: SQLite's exclusive lock is held from the comparison to the rename, so that no other
     /// connection reads or writes in between; a connection that is merely open elsewhere sees by
-    /// itself that its file was moved and refuses to write. The log of what is there is emptied
-    /// first, because a log beside another main file would be taken for that file's. The copy's own
+    /// itself that its file was moved and refuses to write, or, where it keeps its journal in memory,
+    /// writes into a file that has a second name ([`aside::give_second_name`]). The log of what is there
+    /// is emptied first, because a log beside another main file would be taken for that file's. The copy's own
     /// log is folded into it before, so that one rename puts the whole of it in place: a kill leaves
     /// what the run left or what was there before, never a mixture.
     fn database(
@@ -246,7 +247,8 @@ impl Restore<'_> {
             };
             announce(&target).map_err(io)?;
             match &staged {
-                Some(staged) => fs::rename(staged, path),
+                Some(staged) => aside::give_second_name(path, &self.aside(touched.kind))
+                    .and_then(|()| fs::rename(staged, path)),
                 None => self.set_aside(path),
             }
             .map_err(io)?;
