@@ -1,6 +1,7 @@
 //! Damaged databases through the whole gate: proposed, approved, counted, kept and taken back.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 
 use boot_checks::model::SqlValue;
@@ -14,9 +15,14 @@ use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
 fn files(sandbox: &Sandbox) -> Files {
+    files_of(&sandbox.database())
+}
+
+fn files_of(main: &Path) -> Files {
+    let side = |suffix| format!("{}{suffix}", main.display());
     ["", "-wal", "-journal"]
         .into_iter()
-        .filter_map(|suffix| Some((suffix, std::fs::read(sandbox.side(suffix)).ok()?)))
+        .filter_map(|suffix| Some((suffix, std::fs::read(side(suffix)).ok()?)))
         .filter(|(suffix, bytes)| suffix.is_empty() || !bytes.is_empty())
         .collect()
 }
@@ -205,4 +211,26 @@ fn a_log_beside_an_empty_main_file_is_rescued() {
 #[test]
 fn a_log_whose_main_file_is_gone_is_rescued() {
     rescue_the_log(|sandbox| std::fs::remove_file(sandbox.database()).unwrap());
+}
+
+/// SQLite keeps the log beside the file that the link leads to.
+#[test]
+fn a_log_whose_main_file_is_gone_is_rescued_where_a_link_leads() {
+    let sandbox = Sandbox::prepared(Start::Legacy(Journal::HotWal));
+    let main = sandbox.root().join("disk/grace.db");
+    std::fs::create_dir(main.parent().unwrap()).unwrap();
+    std::fs::remove_file(sandbox.database()).unwrap();
+    std::fs::rename(sandbox.side("-wal"), main.with_file_name("grace.db-wal")).unwrap();
+    std::os::unix::fs::symlink("../disk/grace.db", sandbox.database()).unwrap();
+    let before = files_of(&main);
+    let (code, proposal) = boot_json(&sandbox, &[]);
+    assert_eq!(code, Some(8), "{proposal:#}");
+    assert!(files_of(&main) == before, "touched without approval");
+    let (code, record) = approve(&sandbox, &proposal);
+    assert_eq!(code, Some(0), "{record:#}");
+    verify_rows(&mut sandbox.open(), ROWS).unwrap();
+    let is_link = || sandbox.database().is_symlink();
+    assert!(is_link() && main.is_file());
+    undo(&sandbox, &record);
+    assert!(is_link() && files_of(&main) == before, "not as it was");
 }

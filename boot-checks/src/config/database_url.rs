@@ -42,17 +42,29 @@ pub struct DatabaseLocation {
 }
 
 impl DatabaseLocation {
-    /// Follows a link to a file, because SQLite does: the log lies beside the file. A link to anything
-    /// else, or to nothing, stays what it is, for the checks to name.
+    /// Follows a link to a file, because SQLite does: the log lies beside the file. So it is where the file
+    /// is gone and its log or journal is still there. A link to anything else, or to nothing, stays what it
+    /// is, for the checks to name.
     pub(super) fn follow_links(&mut self, root: &Path) {
         let Some(path) = &mut self.path else {
             return;
         };
         let file = links::behind_links(path, root);
-        if file.is_file() {
+        if file.is_file() || is_left_behind(&file) {
             *path = file;
         }
     }
+}
+
+/// Whether a main file is gone and something that SQLite kept beside it is not.
+fn is_left_behind(file: &Path) -> bool {
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let beside = ["-wal", "-journal", "-shm"].map(|suffix| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    !is_there(file) && beside.iter().any(|path| is_there(path))
 }
 
 /// Without the URL as spelled, which may hold a key.
