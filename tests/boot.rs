@@ -74,6 +74,7 @@ fn run(suite: &Suite, root: &Path) -> u8 {
         mode: Mode::Heal,
         strict: false,
         plan: plan::planned(|id| suite.selection().reason_to_skip(id)),
+        again: String::new(),
     };
     let door = Door::new(root, &start.run_id);
     let recorder = Arc::new(Recorder::begin(start, Redactor::new([]), Vec::new()));

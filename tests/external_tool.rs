@@ -208,7 +208,7 @@ fn what_somebody_committed_while_the_tool_ran_is_not_taken_back() {
     let run = run_id(&fixture);
     let (copy, undo) = (
         format!("is kept in var/boot/backups/{run}/0-grace.db"),
-        format!("`cargo xtask undo {run}` puts it back"),
+        format!("`cargo xtask undo {run} --root "),
     );
     let words = [
         "NOT taken back",

@@ -50,8 +50,8 @@ fn a_plan_is_carried_out_and_taken_back_by_what_is_printed() {
     assert!(!fixture.path(".env").exists());
 }
 
-#[test]
-fn a_plan_that_waits_is_approved_and_carried_out_by_what_is_printed() {
+/// Its imports go round in a circle, and the edit that breaks it waits for a person.
+fn cyclic() -> Fixture {
     let fixture = fixture();
     fixture.write("backend/main.py", "import backend.a\napp = 1\n");
     fixture.write(
@@ -62,6 +62,38 @@ fn a_plan_that_waits_is_approved_and_carried_out_by_what_is_printed() {
         "backend/b.py",
         "from backend.a import f\n\n\ndef g():\n    return f()\n",
     );
+    fixture
+}
+
+#[track_caller]
+fn quoted<'a>(text: &'a str, begins: &str) -> &'a str {
+    let command = text.split('`').find(|part| part.starts_with(begins));
+    command.unwrap_or_else(|| panic!("{text}"))
+}
+
+#[test]
+fn what_the_report_of_a_boot_names_is_run_as_it_stands() {
+    let fixture = cyclic();
+    fixture.boot(&[]).says(8, &[]);
+    let report = fixture.report();
+    let approve = quoted(&report, "cargo xtask approve");
+    shell(&fixture, &format!("{approve} --by ann")).says(0, &["ann approved plan"]);
+}
+
+#[test]
+fn what_a_finding_names_is_run_as_it_stands() {
+    let fixture = fixture();
+    fixture.sql("DROP TABLE verification_events");
+    let (_, json) = fixture.boot_json(&[]);
+    let problem = &step(&json, "preflight::required_tables")["problems"][0];
+    let list = quoted(problem["action"].as_str().unwrap(), "cargo xtask backups");
+    shell(&fixture, list).says(0, &[]);
+    assert!(list.contains("--root"), "{list}");
+}
+
+#[test]
+fn a_plan_that_waits_is_approved_and_carried_out_by_what_is_printed() {
+    let fixture = cyclic();
     let waits = fixture.run(&["heal", "fix_circular_imports"]);
     let approve = printed(&waits, "cargo xtask approve");
     shell(&fixture, &format!("{approve} --by ann")).says(0, &["ann approved plan"]);

@@ -192,6 +192,7 @@ mod tests {
             root: root.display().to_string(),
             mode: Mode::Observe,
             strict: false,
+            again: String::new(),
             plan: plan::planned(|id| suite.selection().reason_to_skip(id)),
         };
         let recorder = Arc::new(Recorder::begin(start, Redactor::new([]), Vec::new()));

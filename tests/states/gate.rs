@@ -103,6 +103,7 @@ impl Gate {
             mode: Mode::Heal,
             strict: false,
             plan: boot_checks::plan::planned(|_| None),
+            again: String::new(),
         };
         let door = Door::new(root, &start.run_id);
         let recorder = Arc::new(Recorder::begin(start, Redactor::new([]), Vec::new()));

@@ -116,6 +116,8 @@ fn plans(
         playbook: None,
         intent: Intent::Look,
         lock_timeout,
+        // Nothing of what is seen is printed but the plans.
+        again: String::new(),
     };
     let on_signal = |_| std::process::exit(Verdict::Blocked.exit_code().into());
     let notify = |line: &str| output::complain(line);

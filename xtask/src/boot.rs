@@ -180,6 +180,7 @@ fn boot(args: &Args, selection: Selection) -> anyhow::Result<BootReport> {
         threads: args.test_threads,
         allow_create: args.allow_create,
         approved: args.approve.clone(),
+        again: args.application.again(),
     };
     let sinks = sinks(args, &host);
     let config = match args.application.load(&host) {

@@ -90,6 +90,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             },
         },
         lock_timeout: args.lock_timeout,
+        again: args.application.again(),
     };
     // Whatever it was writing can be killed; the journal knows.
     let on_signal = |_| std::process::exit(Verdict::Blocked.exit_code().into());

@@ -33,6 +33,8 @@ pub struct HealOptions {
     pub intent: Intent,
     /// How long it waits for a boot, and for a lock on the database.
     pub lock_timeout: Duration,
+    /// As [`Start::again`].
+    pub again: String,
 }
 
 /// Whether a heal acts.
@@ -162,6 +164,7 @@ fn start(config: &BootConfig, host: &Host, options: &HealOptions) -> Start {
         mode: mode(options),
         strict: false,
         plan: plan::planned(|id| selection.reason_to_skip(id)),
+        again: options.again.clone(),
     }
 }
 

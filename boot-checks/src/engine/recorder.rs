@@ -2,7 +2,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::redact::Redactor;
-use crate::model::{BootReport, Ending, Event, Start, StepId};
+use crate::model::{BootReport, Ending, Event, Start, StepId, complete_commands};
 
 /// Takes the events of a boot as they happen. The whole report comes with the last one.
 pub trait Sink: Send {
@@ -99,7 +99,8 @@ impl State {
         if let Event::StepStarted(step) = event {
             self.current = Some(step);
         }
-        let event = self.redactor.event(event);
+        let mut event = self.redactor.event(event);
+        event.for_each_text(&mut |text| complete_commands(text, &self.report.start.again));
         self.report.apply(&event);
         self.deliver(&event);
     }

@@ -39,6 +39,8 @@ pub struct BootOptions {
     pub allow_create: bool,
     /// Fingerprints of the plans that a person approved.
     pub approved: Vec<String>,
+    /// As [`Start::again`].
+    pub again: String,
 }
 
 impl Default for BootOptions {
@@ -53,6 +55,7 @@ impl Default for BootOptions {
             threads: 1,
             allow_create: false,
             approved: Vec::new(),
+            again: String::new(),
         }
     }
 }
@@ -187,6 +190,7 @@ fn start(application: &str, root: &Path, host: &Host, options: &BootOptions) -> 
         mode: options.mode,
         strict: options.strict,
         plan: plan::planned(|id| options.selection.reason_to_skip(id)),
+        again: options.again.clone(),
     }
 }
 

@@ -97,6 +97,7 @@ fn session(root: &Path) -> Session {
         mode: Mode::Heal,
         strict: false,
         plan: Vec::new(),
+        again: String::new(),
     };
     let recorder = Recorder::begin(start, Redactor::new([]), Vec::new());
     let config = config::load(&inputs).unwrap();

@@ -43,6 +43,9 @@ pub struct Start {
     pub strict: bool,
     /// All eight stages.
     pub plan: Vec<PlannedStage>,
+    /// What chose the application on the command line, to be given again with a command that is printed: with a
+    /// space before each option, or empty.
+    pub again: String,
 }
 
 impl Start {

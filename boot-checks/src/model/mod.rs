@@ -1,5 +1,6 @@
 //! The nouns of a boot. Pure data: nothing here touches the machine or uses another module of ours.
 
+mod again;
 mod change;
 mod check;
 mod event;
@@ -13,6 +14,7 @@ mod stage;
 mod texts;
 mod verdict;
 
+pub use again::complete_commands;
 pub use change::{Change, Repair, RepairResult, SqlStatement, SqlValue};
 pub use check::{CheckError, CheckResult};
 pub use event::{Event, PlannedStage, PlannedStep, Start};

@@ -309,6 +309,7 @@ mod tests {
                 mode: Mode::Heal,
                 strict,
                 plan: Vec::new(),
+                again: String::new(),
             },
             stages: vec![StageReport {
                 id: StageId::Preflight,

@@ -48,9 +48,11 @@ impl Start {
             mode: _,
             strict: _,
             plan,
+            again,
         } = self;
         visit(application);
         visit(root);
+        visit(again);
         for PlannedStage { id: _, steps } in plan {
             for PlannedStep {
                 id: _,

@@ -2,12 +2,12 @@
 
 use crate::model::{Decision, Repair, RepairResult};
 
-/// What came of an attempt that did not heal.
-pub(super) fn attempt(repair: &Repair) -> String {
+/// What came of an attempt that did not heal. `again` as in [`crate::model::Start`].
+pub(super) fn attempt(repair: &Repair, again: &str) -> String {
     let name = repair.playbook;
     match &repair.result {
         RepairResult::Verified => format!("{name} healed it"),
-        RepairResult::Proposed => proposal(repair),
+        RepairResult::Proposed => proposal(repair, again),
         RepairResult::Refused { error } => format!("{name} changed nothing: {error}"),
         RepairResult::Failed {
             error,
@@ -40,7 +40,7 @@ fn taken_back_or_not(taken_back: bool, stays: Option<&str>) -> String {
 
 /// A plan that was not carried out. Its summary speaks of what is done, so it is left out here: at
 /// night, `created logs` is read as if it had been.
-fn proposal(repair: &Repair) -> String {
+fn proposal(repair: &Repair, again: &str) -> String {
     let Repair {
         playbook,
         fingerprint,
@@ -54,7 +54,7 @@ fn proposal(repair: &Repair) -> String {
                 _ => "approval",
             };
             let outcome = super::proposal::outcome(repair);
-            let approve = format!("`cargo xtask approve {fingerprint}`");
+            let approve = format!("`cargo xtask approve {fingerprint}{again}`");
             format!("{playbook} waits for {whom} (plan {fingerprint}){outcome}: {approve}")
         }
         Decision::Apply | Decision::ApplyAndNotify => format!("{playbook} did not run"),

@@ -204,7 +204,8 @@ impl<W: Write> Console<W> {
 
     /// An attempt that did not heal.
     fn repair(&mut self, repair: &Repair) {
-        self.page.field(9, "fix:", 8, &attempt(repair));
+        let again = self.report.as_ref().map_or("", |it| &it.start.again);
+        self.page.field(9, "fix:", 8, &attempt(repair, again));
         for line in repair.proposal.iter().flat_map(|diff| diff.lines()) {
             self.page.verbatim(17, line);
         }

@@ -126,7 +126,7 @@ fn suite(report: &BootReport, planned: &PlannedStage, is_strict: bool) -> Suite 
     for step in &planned.steps {
         let done = report.steps().find(|done| done.id == step.id);
         let (duration, inside) = match done {
-            Some(done) => (done.duration, inside(done, is_strict)),
+            Some(done) => (done.duration, inside(done, is_strict, &report.start.again)),
             None => {
                 let why = why_not.as_deref().unwrap_or("the stage ended before");
                 let reason = format!("not run: {why}");
@@ -138,10 +138,10 @@ fn suite(report: &BootReport, planned: &PlannedStage, is_strict: bool) -> Suite 
     suite
 }
 
-fn inside(step: &StepReport, is_strict: bool) -> Inside {
+fn inside(step: &StepReport, is_strict: bool, again: &str) -> Inside {
     let told = || {
         let reasons = Reason::of_step(step);
-        let tried = step.repairs().iter().map(attempt);
+        let tried = step.repairs().iter().map(|it| attempt(it, again));
         let all = reasons.iter().map(tell).chain(tried);
         all.collect::<Vec<_>>().join("\n\n")
     };

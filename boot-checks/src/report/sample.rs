@@ -81,6 +81,7 @@ pub(crate) fn start() -> Start {
         root: "/srv/grace".to_owned(),
         mode: Mode::Heal,
         strict: false,
+        again: " --root /srv/grace".to_owned(),
         plan: plan.collect(),
     }
 }

@@ -116,7 +116,7 @@ fn why(page: &mut Page, report: &BootReport) {
     }
     let blocking = report.steps().filter(|step| step.blocks());
     for repair in blocking.flat_map(StepReport::repairs) {
-        page.field(0, "Heal:", LABELS, &attempt(repair));
+        page.field(0, "Heal:", LABELS, &attempt(repair, &report.start.again));
     }
     if !reasons.is_empty() {
         page.blank();

@@ -95,7 +95,8 @@ fn stage(text: &mut String, report: &BootReport, id: StageId) {
     }
     let repairs = stage.steps.iter().flat_map(StepReport::repairs);
     for repair in repairs.filter(|repair| !repair.is_verified()) {
-        field(text, "Fix Not Applied", &attempt(repair));
+        let again = &report.start.again;
+        field(text, "Fix Not Applied", &attempt(repair, again));
         for diff in repair.proposal.iter().flat_map(|diff| diff.lines()) {
             line(text, &format!("  {}", diff.replace(char::is_control, "")));
         }
