@@ -96,6 +96,7 @@ fn a_heal_that_a_lock_keeps_out_has_changed_nothing_and_says_no_more() {
     let error = repair["error"].as_str().unwrap();
     let holder_words = format!("the database is locked by pid {}", holder.id());
     assert!(error.starts_with(&holder_words), "{error}");
+    assert!(error.ends_with("let it finish or stop it, then try again"));
     let heal = [
         "heal",
         "apply_pending_migrations",

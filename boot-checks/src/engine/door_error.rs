@@ -34,7 +34,7 @@ pub enum DoorError {
     #[error(transparent)]
     Database(#[from] DbError),
     /// Somebody else held the lock for as long as the boot could wait.
-    #[error("the database is locked by {holder}")]
+    #[error("the database is locked by {holder}; let it finish or stop it, then try again")]
     Locked {
         /// Who.
         holder: String,
