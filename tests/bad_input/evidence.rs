@@ -72,15 +72,7 @@ fn a_red_boot_replaces_the_green_report() {
 fn a_report_that_cannot_be_written_takes_the_old_one_with_it() {
     let fixture = Fixture::healthy();
     assert!(fixture.report().contains("Success: YES"));
-    let script = format!(
-        "trap '' XFSZ; ulimit -f 0; exec {} boot --root {}",
-        support::binary().display(),
-        fixture.root().display()
-    );
-    let mut command = assert_cmd::Command::new("sh");
-    command.args(["-c", &script]).env_clear();
-    command.envs(fixture.environment()).timeout(PATIENCE);
-    let answer = answer(&mut command);
+    let answer = boot_within(0, &fixture);
     answer.says(
         1,
         &["the report could not be written", "Exit code: 1 (blocked)"],
@@ -88,6 +80,36 @@ fn a_report_that_cannot_be_written_takes_the_old_one_with_it() {
     assert!(!answer.all().contains("SUCCESS"), "{}", answer.all());
     assert!(!fixture.path("logs/last_boot_report.txt").exists());
     fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+/// The system would end a process that goes beyond the limit.
+#[test]
+fn a_limit_on_the_size_of_files_stops_a_heal_and_harms_nothing() {
+    let fixture = Fixture::empty();
+    fixture.sql(LEGACY);
+    fixture.sql("CREATE TABLE filler (x); INSERT INTO filler VALUES (zeroblob(300000))");
+    let before = std::fs::read(fixture.database()).unwrap();
+    let answer = boot_within(200, &fixture);
+    answer.says(
+        1,
+        &["changed nothing: cannot make a backup", "File too large"],
+    );
+    assert!(before == std::fs::read(fixture.database()).unwrap());
+    assert!(fixture.report().contains("Success: NO"));
+    fixture.boot(&[]).says(0, &["Passed: 8/8"]);
+}
+
+/// A boot that may make files of so many blocks of 512 bytes.
+fn boot_within(blocks: u32, fixture: &Fixture) -> support::Answer {
+    let script = format!(
+        "ulimit -f {blocks}; exec {} boot --root {}",
+        support::binary().display(),
+        fixture.root().display()
+    );
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", &script]).env_clear();
+    command.envs(fixture.environment()).timeout(PATIENCE);
+    answer(&mut command)
 }
 
 #[test]

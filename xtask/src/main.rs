@@ -20,6 +20,7 @@ mod undo;
 
 use std::process::ExitCode;
 
+use boot_checks::host;
 use boot_checks::model::Verdict;
 use clap::{Parser, Subcommand};
 
@@ -69,6 +70,7 @@ enum Command {
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    host::outlive_file_size_limit();
     let code = match parse() {
         Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),

@@ -317,6 +317,14 @@ pub fn hand_over() -> bool {
     !ASKED_TO_STOP.load(Ordering::SeqCst)
 }
 
+/// From now on a write beyond the limit on the size of files fails, and does not end the process: what was begun
+/// is taken back, and the report says why. Programs that are started from here have the signal as before.
+pub fn outlive_file_size_limit() {
+    let signal = rustix::process::Signal::XFSZ.as_raw();
+    // Where even that is refused, the next boot takes up what the end of this one left.
+    let _ = signal_hook::flag::register(signal, Arc::default());
+}
+
 /// Runs `action` with the signal's name when the process is asked to stop, once.
 ///
 /// # Errors
