@@ -76,6 +76,15 @@ fn a_lock_is_waited_for_and_its_holder_is_named() {
     assert_eq!(code, 1);
     let step = step(&json, "preflight::database_readable");
     assert_eq!(step["problems"][0]["pattern"], "database_locked");
+    let message = step["problems"][0]["message"].as_str().unwrap();
+    let (_, since) = message
+        .trim_end_matches(')')
+        .rsplit_once("; since ")
+        .unwrap();
+    let since: jiff::civil::DateTime = since.parse().unwrap();
+    let ago = jiff::ZonedDateTime::now().datetime() - since;
+    let seconds = ago.total(jiff::Unit::Second).unwrap();
+    assert!((-2.0..600.0).contains(&seconds), "{message}");
     release(holder);
     assert_eq!(before, fs::read(fixture.database()).unwrap());
     fixture.boot(&[]).says(0, &["8/8"]);

@@ -32,6 +32,15 @@ impl Clock {
         }
     }
 
+    /// A time as people read it: local, to the second.
+    pub fn local(time: SystemTime) -> String {
+        let zoned = jiff::ZonedDateTime::try_from(time);
+        zoned.map_or_else(
+            |_| "a time out of range".to_owned(),
+            |zoned| zoned.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        )
+    }
+
     /// Now as SPEC.md writes it: ISO 8601 without zone, with microseconds.
     pub fn timestamp(&self) -> String {
         self.now().strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string()

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
-use super::{LockHolder, RecordLock};
+use super::{Clock, LockHolder, RecordLock};
 
 /// Who holds a lock on these bytes that a writer would have to wait for.
 ///
@@ -61,7 +61,8 @@ pub fn lock_whole_file(file: &File) -> io::Result<bool> {
 /// More of what the system tells of a process is not read.
 const PROCESS_BYTES_MAX: u64 = 64 << 10;
 
-/// What is known of a process: its command line without secrets, and its state where that explains a wait.
+/// What is known of a process: its command line without secrets, its state, which may explain a wait, and since
+/// when it runs.
 pub fn process_description(pid: u32) -> String {
     let read = |name: &str| {
         let mut contents = Vec::new();
@@ -82,11 +83,20 @@ pub fn process_description(pid: u32) -> String {
         .lines()
         .find_map(|line| line.strip_prefix("State:"))
         .map_or("state unknown", str::trim);
-    if command.is_empty() {
-        state.to_owned()
-    } else {
-        format!("{command}; {state}")
-    }
+    let since = started(&String::from_utf8_lossy(&read("stat")));
+    let since = since.map(|since| format!("since {}", Clock::local(since)));
+    let known = [command, state.to_owned(), since.unwrap_or_default()];
+    let known = known.iter().filter(|words| !words.is_empty());
+    known.map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// When the process began whose line in `/proc` this is; its name, in brackets, may hold anything.
+fn started(stat: &str) -> Option<std::time::SystemTime> {
+    const AFTER_NAME: usize = 19;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks: u64 = rest.split_whitespace().nth(AFTER_NAME)?.parse().ok()?;
+    let milliseconds = ticks.checked_mul(1_000)? / rustix::param::clock_ticks_per_second().max(1);
+    system_start()?.checked_add(std::time::Duration::from_millis(milliseconds))
 }
 
 /// Whether a process with this id exists.

@@ -9,9 +9,9 @@ use super::sandbox::Sandbox;
 
 /// What differs in every run, and what stands for it.
 const EXPRESSIONS: [(&str, &str); 4] = [
-    // Who it is, and whether it ran or slept when it was looked at.
+    // Who it is, whether it ran or slept when it was looked at, and since when there is one.
     (
-        r"\bpid \d+ \([^;)]*; [A-Z] \([a-z ]*\)\)",
+        r"\bpid \d+ \([^;)]*; [A-Z] \([a-z ]*\); since [-0-9: ]*\)",
         "pid <pid> (another program)",
     ),
     (r"\bpid \d+\b", "pid <pid>"),
@@ -75,7 +75,7 @@ mod tests {
             secrets: vec!["hunter22".to_owned()],
         };
         let text = "var/a.db is locked by pid 12 (/bin/xtask replay-program database /tmp/x1/app/var/a.db; \
-                    S (sleeping)), port 4711, run 20261123_224118_2, 47110, hunter22";
+                    S (sleeping); since 2026-11-23 22:41:18), port 4711, run 20261123_224118_2, 47110, hunter22";
         assert_eq!(
             words.text(text),
             "var/a.db is locked by pid <pid> (another program), port <port>, run <run>, 47110, [redacted]"
