@@ -31,6 +31,8 @@ struct State {
     stages_run: usize,
     root_cause: Option<StepId>,
     stopped: bool,
+    /// What a panic said that came from no check.
+    broken: Option<String>,
 }
 
 impl Session {
@@ -81,9 +83,13 @@ impl Session {
 
     /// How the session came to its end so far.
     pub fn ending(&self) -> Ending {
-        match self.lock().root_cause {
-            Some(by) => Ending::Aborted { by },
-            None => Ending::Completed,
+        let state = self.lock();
+        match (&state.broken, state.root_cause) {
+            (Some(message), _) => Ending::Panicked {
+                message: message.clone(),
+            },
+            (None, Some(by)) => Ending::Aborted { by },
+            (None, None) => Ending::Completed,
         }
     }
 
@@ -115,7 +121,7 @@ impl Session {
         &self,
         id: StepId,
         step: &Step,
-        state: &State,
+        state: &mut State,
         blocked_before: Option<StepId>,
     ) -> StepReport {
         if let Some(reason) = self.selection.reason_to_skip(id) {
@@ -132,7 +138,7 @@ impl Session {
         }
         self.recorder.record(Event::StepStarted(id));
         let started = Instant::now();
-        let mut report = self.run_step(id, step);
+        let mut report = unless_broken(id, state, || self.run_step(id, step));
         report.duration = started.elapsed();
         report
     }
@@ -186,6 +192,16 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A panic that comes from no check is a fault of the gate: whatever was begun, nothing may start on it.
+fn unless_broken(id: StepId, state: &mut State, run: impl FnOnce() -> StepReport) -> StepReport {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = words(&*panic).to_owned();
+        let error = CheckError::new(format!("the gate broke: {message}"));
+        state.broken.get_or_insert(message);
+        bare(id, OnFailure::Abort, StepOutcome::Errored { error })
+    })
 }
 
 /// Looks once. A check that panics could not look.

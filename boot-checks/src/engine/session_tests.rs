@@ -137,6 +137,20 @@ fn a_check_that_panics_blocks_where_a_failure_would() {
 }
 
 #[test]
+fn a_panic_of_a_heal_ends_the_boot_and_is_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let session = session(root.path());
+    let id = StepId {
+        stage: StageId::Preflight,
+        name: "breaks",
+    };
+    let report = unless_broken(id, &mut session.lock(), || panic!("attempt to add"));
+    assert!(report.blocks());
+    let message = "attempt to add".to_owned();
+    assert_eq!(session.ending(), Ending::Panicked { message });
+}
+
+#[test]
 fn a_check_that_panics_elsewhere_is_never_green() {
     let report = run(&HARMLESS_PANIC);
     assert_eq!(report.verdict(), Verdict::MayStart);

@@ -15,6 +15,8 @@ pub struct StageReport {
     pub id: StageId,
     /// Its steps, in order.
     pub steps: Vec<StepReport>,
+    /// Whether all of them had their turn.
+    pub is_finished: bool,
 }
 
 impl StageReport {
@@ -28,7 +30,8 @@ impl StageReport {
     /// Whether the stage did what it is for: every step that was to run ended well or with a
     /// warning, and at least one did run.
     pub fn passed(&self) -> bool {
-        !self.failed()
+        self.is_finished
+            && !self.failed()
             && self
                 .steps
                 .iter()
@@ -114,7 +117,13 @@ impl BootReport {
             Event::StageStarted(id) => self.stages.push(StageReport {
                 id: *id,
                 steps: Vec::new(),
+                is_finished: false,
             }),
+            Event::StageFinished(_) => {
+                if let Some(stage) = self.stages.last_mut() {
+                    stage.is_finished = true;
+                }
+            }
             Event::StepFinished(step) => {
                 if let Some(stage) = self.stages.last_mut() {
                     stage.steps.push(step.clone());
@@ -128,8 +137,7 @@ impl BootReport {
             | Event::StepStarted(_)
             | Event::RepairStarted { .. }
             | Event::RepairFinished { .. }
-            | Event::Waiting { .. }
-            | Event::StageFinished(_) => {}
+            | Event::Waiting { .. } => {}
         }
     }
 
@@ -291,6 +299,15 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_that_was_interrupted_has_not_passed() {
+        let passed = step("a", OnFailure::Abort, StepOutcome::Passed);
+        let mut report = report(vec![passed], false);
+        assert_eq!(report.stages_passed(), 1);
+        report.stages[0].is_finished = false;
+        assert_eq!((report.stages_passed(), report.stages_failed()), (0, 0));
+    }
+
+    #[test]
     fn a_start_without_proof_is_none() {
         let passed = step("a", OnFailure::Abort, StepOutcome::Passed);
         let mut report = report(vec![passed], false);
@@ -314,6 +331,7 @@ mod tests {
             stages: vec![StageReport {
                 id: StageId::Preflight,
                 steps,
+                is_finished: true,
             }],
             ending: Some(Ending::Completed),
             duration: Duration::ZERO,
@@ -433,6 +451,7 @@ mod tests {
         report.stages.push(StageReport {
             id: StageId::Codec,
             steps: vec![blocked(), blocked()],
+            is_finished: true,
         });
         assert_eq!((report.stages_passed(), report.stages_failed()), (0, 1));
         assert_eq!(report.stages[1].blocked_by(), Some(by));

@@ -169,24 +169,23 @@ impl Survey {
         if !table.has_rowid {
             return Lost::AtMost(self.stray_pages.len() as u64 * self.rows_per_page);
         }
-        let mut known = 0;
-        let mut below = 0;
+        let (mut known, mut below) = (0_u64, 0_u64);
         let mut strays = self.stray_pages.len() as u64 * self.rows_per_page;
         for hole in &table.tree.holes {
             let width = width_left(hole, &table.tree.leaves);
             match hole.rows_max {
-                Some(rows_max) => known += width.min(rows_max),
+                Some(rows_max) => known = known.saturating_add(width.min(rows_max)),
                 None => {
                     // Where leaves were found below it, the page itself was no leaf.
                     let is_stray = self.stray_pages.contains(&hole.page);
                     if table.adopted > 0 && is_stray {
                         strays = strays.saturating_sub(self.rows_per_page);
                     }
-                    below += width;
+                    below = below.saturating_add(width);
                 }
             }
         }
-        Lost::AtMost(known + below.min(strays))
+        Lost::AtMost(known.saturating_add(below.min(strays)))
     }
 }
 
