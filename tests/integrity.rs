@@ -23,9 +23,11 @@ fn observed(fixture: &Fixture) -> String {
 fn every_page_is_looked_at_after_an_unclean_end_and_now_and_then() {
     let fixture = Fixture::healthy();
     let plain = "header and schema; every page again in 49 boots";
+    let memory = fixture.path("var/boot/integrity");
+    assert!(!memory.exists(), "what was healed was not looked at since");
+    fixture.boot(&[]);
     fixture.boot(&[]);
     assert_eq!(observed(&fixture), plain);
-    let memory = fixture.path("var/boot/integrity");
 
     let text = fs::read_to_string(&memory).unwrap();
     fs::write(&memory, format!("{text}{}", ".".repeat(60))).unwrap();
@@ -171,6 +173,7 @@ fn a_boot_that_does_not_end_well_makes_the_next_one_look_at_every_page() {
 #[test]
 fn a_partial_or_an_observing_run_is_no_boot() {
     let fixture = Fixture::healthy();
+    fixture.boot(&[]);
     let memory = fixture.read("var/boot/integrity");
     fixture.boot(&["--observe"]);
     assert_eq!(fixture.read("var/boot/integrity"), memory);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::changes::{file_error, migrations, perform, touches, write_rows};
-use super::memory::forget_integrity;
+use super::memory::{forget_integrity, unsettle_integrity};
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
@@ -125,7 +125,10 @@ impl Door {
 
     pub(super) fn note(&self, part: Part<'_>, phase: Phase, touched: &[Touched]) -> io::Result<()> {
         if phase == Phase::Begun {
-            forget_integrity(&self.root);
+            match touched.iter().any(|touched| touched.kind.is_database()) {
+                true => forget_integrity(&self.root),
+                false => unsettle_integrity(&self.root),
+            }
         }
         self.journal.write(&JournalEntry {
             run_id: self.journal.run_id().to_owned(),

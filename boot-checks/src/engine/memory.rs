@@ -1,12 +1,13 @@
 //! What one boot remembers for the next ones.
 
 use std::io::Write as _;
+use std::path::Path;
 
 use super::STATE_FOLDER;
 use crate::context::{Context, INTEGRITY_FILE};
 use crate::host::files::{Durability, write_atomic};
 use crate::model::{BootReport, Mode};
-use crate::services::db::{FileSet, Integrity, MainFile};
+use crate::services::db::{FileSet, Integrity, LastCheck, MainFile};
 
 /// At the end of a boot. What cannot be written is not there for the next boot, which then looks
 /// harder; this one is over and was right.
@@ -18,10 +19,26 @@ pub(super) fn remember(cx: &Context, report: &BootReport) {
     remember_integrity(cx, report);
 }
 
-/// Whatever is being changed, the last look at every page is no longer the last word. The boot that
-/// ends well writes it down again; after one that does not, the next looks at every page.
-pub(super) fn forget_integrity(root: &std::path::Path) {
+/// The database is being changed: the last look at every page is no longer the last word, nor is the file
+/// that was looked at. The next boot that changes nothing and ends well writes both down again; until then
+/// each looks at every page.
+pub(super) fn forget_integrity(root: &Path) {
     let _ = std::fs::remove_file(root.join(STATE_FOLDER).join(INTEGRITY_FILE));
+}
+
+/// The same of the look alone: which file has the database's place is known still, so that one that is put
+/// there is told from it by every boot and not by the first one only.
+pub(super) fn unsettle_integrity(root: &Path) {
+    let file = root.join(STATE_FOLDER).join(INTEGRITY_FILE);
+    match append(&file, LastCheck::UNSETTLED) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => forget_integrity(root),
+        _ => {}
+    }
+}
+
+fn append(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).open(file)?;
+    file.write_all(text.as_bytes())
 }
 
 /// So that a later boot can tell a database that vanished from one that never was.
@@ -41,19 +58,19 @@ pub(super) fn remember_database(cx: &Context) {
 fn remember_integrity(cx: &Context, report: &BootReport) {
     if !report.success() {
         if report.verdict_word() != "partial" {
-            forget_integrity(&cx.config.root);
+            unsettle_integrity(&cx.config.root);
         }
+        return;
+    }
+    // What was looked at was looked at before.
+    if report.steps().any(|step| !step.repairs().is_empty()) {
         return;
     }
     let file = cx.integrity_file();
     let (due, last) = cx.integrity_due();
     let text = match (due, cx.integrity(), last) {
         (None, _, Some(last)) => {
-            let appended = std::fs::OpenOptions::new()
-                .append(true)
-                .open(&file)
-                .and_then(|mut file| file.write_all(b"."));
-            if appended.is_ok() {
+            if append(&file, ".").is_ok() {
                 return;
             }
             last.text().to_owned() + "."

@@ -275,6 +275,14 @@ impl LastCheck {
         &self.text
     }
 
+    /// Stands behind a look that is no longer the last word: something was changed since, or a boot did not
+    /// end well. Which file was looked at is still known then.
+    pub const UNSETTLED: &str = "!";
+
+    fn is_settled(&self) -> bool {
+        !self.text.ends_with(LastCheck::UNSETTLED)
+    }
+
     /// Boots until the next routine check.
     pub fn boots_left(&self) -> usize {
         let boots = self.text.lines().nth(1).map_or(0, str::len);
@@ -288,7 +296,7 @@ impl LastCheck {
         };
         let [system_boot, _, _, path] = &looked.words();
         let [then_boot, _, _, then_path] = last.words();
-        if then_path != path || last.was_replaced(looked) {
+        if then_path != path || last.was_replaced(looked) || !last.is_settled() {
             Some(Due::Unknown)
         } else if left_behind {
             Some(Due::LeftBehind)
@@ -321,6 +329,8 @@ mod tests {
         assert_eq!(due(&last, "boot-2", false), Some(Due::Restarted));
         let boots = |n: usize| LastCheck::parse(last.text().to_owned() + &".".repeat(n));
         assert_eq!(due(&boots(BOOTS_BETWEEN - 1), "boot-1", false), None);
+        let unsettled = LastCheck::parse(boots(3).text().to_owned() + LastCheck::UNSETTLED);
+        assert_eq!(due(&unsettled, "boot-1", false), Some(Due::Unknown));
         let routine = due(&boots(BOOTS_BETWEEN), "boot-1", false);
         assert_eq!(routine, Some(Due::Routine));
         let database = Path::new("/y.db");
