@@ -10,13 +10,14 @@ use crate::host::{files, links};
 const NAMES_MAX: u32 = 1_000;
 
 /// Moves a file into a folder, or beside where it was when the folder is on another device.
-pub(super) fn move_away(path: &Path, folder: &Path) -> io::Result<()> {
+pub(super) fn move_away(path: &Path, folder: &Path) -> io::Result<Option<PathBuf>> {
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
-    under_a_free_name(path, folder, |name| {
+    let moved = under_a_free_name(path, folder, |name| {
         files::rename_without_replacing(path, name)
-    })
+    });
+    moved.map(Some)
 }
 
 /// Gives a file that is about to be replaced a second name, as [`move_away`] would. It may have it
@@ -25,14 +26,37 @@ pub(super) fn move_away(path: &Path, folder: &Path) -> io::Result<()> {
 /// Safety: whoever has the file open and takes no lock while idle, as with its journal in memory, may
 /// still commit after the replacement. Under this name, what is committed then is there. Where the file
 /// system knows no second names, there is the copy alone, as it was before the replacement.
-pub(super) fn give_second_name(path: &Path, folder: &Path) -> io::Result<()> {
+pub(super) fn give_second_name(path: &Path, folder: &Path) -> io::Result<Option<PathBuf>> {
     if !path.exists() {
-        return Ok(());
+        return Ok(None);
     }
     match under_a_free_name(path, folder, |name| links::add_name(path, name)) {
-        Err(error) if has_no_links(&error) => Ok(()),
-        other => other,
+        Err(error) if has_no_links(&error) => Ok(None),
+        named => named.map(Some),
     }
+}
+
+/// Names under which [`move_away`] may have put a file of this path.
+pub(super) fn names_of(path: &Path, folder: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let mark = folder.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.parent().unwrap_or(Path::new("."));
+    let forms = [
+        (folder, "aside-".to_owned(), format!("-{name}")),
+        (beside, format!(".{name}.aside-"), format!("-{mark}")),
+    ];
+    let mut found = Vec::new();
+    for (folder, begins, ends) in forms {
+        let names = files::names_in(folder, usize::MAX).unwrap_or_default();
+        let is_one = |it: &String| it.starts_with(&begins) && it.ends_with(&ends);
+        found.extend(
+            names
+                .iter()
+                .filter(|it| is_one(it))
+                .map(|it| folder.join(it)),
+        );
+    }
+    found
 }
 
 fn has_no_links(error: &io::Error) -> bool {
@@ -49,7 +73,7 @@ fn under_a_free_name(
     path: &Path,
     folder: &Path,
     put: impl Fn(&Path) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mark = folder.file_name().unwrap_or_default().to_string_lossy();
     let within = |number| folder.join(format!("aside-{number}-{name}"));
@@ -65,14 +89,15 @@ fn under_a_free_name(
 fn first_free(
     name: impl Fn(u32) -> PathBuf,
     put: impl Fn(&Path) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<PathBuf> {
     for number in 1..=NAMES_MAX {
         let name = name(number);
         match put(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             other => {
                 other?;
-                return files::sync_folder(name.parent().unwrap_or(Path::new(".")));
+                files::sync_folder(name.parent().unwrap_or(Path::new(".")))?;
+                return Ok(name);
             }
         }
     }

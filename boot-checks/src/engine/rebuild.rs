@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::changes::file_error_of;
 use super::door::{Part, no_backup};
 use super::in_database::wait;
+use super::in_place::ensure_unopened;
 use super::swap::{LockedOut, SwapError};
 use super::touched::{KeptOpen, Kind};
 use super::{Door, DoorError, STATE_FOLDER, Touched};
@@ -129,7 +130,11 @@ pub(super) fn locked_out(cx: &Context, path: &Path) -> Result<LockedOut, DoorErr
     loop {
         match LockedOut::take(path) {
             Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,
-            other => break other.map_err(swap_error(path)),
+            other => {
+                let lock = other.map_err(swap_error(path))?;
+                ensure_unopened(path, path).map_err(swap_error(path))?;
+                break Ok(lock);
+            }
         }
     }
 }
@@ -139,8 +144,8 @@ pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'
         SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
         SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),
         SwapError::Io { path, source } => DoorError::File { path, source },
-        other @ (SwapError::Overtaken { .. } | SwapError::Elsewhere { .. }) => {
-            DoorError::NotPossible(other.to_string())
-        }
+        other @ (SwapError::Opened { .. }
+        | SwapError::Overtaken { .. }
+        | SwapError::Elsewhere { .. }) => DoorError::NotPossible(other.to_string()),
     }
 }

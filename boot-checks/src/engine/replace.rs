@@ -75,6 +75,7 @@ impl Door {
             database: path.to_owned(),
             staged: staged.to_owned(),
             present: main_of(&before).to_owned(),
+            before: before.clone(),
             target: target.clone(),
             aside: self.backups().quarantine().folder(),
         };

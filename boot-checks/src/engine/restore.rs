@@ -3,9 +3,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::in_place::put_in_place;
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, aside, staged};
+use super::{Backups, staged};
 use crate::host::files;
 use crate::host::leftovers::remove_leftovers;
 use crate::services::db::{Access, Connection, DbError};
@@ -33,6 +34,14 @@ pub enum RestoreError {
     /// Another process has the database open.
     #[error("{} is open in another process", .0.display())]
     InUse(PathBuf),
+    /// The same, and it is known which.
+    #[error("{} is open in {by}; end it, then try again", path.display())]
+    Opened {
+        /// The database.
+        path: PathBuf,
+        /// Who.
+        by: String,
+    },
     /// Somebody uses the database, or SQLite cannot read it.
     #[error("{}: {source}", path.display())]
     Database {
@@ -162,20 +171,14 @@ impl Restore<'_> {
             path: path.to_owned(),
             source,
         };
-        let failed = |error| match error {
-            SwapError::Changed { .. }
-            | SwapError::Overtaken { .. }
-            | SwapError::Elsewhere { .. } => RestoreError::Changed(path.to_owned()),
-            SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
-            SwapError::Io { path, source } => RestoreError::Io { path, source },
-        };
+        let failed = failed(path);
         let staged = match self.copy(touched) {
             Some(copy) => swap::stage(&copy, path, &touched.before).map_err(io)?,
             // Nothing was there: nothing comes, and what is there is moved away.
             None if touched.before == ABSENT => staged::name_of(path),
             None => return Err(RestoreError::Copy(path.to_owned())),
         };
-        let lock = LockedOut::take(path).map_err(failed)?;
+        let lock = LockedOut::take(path).map_err(&failed)?;
         let mut kept = KeptOpen::default();
         let now = state(Kind::DatabaseSet, path, &mut kept)?;
         if Some(&now) != touched.after.as_ref() {
@@ -187,10 +190,11 @@ impl Restore<'_> {
             database: path.to_owned(),
             staged,
             present: main_of(&now).to_owned(),
+            before: now.clone(),
             target,
             aside: self.aside(touched.kind),
         };
-        let swapped = swap.begin(self.root).map_err(failed);
+        let swapped = swap.begin(self.root).map_err(&failed);
         drop(kept);
         drop(lock);
         swapped
@@ -209,10 +213,8 @@ impl Restore<'_> {
     /// Puts a database back by one rename.
     ///
     /// Safety: SQLite's exclusive lock is held from the comparison to the rename, so that no other
-    /// connection reads or writes in between; a connection that is merely open elsewhere sees by
-    /// itself that its file was moved and refuses to write, or, where it keeps its journal in memory,
-    /// writes into a file that has a second name ([`aside::give_second_name`]). The log of what is there
-    /// is emptied first, because a log beside another main file would be taken for that file's. The copy's own
+    /// connection reads or writes in between; of connections that are merely open elsewhere see
+    /// [`put_in_place`]. The log of what is there is emptied first, because a log beside another main file would be taken for that file's. The copy's own
     /// log is folded into it before, so that one rename puts the whole of it in place: a kill leaves
     /// what the run left or what was there before, never a mixture.
     fn database(
@@ -246,15 +248,19 @@ impl Restore<'_> {
                 None => ABSENT.to_owned(),
             };
             announce(&target).map_err(io)?;
-            match &staged {
-                Some(staged) => aside::give_second_name(path, &self.aside(touched.kind))
-                    .and_then(|()| fs::rename(staged, path)),
-                None => self.set_aside(path),
-            }
-            .map_err(io)?;
-            files::sync_folder(path.parent().unwrap_or(path)).map_err(io)
+            let came = match &staged {
+                Some(staged) => {
+                    let came = put_in_place(staged, path, &self.aside(touched.kind));
+                    Some(came.map_err(failed(path))?)
+                }
+                None => self.set_aside(path).map(|()| None).map_err(io)?,
+            };
+            files::sync_folder(path.parent().unwrap_or(path)).map_err(io)?;
+            Ok(came)
         })();
+        // Closed first: it empties the log that has this name.
         connection.close();
+        let moved = moved.map(drop);
         drop(kept);
         if let Some(staged) = &staged {
             // Gone where it was renamed.
@@ -283,6 +289,20 @@ impl Restore<'_> {
             }
             other => other,
         }
+    }
+}
+
+fn failed(path: &Path) -> impl Fn(SwapError) -> RestoreError + use<'_> {
+    |error| match error {
+        SwapError::Changed { .. } | SwapError::Overtaken { .. } | SwapError::Elsewhere { .. } => {
+            RestoreError::Changed(path.to_owned())
+        }
+        SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
+        SwapError::Opened { by, .. } => RestoreError::Opened {
+            path: path.to_owned(),
+            by,
+        },
+        SwapError::Io { path, source } => RestoreError::Io { path, source },
     }
 }
 

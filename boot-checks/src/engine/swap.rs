@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::in_place::{ensure_unopened, put_in_place};
+pub(super) use super::swap_error::SwapError;
+use super::swap_error::at;
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
 use super::{STATE_FOLDER, aside, staged};
 use crate::host;
@@ -29,77 +32,17 @@ pub(super) struct Swap {
     pub(super) staged: PathBuf,
     /// Names exactly the main file that is there.
     pub(super) present: String,
+    /// Names exactly all files that are there. An earlier version wrote down none.
+    #[serde(default)]
+    pub(super) before: String,
     /// Names exactly the files that come.
     pub(super) target: String,
     /// Where the side files go that are there.
     pub(super) aside: PathBuf,
 }
 
-/// Why a swap was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SwapError {
-    /// Something is no longer what it was.
-    #[error(
-        "{} changed while its files were being replaced; nothing more was done, and every file is \
-         there or in {}", database.display(), aside.display()
-    )]
-    Changed {
-        /// The main file.
-        database: PathBuf,
-        /// Where its side files are.
-        aside: PathBuf,
-    },
-    /// What was put in place is another by now, and its side files still wait.
-    #[error(
-        "{} changed after it was put in place and before {} could be put beside it; nothing more was \
-         done, every file is there, and what it was to become is in {} too; where the database is to stay \
-         as it is now, move {} away",
-        database.display(), waiting.display(), aside.display(), manifest.display()
-    )]
-    Overtaken {
-        /// The main file.
-        database: PathBuf,
-        /// A side file that belongs to what was put in place.
-        waiting: PathBuf,
-        /// Where the copies of the run are.
-        aside: PathBuf,
-        /// What a killed run wrote down.
-        manifest: PathBuf,
-    },
-    /// Somebody has the database open.
-    #[error("{} is open in another process", .0.display())]
-    InUse(PathBuf),
-    /// It was begun below another root, and is not finished from here.
-    #[error(
-        "{} tells of a database that was being replaced, {}, and what was to come, {}, is not there \
-         for this root; nothing was changed; boot where that began, or, where the database of this root \
-         is whole, move {} away", manifest.display(), database.display(), staged.display(), manifest.display()
-    )]
-    Elsewhere {
-        /// What a killed run wrote down.
-        manifest: PathBuf,
-        /// The main file that it names.
-        database: PathBuf,
-        /// The main file that was to come.
-        staged: PathBuf,
-    },
-    /// A file could not be read or moved.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or its folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Names the file of an error: the system's own words do not.
-fn at(path: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
-    |source| SwapError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
+/// Where side files were moved to, and from.
+type Moved = Vec<(PathBuf, PathBuf)>;
 
 /// The side files, in the order in which they are moved.
 const SIDE_FILES: [&str; 3] = ["-wal", "-journal", "-shm"];
@@ -111,8 +54,18 @@ fn manifest(state_folder: &Path) -> PathBuf {
 impl Swap {
     /// Writes down what is to be done, and does it. The caller keeps everybody else out.
     pub(super) fn begin(&self, root: &Path) -> Result<(), SwapError> {
+        ensure_unopened(&self.database, &self.database)?;
         self.write_down(root)?;
-        self.carry_out(&root.join(STATE_FOLDER))
+        let state_folder = root.join(STATE_FOLDER);
+        let mut moved = Vec::new();
+        self.carry_out(&state_folder, &mut moved)
+            .or_else(|error| match error {
+                SwapError::Opened { .. } => {
+                    self.give_up(&state_folder, &moved)?;
+                    Err(error)
+                }
+                other => Err(other),
+            })
     }
 
     /// Safety: paths below the root are written down relative to it, so that whoever takes it up in a
@@ -147,26 +100,29 @@ impl Swap {
         Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
-    fn carry_out(&self, state_folder: &Path) -> Result<(), SwapError> {
+    fn carry_out(&self, state_folder: &Path, moved: &mut Moved) -> Result<(), SwapError> {
         let folder = self.database.parent().unwrap_or(Path::new("."));
         // Open to the end: closing one would drop the lock that keeps the others out.
         let mut kept = KeptOpen::default();
+        let mut came = None;
         if self.main_is_to_come(&mut kept)? {
-            self.compare(&mut kept)?;
+            self.compare(state_folder, &mut kept)?;
             for suffix in SIDE_FILES {
-                self.move_away(&side_file(&self.database, suffix))?;
+                let file = side_file(&self.database, suffix);
+                let name = self.move_away(&file)?;
+                moved.extend(name.map(|name| (name, file)));
             }
             // On the disk before the main file is: it must never be found beside another's log.
             files::sync_folder(folder).map_err(at(folder))?;
             if self.target_has_main() {
-                aside::give_second_name(&self.database, &self.aside).map_err(at(&self.database))?;
-                fs::rename(&self.staged, &self.database).map_err(at(&self.staged))?;
+                came = Some(put_in_place(&self.staged, &self.database, &self.aside)?);
             } else {
                 self.move_away(&self.database)?;
             }
             files::sync_folder(folder).map_err(at(folder))?;
-        } else {
-            self.compare_what_came(state_folder, &mut kept)?;
+        } else if !self.compare_what_came(state_folder, &mut kept)? {
+            // They say nothing, and are nothing to what is there by now.
+            staged::remove(&self.staged).map_err(at(&self.staged))?;
         }
         for suffix in SIDE_FILES {
             let waiting = side_file(&self.staged, suffix);
@@ -179,9 +135,62 @@ impl Swap {
             }
         }
         files::sync_folder(folder).map_err(at(folder))?;
-        let file = manifest(state_folder);
-        fs::remove_file(&file).map_err(at(&file))?;
-        files::sync_folder(state_folder).map_err(at(state_folder))
+        drop(came);
+        remove_manifest(state_folder)
+    }
+
+    /// Everything stays, or is again, what and where it was.
+    fn give_up(&self, state_folder: &Path, moved: &[(PathBuf, PathBuf)]) -> Result<(), SwapError> {
+        for (name, file) in moved {
+            files::rename_without_replacing(name, file).map_err(at(file))?;
+        }
+        let folder = self.database.parent().unwrap_or(Path::new("."));
+        files::sync_folder(folder).map_err(at(folder))?;
+        remove_manifest(state_folder)?;
+        // A copy of what is kept elsewhere.
+        staged::remove(&self.staged).map_err(at(&self.staged))
+    }
+
+    /// After a kill before the main file came: whether somebody has used the database since, so that what was
+    /// to come is to come no more.
+    ///
+    /// Safety: what was committed since is nowhere else. Where a log of what was there had been moved away by
+    /// then, it was committed without that log's rows; which of the two is to be is not told by the files.
+    fn is_overtaken(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<bool, SwapError> {
+        if self.before.is_empty() || !self.main_is_to_come(kept)? {
+            return Ok(false);
+        }
+        let now = Kind::DatabaseSet
+            .state(&self.database, kept)
+            .map_err(at(&self.database))?;
+        let log_then = |suffix| side_of(&self.before, suffix);
+        let is_known = |suffix| {
+            let log = side_of(&now, suffix);
+            log.is_none() || log == log_then(suffix)
+        };
+        let logs = ["-wal", "-journal"];
+        if main_of(&now) == self.present && logs.into_iter().all(is_known) {
+            return Ok(false);
+        }
+        for suffix in logs {
+            if log_then(suffix).is_some() && self.has_moved(suffix)? {
+                return Err(self.changed(state_folder));
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_moved(&self, suffix: &str) -> Result<bool, SwapError> {
+        let log = side_file(&self.database, suffix);
+        let then = side_of(&self.before, suffix);
+        for name in aside::names_of(&log, &self.aside) {
+            let state = Kind::File.state(&name, &mut KeptOpen::default());
+            let state = state.map_err(at(&name))?;
+            if state.split_whitespace().last() == then {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn target_has_main(&self) -> bool {
@@ -195,41 +204,46 @@ impl Swap {
         Ok(main_now(&self.database, kept)? == self.present)
     }
 
-    fn compare(&self, kept: &mut KeptOpen) -> Result<(), SwapError> {
+    fn compare(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
         let staged = Kind::DatabaseSet
             .state(&self.staged, &mut KeptOpen::default())
             .map_err(at(&self.staged))?;
         if main_now(&self.database, kept)? != self.present || staged != self.target {
-            return Err(self.changed());
+            return Err(self.changed(state_folder));
         }
         Ok(())
     }
 
-    /// After a kill: whether the main file that is there is the one that was put in place.
+    /// After a kill: whether the main file that is there is the one that was put in place. Otherwise nothing
+    /// waits that says anything.
     ///
     /// Safety: nobody was kept out in between. A log beside a main file that has changed since would be
     /// replayed over those changes. Where no side file waits, nothing of that can happen any more, and
     /// what was committed since is the database's own.
-    fn compare_what_came(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
+    fn compare_what_came(
+        &self,
+        state_folder: &Path,
+        kept: &mut KeptOpen,
+    ) -> Result<bool, SwapError> {
         let now = main_now(&self.database, kept)?;
         if now == main_of(&self.target) {
-            return Ok(());
+            return Ok(true);
         }
-        let mut side_files = SIDE_FILES
-            .map(|suffix| side_file(&self.staged, suffix))
-            .into_iter();
-        match side_files.find(|file| file.exists()) {
-            Some(waiting) => Err(self.overtaken(&waiting, state_folder)),
+        let logs = ["-wal", "-journal"].map(|suffix| side_file(&self.staged, suffix));
+        let says_something = |file: &&PathBuf| fs::metadata(file).is_ok_and(|it| it.len() > 0);
+        match logs.iter().find(says_something) {
+            Some(waiting) => Err(self.overtaken(waiting, state_folder)),
             // It never came, and somebody has taken it away.
-            None if now == self.present => Err(self.changed()),
-            None => Ok(()),
+            None if now == self.present => Err(self.changed(state_folder)),
+            None => Ok(false),
         }
     }
 
-    fn changed(&self) -> SwapError {
+    fn changed(&self, state_folder: &Path) -> SwapError {
         SwapError::Changed {
             database: self.database.clone(),
             aside: self.aside.clone(),
+            manifest: manifest(state_folder),
         }
     }
 
@@ -243,7 +257,7 @@ impl Swap {
     }
 
     /// A copy of it was kept before; still it is moved and not removed.
-    fn move_away(&self, path: &Path) -> Result<(), SwapError> {
+    fn move_away(&self, path: &Path) -> Result<Option<PathBuf>, SwapError> {
         aside::move_away(path, &self.aside).map_err(at(path))
     }
 }
@@ -271,9 +285,27 @@ pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
         });
     }
     let lock = LockedOut::take(&swap.database)?;
-    swap.carry_out(&state_folder)?;
+    let mut kept = KeptOpen::default();
+    let finished = match swap.is_overtaken(&state_folder, &mut kept)? {
+        true => swap.give_up(&state_folder, &[]),
+        false => swap.carry_out(&state_folder, &mut Vec::new()),
+    };
+    drop(kept);
     drop(lock);
-    Ok(true)
+    finished.map(|()| true)
+}
+
+fn remove_manifest(state_folder: &Path) -> Result<(), SwapError> {
+    let file = manifest(state_folder);
+    fs::remove_file(&file).map_err(at(&file))?;
+    files::sync_folder(state_folder).map_err(at(state_folder))
+}
+
+/// The part of a state that names a side file.
+fn side_of<'a>(state: &'a str, suffix: &str) -> Option<&'a str> {
+    let mut words = state.split_whitespace();
+    words.find(|word| *word == suffix)?;
+    words.next()
 }
 
 /// The main file's part of a state.

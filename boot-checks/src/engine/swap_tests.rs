@@ -34,6 +34,9 @@ impl HalfWay {
         let state = Kind::DatabaseSet.state(&staged, &mut KeptOpen::default());
         Swap {
             present: main_now(&database, &mut KeptOpen::default()).unwrap(),
+            before: Kind::DatabaseSet
+                .state(&database, &mut KeptOpen::default())
+                .unwrap(),
             target: state.unwrap(),
             aside: root.join(STATE_FOLDER).join("quarantine/run"),
             database,
@@ -163,6 +166,87 @@ fn what_was_to_come_and_is_gone_is_not_taken_for_done() {
     assert!(is_half_way(&root.join(STATE_FOLDER)));
 }
 
+/// What is told of a database that somebody has used after the kill, and of its files.
+fn after_somebody(
+    prepare: impl Fn(&Path),
+    used: impl Fn(&Path),
+) -> (Result<bool, String>, Vec<(String, String)>) {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    prepare(&root);
+    half_way.swap("a").write_down(&root).unwrap();
+    used(&root);
+    let finished = finish(&root).map_err(|error| error.to_string());
+    (finished, half_way.files("a"))
+}
+
+/// What was to come is to come no more, and nothing of what is there is touched.
+#[track_caller]
+fn stays(prepare: impl Fn(&Path), used: impl Fn(&Path), log: &str, main: &str) {
+    let (finished, files) = after_somebody(prepare, used);
+    assert_eq!(finished, Ok(true));
+    let expected = [("x.db", main), ("x.db-wal", log)];
+    let expected = expected.map(|(name, contents)| (name.to_owned(), contents.to_owned()));
+    assert_eq!(files, expected);
+}
+
+#[test]
+fn what_was_committed_before_anything_came_is_kept() {
+    let write = |name: &'static str, contents: &'static str| {
+        move |root: &Path| fs::write(root.join(name), contents).unwrap()
+    };
+    let without_log = |root: &Path| fs::remove_file(root.join("x.db-wal")).unwrap();
+    stays(
+        without_log,
+        write("x.db-wal", "log since"),
+        "log since",
+        "old",
+    );
+    stays(
+        |_| {},
+        write("x.db-wal", "old log, and more"),
+        "old log, and more",
+        "old",
+    );
+    stays(
+        |_| {},
+        write("x.db", "old, and more"),
+        "old log",
+        "old, and more",
+    );
+}
+
+#[test]
+fn what_was_committed_without_the_log_that_was_moved_away_is_a_persons_decision() {
+    for name in ["x.db", "x.db-wal"] {
+        let used = |root: &Path| {
+            let half_way = manifest(&root.join(STATE_FOLDER));
+            let swap: Swap = serde_json::from_slice(&fs::read(half_way).unwrap()).unwrap();
+            let swap = swap.with_paths(|path| root.join(path));
+            swap.move_away(&root.join("x.db-wal")).unwrap();
+            fs::write(root.join(name), "since").unwrap();
+        };
+        let (finished, files) = after_somebody(|_| {}, used);
+        let error = finished.unwrap_err();
+        assert!(error.contains("swap.json away"), "{error}");
+        let is_there = |contents: &str| files.iter().any(|(_, it)| it == contents);
+        assert!(is_there("since") && is_there("old log") && is_there("new log"));
+    }
+}
+
+#[test]
+fn an_empty_log_that_waits_keeps_nobody_from_what_was_committed() {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    main_came(&half_way);
+    fs::write(root.join(".x.db.restoring-wal"), "").unwrap();
+    fs::write(root.join("x.db"), "new, and more").unwrap();
+    assert!(finish(&root).unwrap());
+    let read = |name| fs::read_to_string(root.join(name));
+    assert_eq!(read("x.db").unwrap(), "new, and more");
+    assert!(read("x.db-wal").is_err() && read(".x.db.restoring-wal").is_err());
+}
+
 /// Whoever has it open may still write into it. A kill between the two steps gives it no third name.
 #[test]
 fn what_is_replaced_keeps_a_name() {
@@ -191,7 +275,10 @@ fn a_reason_names_its_file() {
     let state_folder = half_way.root("a").join(STATE_FOLDER);
     fs::remove_file(&swap.staged).unwrap();
     fs::remove_file(side_file(&swap.staged, "-wal")).unwrap();
-    let error = swap.carry_out(&state_folder).unwrap_err().to_string();
+    let error = swap
+        .carry_out(&state_folder, &mut Vec::new())
+        .unwrap_err()
+        .to_string();
     let folder = elsewhere.parent().unwrap().display().to_string();
     assert!(error.contains(&folder), "{error}");
 }

@@ -1,0 +1,50 @@
+//! One main file takes the place of another.
+
+use std::fs;
+use std::path::Path;
+
+use super::aside;
+use super::swap::{LockedOut, SwapError};
+use super::swap_error::at;
+use crate::host;
+
+/// Gives a main file the place of the one that is there, which the caller keeps everybody out of. As long as
+/// what is answered lives, nobody gets at the one that came either.
+///
+/// Safety: a connection that is merely open holds no lock, and goes on with the file that it opened. Where
+/// that has a write-ahead log, SQLite finds the log by the name, so that it would write into that of the file
+/// that came, and both were lost. So nothing is replaced that another process has open. Who opens it between
+/// the look and the rename is seen by the look after it, and what was there gets its place back before
+/// anybody could read or write either. Processes that the system does not show (of other users, where the gate
+/// is not root's, and of other containers) are not seen; what they still write into a file without such a log is
+/// under its second name ([`aside::give_second_name`]).
+pub(super) fn put_in_place(
+    staged: &Path,
+    database: &Path,
+    aside: &Path,
+) -> Result<LockedOut, SwapError> {
+    ensure_unopened(database, database)?;
+    let came = LockedOut::take(staged)?;
+    let second = aside::give_second_name(database, aside).map_err(at(database))?;
+    fs::rename(staged, database).map_err(at(staged))?;
+    if let Some(second) = second
+        && let Err(error) = ensure_unopened(&second, database)
+    {
+        fs::hard_link(database, staged).map_err(at(staged))?;
+        fs::rename(&second, database).map_err(at(database))?;
+        return Err(error);
+    }
+    Ok(came)
+}
+
+/// Whether no other process has a file open, which `database` names for people. Where the system does not tell,
+/// nobody has.
+pub(super) fn ensure_unopened(file: &Path, database: &Path) -> Result<(), SwapError> {
+    match host::process_that_opened(file) {
+        Ok(Some(pid)) => Err(SwapError::Opened {
+            database: database.to_owned(),
+            by: format!("pid {pid} ({})", host::process_description(pid)),
+        }),
+        Ok(None) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,79 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a swap was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SwapError {
+    /// Something is no longer what it was.
+    #[error(
+        "{} changed while its files were being replaced; nothing more was done, and every file is \
+         there or in {}; where the database is to stay as it is now, move {} away",
+        database.display(), aside.display(), manifest.display()
+    )]
+    Changed {
+        /// The main file.
+        database: PathBuf,
+        /// Where its side files are.
+        aside: PathBuf,
+        /// What was written down.
+        manifest: PathBuf,
+    },
+    /// What was put in place is another by now, and its side files still wait.
+    #[error(
+        "{} changed after it was put in place and before {} could be put beside it; nothing more was \
+         done, every file is there, and what it was to become is in {} too; where the database is to stay \
+         as it is now, move {} away",
+        database.display(), waiting.display(), aside.display(), manifest.display()
+    )]
+    Overtaken {
+        /// The main file.
+        database: PathBuf,
+        /// A side file that belongs to what was put in place.
+        waiting: PathBuf,
+        /// Where the copies of the run are.
+        aside: PathBuf,
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+    },
+    /// Somebody holds a lock on the database.
+    #[error("{} is open in another process", .0.display())]
+    InUse(PathBuf),
+    /// Somebody has the database open, and would go on with what is replaced.
+    #[error("{} is open in {by}; end it, then try again", database.display())]
+    Opened {
+        /// The main file.
+        database: PathBuf,
+        /// Who.
+        by: String,
+    },
+    /// It was begun below another root, and is not finished from here.
+    #[error(
+        "{} tells of a database that was being replaced, {}, and what was to come, {}, is not there \
+         for this root; nothing was changed; boot where that began, or, where the database of this root \
+         is whole, move {} away", manifest.display(), database.display(), staged.display(), manifest.display()
+    )]
+    Elsewhere {
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+        /// The main file that it names.
+        database: PathBuf,
+        /// The main file that was to come.
+        staged: PathBuf,
+    },
+    /// A file could not be read or moved.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or its folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Names the file of an error: the system's own words do not.
+pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
+    |source| SwapError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
