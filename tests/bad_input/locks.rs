@@ -124,6 +124,23 @@ fn a_heal_that_a_lock_keeps_out_has_changed_nothing_and_says_no_more() {
 }
 
 #[test]
+fn an_undo_touches_nothing_while_somebody_has_the_database() {
+    for begin in ["BEGIN IMMEDIATE", "BEGIN"] {
+        let fixture = Fixture::empty();
+        fixture.boot(&[]).says(0, &["8/8"]);
+        let record = fixture.records().pop().unwrap();
+        let run = record.trim_start_matches("boot_").trim_end_matches(".json");
+        let holder = hold(&fixture, begin);
+        let pid = format!("pid {}", holder.id());
+        let undo = fixture.run(&["undo", run]);
+        undo.says(1, &["nothing was touched", "is open in", &pid]);
+        assert!(fixture.path(".env").exists() && fixture.database().exists());
+        release(holder);
+        fixture.run(&["undo", run]).says(0, &["removed .env"]);
+    }
+}
+
+#[test]
 fn a_lock_that_is_let_go_in_time_delays_only() {
     let fixture = Fixture::healthy();
     let holder = hold_lock(&fixture);

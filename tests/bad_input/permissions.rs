@@ -94,3 +94,21 @@ fn a_read_only_root_is_looked_at_and_never_green() {
         );
     }
 }
+
+/// The gate's folder is another user's, and so is the database; the report could be written all the same.
+#[test]
+fn a_database_that_may_not_be_written_is_no_green_boot_where_the_gate_may_only_look() {
+    let Some(argv) = without_privileges() else {
+        return;
+    };
+    let fixture = Fixture::healthy();
+    fs::set_permissions(fixture.path(".env"), fs::Permissions::from_mode(0o644)).unwrap();
+    let records = "grace_training/startup_failures";
+    for folder in ["var", "logs", "grace_training", records] {
+        fs::set_permissions(fixture.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    for file in ["logs/last_boot_report.txt", "logs/startup_metrics.prom"] {
+        fs::remove_file(fixture.path(file)).unwrap();
+    }
+    as_user(&fixture, &argv, &[]).says(1, &["looking only", "var/grace.db cannot be written"]);
+}

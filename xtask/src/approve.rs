@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use boot_checks::engine::{self, Approved, HealOptions, Intent, Planned};
+use boot_checks::host::lock::LockError;
 use boot_checks::host::{self, Host};
 use boot_checks::model::{Decision, Verdict};
 
@@ -101,7 +102,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
         Err(error) => {
             output::complain(&format!("error: {error}"));
-            Ok(Verdict::LockHeld.exit_code())
+            let verdict = match error {
+                LockError::Held { .. } => Verdict::LockHeld,
+                LockError::Unusable { .. } => Verdict::Blocked,
+            };
+            Ok(verdict.exit_code())
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use boot_checks::engine::{self, UndoError, Undone};
+use boot_checks::host::lock::LockError;
 use boot_checks::host::{self, Host};
 use boot_checks::model::Verdict;
 
@@ -79,8 +80,12 @@ fn words(run_id: &str, undone: &Undone) -> String {
 
 fn verdict(error: &UndoError) -> Verdict {
     match error {
-        UndoError::Lock(_) => Verdict::LockHeld,
-        UndoError::Journal(_) | UndoError::HalfWay(_) | UndoError::Stopped(_) => Verdict::Blocked,
+        UndoError::Lock(LockError::Held { .. }) => Verdict::LockHeld,
+        UndoError::Lock(LockError::Unusable { .. })
+        | UndoError::InUse(_)
+        | UndoError::Journal(_)
+        | UndoError::HalfWay(_)
+        | UndoError::Stopped(_) => Verdict::Blocked,
         UndoError::NoChange(_) => Verdict::Usage,
         UndoError::Refused(_) => Verdict::NeedsApproval,
     }

@@ -1,15 +1,15 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::in_place::put_in_place;
+use super::in_place::{ensure_unopened, put_in_place};
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, staged};
-use crate::host::files;
 use crate::host::leftovers::remove_leftovers;
-use crate::services::db::{Access, Connection, DbError};
+use crate::host::{self, LockHolder, files};
+use crate::services::db::{self, Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum RestoreError {
 /// How long a restore waits for whoever uses the database.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
 
+/// How often is asked whether it has let go.
+const POLL: Duration = Duration::from_millis(50);
+
 /// Puts one thing back. `announce` is told the state that will be there, before it is.
 pub(super) struct Restore<'a> {
     /// The application's root.
@@ -80,6 +83,25 @@ impl Restore<'_> {
             (None, _) => Err(RestoreError::Uncertain(path)),
             (Some(after), _) if *after != now => Err(RestoreError::Changed(path)),
             (Some(_), kind) => self.check_copy(touched, kind),
+        }
+    }
+
+    /// Whether nobody uses the database; whoever does may let go within [`LOCK_WAIT`].
+    pub(super) fn ensure_free(&self, touched: &Touched) -> Result<(), RestoreError> {
+        let path = touched.place(self.root);
+        if !touched.kind.is_database() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match LockedOut::take(&path) {
+                Err(SwapError::InUse(_)) if Instant::now() < deadline => std::thread::sleep(POLL),
+                Err(SwapError::InUse(_)) => return Err(in_use(&path)),
+                taken => {
+                    drop(taken.map_err(failed(&path))?);
+                    return ensure_unopened(&path, &path).map_err(failed(&path));
+                }
+            }
         }
     }
 
@@ -289,6 +311,24 @@ impl Restore<'_> {
             }
             other => other,
         }
+    }
+}
+
+/// Named, where the system tells who it is.
+fn in_use(path: &Path) -> RestoreError {
+    let range = [
+        (path.to_owned(), db::LOCK_BYTES),
+        (db::side_file(path, "-shm"), db::SHM_LOCK_BYTES),
+    ];
+    let holder = range
+        .into_iter()
+        .find_map(|(file, bytes)| host::lock_holder(&file, bytes).ok().flatten());
+    match holder {
+        Some(LockHolder::Process { pid, description }) => RestoreError::Opened {
+            path: path.to_owned(),
+            by: format!("pid {pid} ({description})"),
+        },
+        Some(LockHolder::OutOfSight) | None => RestoreError::InUse(path.to_owned()),
     }
 }
 

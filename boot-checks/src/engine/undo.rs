@@ -42,6 +42,9 @@ pub enum UndoError {
     /// Something is no longer as the run left it. Nothing was touched.
     #[error("nothing was touched: {}", words(.0))]
     Refused(Vec<RestoreError>),
+    /// Somebody uses the database. Nothing was touched.
+    #[error("nothing was touched: {0}")]
+    InUse(#[source] RestoreError),
     /// Files that an earlier run was replacing are no longer what they were.
     #[error("{0}")]
     HalfWay(String),
@@ -99,6 +102,11 @@ pub fn undo(
         .collect();
     if !refusals.is_empty() {
         return Err(UndoError::Refused(refusals));
+    }
+    for past in &left {
+        restore
+            .ensure_free(&past.touched)
+            .map_err(UndoError::InUse)?;
     }
     forget_integrity(root);
     let mut undone = Undone::default();

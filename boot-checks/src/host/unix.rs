@@ -163,6 +163,16 @@ pub fn can_write_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the kernel lets this process write to this file. Opens nothing.
+///
+/// # Errors
+///
+/// The kernel's reason why not.
+pub fn can_write_file(path: &Path) -> io::Result<()> {
+    rustix::fs::accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS)?;
+    Ok(())
+}
+
 /// Lets a command and everything that it starts be stopped together.
 pub fn in_a_group_of_its_own(command: &mut std::process::Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);

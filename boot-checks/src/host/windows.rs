@@ -56,6 +56,15 @@ pub fn can_write_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`can_write_folder`], of a file.
+///
+/// # Errors
+///
+/// As [`can_write_folder`].
+pub fn can_write_file(path: &Path) -> io::Result<()> {
+    can_write_folder(path)
+}
+
 /// Windows has no such error of its own.
 pub fn is_link_loop(_error: &io::Error) -> bool {
     false

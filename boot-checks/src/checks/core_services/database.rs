@@ -2,8 +2,9 @@
 //! `BEGIN IMMEDIATE` succeeds on a file that cannot be written.
 
 use crate::checks::Check;
-use crate::checks::support::{ask, database_name};
+use crate::checks::support::{ask, database_finding, database_name};
 use crate::context::Context;
+use crate::host;
 use crate::model::{CheckResult, Findings, Mode, SqlValue};
 use crate::services::db::{Connection, DbError};
 
@@ -18,6 +19,13 @@ impl Check for Database {
     fn run(&self, cx: &Context) -> CheckResult {
         let name = database_name(cx);
         if cx.mode == Mode::Observe {
+            // The probe would write; that it would not even be let is seen without it.
+            if let Some(path) = cx.database_path().filter(|path| path.exists())
+                && host::can_write_file(path).is_err()
+            {
+                let error = DbError::ReadOnly { code: 8 };
+                return Ok(Findings::problem(database_finding(cx, &error)));
+            }
             return ask(cx, |connection| {
                 connection.query("SELECT count(*) FROM sqlite_schema", &[])?;
                 Ok(Findings::healthy(
