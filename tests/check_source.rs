@@ -1,6 +1,9 @@
 //! `cargo xtask check-source` from the outside: what it prints, how it ends.
 
+mod support;
+
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use assert_cmd::Command;
 use insta::assert_snapshot;
@@ -168,5 +171,67 @@ fn bad_input_says_what_is_wrong_and_the_next_step() {
         };
         assert!(first.starts_with(problem), "{args:?}: {stderr}");
         assert!(second.starts_with(next), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_is_no_pass() {
+    let Some(argv) = support::without_privileges() else {
+        return;
+    };
+    let folder = application();
+    let everybody = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(folder.path(), everybody).unwrap();
+    let package = ["--package", "backend"];
+    let models = [&package[..], &["--entry", "backend.models"]].concat();
+    for (closed, arguments, expect, said) in [
+        (
+            "backend/models.py",
+            &models,
+            1,
+            "[FAIL] source_unreadable: backend/models.py cannot be read: Permission",
+        ),
+        (
+            "backend/spare.py",
+            &models,
+            0,
+            "[WARN] source_unreadable: backend/spare.py cannot be read: Permission",
+        ),
+        (
+            "backend/spare.py",
+            &package.to_vec(),
+            1,
+            "[FAIL] source_unreadable: backend/spare.py cannot be read: Permission",
+        ),
+        (
+            "backend/inner",
+            &models,
+            0,
+            "not judged, folder backend/inner cannot be read: 1",
+        ),
+        (
+            "backend",
+            &models,
+            4,
+            "backend cannot be read: Permission denied",
+        ),
+    ] {
+        fs::create_dir_all(folder.path().join("backend/inner")).unwrap();
+        let path = folder.path().join(closed);
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        let binary = support::binary().display().to_string();
+        let command = [&argv[..], &[binary.as_str(), "check-source"], arguments].concat();
+        let output = Command::new(command[0])
+            .args(&command[1..])
+            .current_dir(folder.path())
+            .env_remove("BOOT_ROOT")
+            .output()
+            .unwrap();
+        fs::set_permissions(&path, before).unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(output.status.code(), Some(expect), "{closed}: {text}");
+        assert!(text.contains(said), "{closed}: {text}");
     }
 }

@@ -112,3 +112,45 @@ fn a_database_that_may_not_be_written_is_no_green_boot_where_the_gate_may_only_l
     }
     as_user(&fixture, &argv, &[]).says(1, &["looking only", "var/grace.db cannot be written"]);
 }
+
+/// Python would raise `PermissionError` where it opens what it imports.
+#[test]
+fn python_sources_that_cannot_be_read_are_never_called_good() {
+    let Some(argv) = without_privileges() else {
+        return;
+    };
+    let fixture = Fixture::healthy();
+    for name in ["", "logs", "var", "var/boot", "grace_training"] {
+        fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    for name in [".env", "var/boot/lock"] {
+        fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    fixture.write("backend/__init__.py", "");
+    fixture.write("backend/models.py", "");
+    fixture.write("backend/inner/tools.py", "");
+    let main = "import backend.models\nimport backend.inner.tools\napp = 1\n";
+    fixture.write("backend/main.py", main);
+    let entry = ["--observe", "--stage", "preflight"];
+    let open = as_user(&fixture, &argv, &entry);
+    assert!(!open.stdout.contains("cannot be read"), "{}", open.stdout);
+    for (closed, said) in [
+        ("backend/models.py", "[FAIL] CLOSED cannot be read"),
+        ("backend/main.py", "[FAIL] CLOSED cannot be read"),
+        ("backend/inner", "[FAIL] CLOSED cannot be read"),
+        (
+            "backend",
+            "[ERROR] could not look: ROOT/CLOSED cannot be read",
+        ),
+    ] {
+        let path = fixture.path(closed);
+        let before = fs::metadata(&path).unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        let answer = as_user(&fixture, &argv, &entry);
+        fs::set_permissions(&path, before).unwrap();
+        let root = fixture.root().display().to_string();
+        let said = said.replace("CLOSED", closed).replace("ROOT", &root);
+        answer.says(1, &[&said, "Permission denied"]);
+        answer.says(1, &["let the user that starts the application read"]);
+    }
+}

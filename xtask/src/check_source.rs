@@ -121,7 +121,7 @@ fn verdict_of(error: &SourceError) -> Verdict {
         SourceError::Package { .. }
         | SourceError::EntryPoint { .. }
         | SourceError::Environment(_) => Verdict::Usage,
-        SourceError::Worker(_) => Verdict::NothingChecked,
+        SourceError::Closed { .. } | SourceError::Worker(_) => Verdict::NothingChecked,
     }
 }
 

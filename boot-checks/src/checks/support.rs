@@ -102,6 +102,9 @@ fn source_finding(error: &SourceError) -> CheckResult {
         SourceError::Package { .. } => "package_missing",
         SourceError::EntryPoint { .. } => "entry_point_missing",
         SourceError::Environment(_) => "environment_missing",
+        SourceError::Closed { source, .. } => {
+            return Err(CheckError::new(format!("{error}: {source}")).action(error.hint()));
+        }
         SourceError::Root(_) | SourceError::Worker(_) => {
             return Err(CheckError::new(error.to_string()).action(error.hint()));
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use super::Context;
 use crate::config::{PythonConfig, Source};
 use crate::model::Mode;
-use crate::python::{Project, SourceError, Sources};
+use crate::python::{Project, SourceError, Sources, is_closed};
 use crate::services::interpreter::{self, ImportFailure};
 
 /// Where an environment stands that nothing names.
@@ -52,10 +52,25 @@ impl Context {
                 .any(|file| self.config.root.join(file).is_file())
         };
         if python.source == Source::Default && !is_there() {
+            self.look_for(&files)?;
             let file = files[0].display();
             return not(format!("no Python application is here: there is no {file}"));
         }
         Ok(python)
+    }
+
+    /// A file that cannot be looked at, because of its folder, is not one that is not there.
+    fn look_for(&self, files: &[PathBuf]) -> Result<(), NoSources> {
+        for file in files.iter().map(|file| self.config.root.join(file)) {
+            if let Err(source) = file.metadata()
+                && is_closed(&source)
+            {
+                let path = file.parent().unwrap_or(&file).to_owned();
+                let closed = SourceError::Closed { path, source };
+                return Err(NoSources::Unreadable(Arc::new(closed)));
+            }
+        }
+        Ok(())
     }
 
     /// What is analysed.

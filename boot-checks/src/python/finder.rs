@@ -1,6 +1,7 @@
 //! Where Python would find a module: folders in the order of `sys.path`, looked at once each.
 
 use std::collections::{HashMap, HashSet};
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -19,6 +20,8 @@ pub(super) enum Found {
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     listings: Mutex<HashMap<PathBuf, Arc<HashSet<String>>>>,
+    /// Folders that are there and that the system does not let be read, with its reason.
+    closed: Mutex<HashMap<PathBuf, String>>,
 }
 
 impl Finder {
@@ -57,6 +60,13 @@ impl Finder {
         is_folder.then_some(Found::Namespace)
     }
 
+    /// Why a folder that modules were looked for in could not be read.
+    pub(super) fn closed(&self, folder: &Path) -> Option<String> {
+        let closed = self.closed.lock();
+        let closed = closed.unwrap_or_else(std::sync::PoisonError::into_inner);
+        closed.get(folder).cloned()
+    }
+
     fn listing(&self, folder: &Path) -> Arc<HashSet<String>> {
         let mut listings = self
             .listings
@@ -65,14 +75,31 @@ impl Finder {
         if let Some(listing) = listings.get(folder) {
             return Arc::clone(listing);
         }
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(folder).map_err(|error| {
+            if let Some(reason) = is_closed(&error).then(|| error.to_string()) {
+                let closed = self.closed.lock();
+                let mut closed = closed.unwrap_or_else(std::sync::PoisonError::into_inner);
+                closed.insert(folder.to_owned(), reason);
+            }
+        });
         let names = entries
+            .into_iter()
+            .flatten()
+            .flatten()
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         let listing = Arc::new(names);
         listings.insert(folder.to_owned(), Arc::clone(&listing));
         listing
     }
+}
+
+/// Whether a file or folder may be there, though the system says no.
+pub(crate) fn is_closed(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+    )
 }
 
 /// `name.so`, `name.cpython-311-x86_64-linux-gnu.so`, `name.abi3.so`, `name.pyd`.

@@ -1,5 +1,6 @@
 //! Reads and parses files, on as many threads as there are cores.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,6 +37,8 @@ pub(super) enum Unreadable {
     Syntax { message: String, place: Place },
     /// Python may understand it.
     Unknown(&'static str),
+    /// It is there, and the system does not let it be read, for this reason: nor will it let Python.
+    Closed(String),
 }
 
 /// Reads files in parallel; texts in `edited` take the place of what is on disk.
@@ -99,7 +102,16 @@ fn read(root: &Path, minor: Option<u8>, path: &Path, edited: Option<&str>) -> Fi
         Some(text) => text.as_bytes().to_vec(),
         None => match std::fs::read(path) {
             Ok(bytes) => bytes,
-            Err(_) => return unreadable(0, "cannot be read"),
+            // A link to nothing is no module for Python either.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return unreadable(0, "a link to nothing");
+            }
+            Err(error) => {
+                return File {
+                    facts: Err(Unreadable::Closed(error.to_string())),
+                    ..unreadable(0, "")
+                };
+            }
         },
     };
     let size = bytes.len();

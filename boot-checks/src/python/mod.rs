@@ -38,6 +38,8 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use finder::is_closed;
+
 pub use edit::{EditProposal, TextEdit};
 pub use fix::{propose_await_fixes, propose_cycle_fixes};
 pub use place::Place;

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
+use super::finder::is_closed;
 use super::load::read_all;
 use super::paths::normalise;
 use super::report::SourceError;
@@ -38,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) entries: Vec<Entry>,
     /// Modules of the packages, by name.
     pub(super) members: Vec<ModId>,
+    /// Folders of the packages that the system does not let be read.
+    pub(super) closed: Vec<PathBuf>,
 }
 
 impl Project {
@@ -55,7 +58,11 @@ impl Project {
         for entry in self.entry_points.iter().filter(|entry| is_script(entry)) {
             scripts.extend(root.join(entry).parent().map(normalise));
         }
-        let (files, mut names) = self.files(&root)?;
+        let Tree {
+            files,
+            mut names,
+            closed,
+        } = self.files(&root)?;
         let tops: Vec<String> = self
             .packages
             .iter()
@@ -71,7 +78,10 @@ impl Project {
         world.resolve_all(|wanted| read_all(&root, minor, &wanted, edited))?;
         let mut entries = Vec::new();
         for (written, entry) in self.entry_points.iter().zip(self.entries(&mut world)) {
-            entries.push(entry.ok_or_else(|| no_entry(&world, written))?);
+            entries.push(match entry {
+                Some(entry) => entry,
+                None => return Err(no_entry(&world, written)),
+            });
         }
         let members = names
             .iter()
@@ -81,29 +91,31 @@ impl Project {
             world,
             entries,
             members,
+            closed,
         })
     }
 
     /// All files of the packages, and the modules that they are.
-    fn files(&self, root: &Path) -> Result<(Vec<PathBuf>, Vec<String>), SourceError> {
-        let (mut files, mut names) = (Vec::new(), Vec::new());
+    fn files(&self, root: &Path) -> Result<Tree, SourceError> {
+        let mut tree = Tree::default();
         for package in &self.packages {
             // Anything else would name a place outside of the root, or modules that Python cannot.
             if !package.split('.').all(is_identifier) {
                 return Err(no_package(root, package));
             }
-            let before = files.len();
+            let before = tree.files.len();
             let path = root.join(package.replace('.', "/"));
-            walk(&path, package, 0, &mut files, &mut names);
+            tree.walk(&path, package, 0);
             if path.with_extension("py").is_file() {
-                files.push(path.with_extension("py"));
-                names.push(package.clone());
+                tree.files.push(path.with_extension("py"));
+                tree.names.push(package.clone());
             }
-            if files.len() == before {
+            if tree.files.len() == before {
+                look_into(&path)?;
                 return Err(no_package(root, package));
             }
         }
-        Ok((files, names))
+        Ok(tree)
     }
 
     fn entries(&self, world: &mut World) -> Vec<Option<Entry>> {
@@ -147,6 +159,18 @@ fn no_package(root: &Path, package: &str) -> SourceError {
 
 fn no_entry(world: &World, entry: &str) -> SourceError {
     let wanted = entry.split(':').next().unwrap_or_default();
+    let path = match is_script(entry) {
+        true => PathBuf::from(wanted),
+        false => wanted.replace('.', "/").into(),
+    };
+    // Outer folders first: where one is closed, what it holds is not known.
+    let mut way: Vec<&Path> = path.ancestors().skip(1).collect();
+    way.reverse();
+    for folder in way {
+        if let Err(closed) = look_into(&world.root.join(folder)) {
+            return closed;
+        }
+    }
     let names = world.modules.iter().map(|module| module.name.as_str());
     SourceError::EntryPoint {
         entry: entry.to_owned(),
@@ -159,37 +183,61 @@ fn is_script(entry: &str) -> bool {
     Path::new(entry).extension().is_some_and(|end| end == "py") && !entry.contains(':')
 }
 
-/// Collects the Python files of a package, without folders that cannot be imported or hold an environment.
-fn walk(
-    folder: &Path,
-    name: &str,
-    depth: usize,
-    files: &mut Vec<PathBuf>,
-    names: &mut Vec<String>,
-) {
-    if depth > MAX_FOLDERS || folder.join("pyvenv.cfg").exists() {
-        return;
+/// A folder whose content is not known is not one that holds nothing.
+fn look_into(folder: &Path) -> Result<(), SourceError> {
+    match std::fs::read_dir(folder) {
+        Err(source) if is_closed(&source) => Err(SourceError::Closed {
+            path: folder.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
     }
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(file) = entry.file_name().into_string() else {
-            continue;
+}
+
+/// What the packages hold.
+#[derive(Default)]
+struct Tree {
+    files: Vec<PathBuf>,
+    /// The modules that the files are.
+    names: Vec<String>,
+    /// Folders that could not be read.
+    closed: Vec<PathBuf>,
+}
+
+impl Tree {
+    /// Collects the Python files of a package, without folders that cannot be imported or hold an environment.
+    fn walk(&mut self, folder: &Path, name: &str, depth: usize) {
+        if depth > MAX_FOLDERS || folder.join("pyvenv.cfg").exists() {
+            return;
+        }
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.closed
+                    .extend(is_closed(&error).then(|| folder.to_owned()));
+                return;
+            }
         };
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        let path = entry.path();
-        if kind.is_dir() && is_identifier(&file) && file != "__pycache__" && file != "node_modules"
-        {
-            walk(&path, &format!("{name}.{file}"), depth + 1, files, names);
-        } else if let Some(stem) = file.strip_suffix(".py")
-            && is_identifier(stem)
-        {
-            names.push(if stem == "__init__" {
-                name.to_owned()
-            } else {
-                format!("{name}.{stem}")
-            });
-            files.push(path);
+        for entry in entries.flatten() {
+            let Ok(file) = entry.file_name().into_string() else {
+                continue;
+            };
+            let Ok(kind) = entry.file_type() else {
+                continue;
+            };
+            let path = entry.path();
+            let is_skipped = file == "__pycache__" || file == "node_modules";
+            if kind.is_dir() && is_identifier(&file) && !is_skipped {
+                self.walk(&path, &format!("{name}.{file}"), depth + 1);
+            } else if let Some(stem) = file.strip_suffix(".py")
+                && is_identifier(stem)
+            {
+                self.names.push(match stem {
+                    "__init__" => name.to_owned(),
+                    _ => format!("{name}.{stem}"),
+                });
+                self.files.push(path);
+            }
         }
     }
 }

@@ -32,6 +32,14 @@ pub enum SourceError {
         /// The module that may have been meant.
         nearest: Option<String>,
     },
+    /// The folder that should hold it is there, and the system does not let it be read.
+    #[error("{} cannot be read", .path.display())]
+    Closed {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The environment has no folder for packages.
     #[error("{} is no Python environment: it has no site-packages", .0.display())]
     Environment(PathBuf),
@@ -63,6 +71,10 @@ impl SourceError {
                 "write it as backend.main, backend.main:app or backend/main.py, seen from the root"
                     .to_owned()
             }
+            SourceError::Closed { path, .. } => format!(
+                "let the user that starts the application read {}, and boot as that user",
+                path.display()
+            ),
             SourceError::Environment(_) => {
                 "name a virtual environment, its python or its site-packages folder; without one, \
                  dependencies are not judged"
@@ -164,6 +176,13 @@ pub enum ProblemKind {
         /// The parser's message.
         message: String,
     },
+    /// A file, or the folder of a module, is there and the system does not let it be read.
+    SourceUnreadable {
+        /// The file or folder, relative to the root where it lies in it.
+        path: PathBuf,
+        /// The system's reason.
+        reason: String,
+    },
     /// A package is not installed in the environment.
     MissingDependency {
         /// The package's module.
@@ -200,6 +219,7 @@ impl ProblemKind {
             }
             ProblemKind::ImportNameMissing { .. } => "import_name_missing",
             ProblemKind::SyntaxError { .. } => "syntax_error",
+            ProblemKind::SourceUnreadable { .. } => "source_unreadable",
             ProblemKind::MissingDependency { .. } => "missing_dependency",
             ProblemKind::ImportCycle { .. } => "import_cycle",
             ProblemKind::CoroutineNotAwaited { .. } => "coroutine_not_awaited",
@@ -216,6 +236,9 @@ impl ProblemKind {
                 format!("cannot import name '{name}' from '{from}'")
             }
             ProblemKind::SyntaxError { message } => format!("file does not parse: {message}"),
+            ProblemKind::SourceUnreadable { path, reason } => {
+                format!("{} cannot be read: {reason}", path.display())
+            }
             ProblemKind::MissingDependency { wanted } => {
                 format!("dependency '{wanted}' is not installed")
             }
@@ -243,6 +266,10 @@ impl ProblemKind {
                 "the module is there and defines no such name: it was moved, renamed or deleted"
             }
             ProblemKind::SyntaxError { .. } => "Python refuses the whole file",
+            ProblemKind::SourceUnreadable { .. } => {
+                "importing it opens it, and that fails for this user; only what Python compiled earlier \
+                 (__pycache__) could stand in for a file"
+            }
             ProblemKind::MissingDependency { .. } => {
                 "the environment holds no package that provides it"
             }
@@ -268,6 +295,10 @@ impl ProblemKind {
                 format!("define '{name}' in '{from}', or take this import out: no module has it")
             }
             ProblemKind::SyntaxError { .. } => "correct the line".to_owned(),
+            ProblemKind::SourceUnreadable { path, .. } => format!(
+                "let the user that starts the application read {}, and boot as that user",
+                path.display()
+            ),
             ProblemKind::MissingDependency { wanted } => {
                 format!("install the package that provides '{wanted}'")
             }
@@ -284,6 +315,8 @@ impl ProblemKind {
         match self {
             ProblemKind::ImportCycle { .. } => Some("circular_import_avn_models"),
             ProblemKind::CoroutineNotAwaited { .. } => Some("trigger_mesh_unawaited"),
+            // What its owner or its permission bits are, no message of Python says.
+            ProblemKind::SourceUnreadable { .. } => None,
             other => Some(other.code()),
         }
     }

@@ -31,13 +31,15 @@ pub(super) enum Cause {
     Name(ModId, String),
     Cycle(ModId, String),
     Syntax(String),
+    /// The file of the module is there and cannot be read, for this reason.
+    Closed(String),
 }
 
 impl Cause {
     fn taken_by(&self, catches: Catches) -> bool {
         match catches {
             Catches::Everything => true,
-            Catches::ImportError => !matches!(self, Cause::Syntax(_)),
+            Catches::ImportError => !matches!(self, Cause::Syntax(_) | Cause::Closed(_)),
             Catches::ModuleNotFound => matches!(self, Cause::Missing(_) | Cause::NotInstalled(_)),
             Catches::SyntaxError => matches!(self, Cause::Syntax(_)),
             Catches::Nothing | Catches::Unknown => false,
@@ -129,6 +131,10 @@ impl<'w> Simulation<'w> {
             Ok(facts) => self.run(id, &facts.ops),
             Err(super::load::Unreadable::Syntax { message, place }) => {
                 Flow::Failed(self.failure(id, *place, Cause::Syntax(message.clone())))
+            }
+            Err(super::load::Unreadable::Closed(reason)) => {
+                let place = Place { line: 1, column: 1 };
+                Flow::Failed(self.failure(id, place, Cause::Closed(reason.clone())))
             }
             Err(super::load::Unreadable::Unknown(_)) => Flow::Next,
         };

@@ -1,6 +1,7 @@
 //! From what the simulation of every entry says to one list of problems.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -139,6 +140,9 @@ fn counts(loaded: &Loaded) -> Counts {
                 }
             }
             Err(Unreadable::Syntax { .. }) => parse_failures += 1,
+            Err(Unreadable::Closed(_)) => {
+                *unjudged.entry("cannot be read".to_owned()).or_default() += 1
+            }
             Err(Unreadable::Unknown(reason)) => {
                 *unjudged.entry((*reason).to_owned()).or_default() += 1
             }
@@ -151,6 +155,10 @@ fn counts(loaded: &Loaded) -> Counts {
         if let (true, End::Unjudged(reason)) = (certain, &target.end) {
             *unjudged.entry((*reason).to_owned()).or_default() += 1;
         }
+    }
+    for folder in &loaded.closed {
+        let folder = folder.strip_prefix(&world.root).unwrap_or(folder).display();
+        unjudged.insert(format!("folder {folder} cannot be read"), 1);
     }
     Counts {
         files: world.files.len(),
@@ -200,6 +208,12 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
             },
             None,
         ),
+        Cause::Name(from, wanted)
+            if let Some(kind) =
+                closed(world, &format!("{}.{wanted}", world.modules[*from].name)) =>
+        {
+            (kind, None)
+        }
         Cause::Name(from, wanted) => (
             ProblemKind::ImportNameMissing {
                 from: world.modules[*from].name.clone(),
@@ -215,6 +229,13 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
             },
             None,
         ),
+        Cause::Closed(reason) => (
+            ProblemKind::SourceUnreadable {
+                path: relative(world, failure.module),
+                reason: reason.clone(),
+            },
+            None,
+        ),
         Cause::Syntax(message) => (
             ProblemKind::SyntaxError {
                 message: message.clone(),
@@ -224,7 +245,31 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
     }
 }
 
+/// A module that may be there, in a folder that cannot be read: Python finds nothing in it either.
+fn closed(world: &World, wanted: &str) -> Option<ProblemKind> {
+    let path = PathBuf::from(wanted.replace('.', "/"));
+    let way = world.roots.iter().flat_map(|root| {
+        path.ancestors()
+            .skip(1)
+            .map(|folder| root.join(folder))
+            .collect::<Vec<_>>()
+    });
+    let (folder, reason) = way
+        .filter_map(|folder| Some((folder.clone(), world.finder.closed(&folder)?)))
+        .next()?;
+    Some(ProblemKind::SourceUnreadable {
+        path: folder
+            .strip_prefix(&world.root)
+            .unwrap_or(&folder)
+            .to_owned(),
+        reason,
+    })
+}
+
 fn missing(world: &World, wanted: &str, failure: &Failure) -> (ProblemKind, Option<String>) {
+    if let Some(kind) = closed(world, wanted) {
+        return (kind, None);
+    }
     let kind = ProblemKind::MissingInternalModule {
         wanted: wanted.to_owned(),
     };
@@ -280,7 +325,7 @@ fn cycle_of(world: &World, member: ModId) -> Vec<String> {
 }
 
 /// The file of a module, relative to the root where it lies in it.
-pub(super) fn relative(world: &World, module: ModId) -> std::path::PathBuf {
+pub(super) fn relative(world: &World, module: ModId) -> PathBuf {
     let path = world.modules[module]
         .file
         .map(|file| world.files[file].path.as_path());
