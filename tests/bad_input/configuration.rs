@@ -83,3 +83,43 @@ fn a_variable_that_hides_the_one_in_the_env_file_is_named_as_the_cause() {
 fn boot_with_key(fixture: &Fixture, value: &str) -> support::Answer {
     answer(fixture.command().env("SECRET_KEY", value))
 }
+
+/// A line that is there keeps every byte, so a key that is put behind it would not be what is reported.
+#[test]
+fn a_line_of_the_env_file_without_its_value_is_a_persons_to_fill_in() {
+    for (line, what) in [
+        ("SECRET_KEY=", "empty"),
+        ("SECRET_KEY=changeme", "a placeholder"),
+    ] {
+        let fixture = Fixture::healthy();
+        let env = format!("# Grace\nPYTHONIOENCODING=utf-8\n{line}\n");
+        fixture.write(".env", &env);
+        let answer = fixture.boot(&[]);
+        answer.says(
+            0,
+            &[
+                &format!("SECRET_KEY is {what} in .env:3"),
+                "next: fill in .env:3: `SECRET_KEY=` and its value",
+                "create_default_env does nothing: .env names SECRET_KEY without a value",
+                "[FIX] DATABASE_URL is set - fixed by create_default_env (completed .env with DATABASE_URL)",
+            ],
+        );
+        let after = fixture.read(".env");
+        let added = after.strip_prefix(&env).unwrap();
+        assert!(added.starts_with("DATABASE_URL="), "{after}");
+        assert_eq!(added.lines().count(), 1, "{after}");
+        assert!(!answer.stdout.contains("taken back"), "{}", answer.stdout);
+    }
+}
+
+#[test]
+fn an_empty_database_url_of_the_env_file_is_a_persons_to_fill_in() {
+    let fixture = Fixture::healthy();
+    let env = fixture
+        .read(".env")
+        .replace("DATABASE_URL=", "DATABASE_URL=\n#");
+    fixture.write(".env", &env);
+    let words = ["DATABASE_URL is empty in .env:", "next: fill in .env:"];
+    fixture.boot(&[]).says(0, &words);
+    assert_eq!(fixture.read(".env"), env);
+}

@@ -31,6 +31,14 @@ pub(super) fn read(path: &Path, at: &Place) -> Result<Vec<(String, String)>, Con
     Ok(assignments.into_iter().map(pair).collect())
 }
 
+/// The line, from 1, of a variable in a `.env`; where it stands twice, of the one that counts.
+pub fn line_of(path: &Path, name: &str) -> Option<usize> {
+    let text = read_if_there(path, &Place::Default).ok()??;
+    let mut assignments = parse(&text).ok()?.into_iter();
+    let last = assignments.rfind(|assignment| assignment.name == name)?;
+    Some(last.lines.start + 1)
+}
+
 /// The assignments of a text without a byte order mark, or the line, from 1, where the first thing
 /// begins that is neither an assignment nor a comment.
 pub(super) fn parse(text: &str) -> Result<Vec<Assignment>, usize> {

@@ -33,6 +33,7 @@ mod toml_reader;
 pub use boot_config::BootConfig;
 pub use database_url::{DatabaseLocation, UrlProblem};
 pub use env_completion::{EnvCompletion, EnvCompletionError, complete};
+pub use env_file::line_of as env_line;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use inputs::Inputs;

@@ -1,6 +1,6 @@
 //! Writes the required variables that are missing into `.env`: a random key where a key is the
 //! application's own, and the database that this boot looked at. What a third party issues cannot be
-//! made up.
+//! made up, and a line that is there without its value is a person's to fill in.
 
 use super::fix_unicode_logging::{cannot_look, complete_env, env_name};
 use super::{Plan, PlanError, Playbook};
@@ -38,7 +38,8 @@ impl Playbook for CreateDefaultEnv {
 
     fn plan(&self, cx: &Context, problems: &[Finding]) -> Result<Plan, PlanError> {
         let environment = cx.environment().map_err(cannot_look)?;
-        let (mut wanted, mut issued, mut hiding) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wanted, mut issued) = (Vec::new(), Vec::new());
+        let (mut hiding, mut waiting) = (Vec::new(), Vec::new());
         for name in &cx.config.required_secrets {
             let set = environment.get(name);
             if set.is_some_and(|set| !is_placeholder(&set.value)) {
@@ -46,6 +47,8 @@ impl Playbook for CreateDefaultEnv {
             }
             if set.is_some_and(|set| set.source != Source::EnvFile) {
                 hiding.push(name.as_str());
+            } else if set.is_some() {
+                waiting.push(name.as_str());
             } else if name == "DATABASE_URL" {
                 wanted.push((name.clone(), cx.config.database.value.url.clone()));
             } else if OWN_KEYS.contains(&name.as_str()) {
@@ -59,6 +62,12 @@ impl Playbook for CreateDefaultEnv {
                 "the environment has its own {name}, which is stronger than {}",
                 env_name(cx)
             );
+            return Err(PlanError::NotApplicable(reason));
+        }
+        waiting.retain(|name| is_problem(problems, name));
+        if !waiting.is_empty() {
+            let (names, file) = (waiting.join(" and "), env_name(cx));
+            let reason = format!("{file} names {names} without a value, and keeps every line");
             return Err(PlanError::NotApplicable(reason));
         }
         if problems.iter().any(|it| it.code == "secret_missing") && !issued.is_empty() {

@@ -28,7 +28,7 @@ impl Check for DatabaseUrlSet {
             ));
         }
         let environment = cx.environment().map_err(cannot_look)?;
-        let problems = missing(&environment, name, "database_url_missing")
+        let problems = missing(cx, &environment, name, "database_url_missing")
             .into_iter()
             .collect();
         Ok(Findings::from_problems(

@@ -2,8 +2,8 @@
 //! application's own.
 
 use crate::checks::Check;
-use crate::checks::support::cannot_look;
-use crate::config::{Environment, Source, is_placeholder};
+use crate::checks::support::{cannot_look, short};
+use crate::config::{Environment, Source, env_line, is_placeholder};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 
@@ -31,7 +31,7 @@ impl Check for SecretKey {
         let environment = cx.environment().map_err(cannot_look)?;
         let problems = names
             .iter()
-            .filter_map(|name| missing(&environment, name, "secret_missing"))
+            .filter_map(|name| missing(cx, &environment, name, "secret_missing"))
             .collect();
         Ok(Findings::from_problems(problems, names.join(", ")))
     }
@@ -39,6 +39,7 @@ impl Check for SecretKey {
 
 /// The finding where a variable is not set, or set to what stands in an example.
 pub(super) fn missing(
+    cx: &Context,
     environment: &Environment,
     name: &str,
     code: &'static str,
@@ -52,8 +53,8 @@ pub(super) fn missing(
                 _ => "a placeholder",
             };
             let place = match set.source {
-                Source::EnvFile => ".env",
-                _ => "the environment",
+                Source::EnvFile => line_of(cx, name),
+                _ => "the environment".to_owned(),
             };
             Finding::new(code, format!("{name} is {what} in {place}"))
         }
@@ -61,9 +62,26 @@ pub(super) fn missing(
     };
     let finding = match set.map(|set| set.source) {
         Some(Source::Environment) => behind_the_process(finding, environment, name),
+        Some(Source::EnvFile) => finding
+            .cause(
+                "the line is there and waits for its value; what a person wrote is not overwritten",
+            )
+            .action(format!(
+                "fill in {}: `{name}=` and its value",
+                line_of(cx, name)
+            )),
         _ => finding.action(format!("set {name} in the environment or in .env")),
     };
     Some(finding.pattern("missing_env_secrets"))
+}
+
+/// `.env:3`, where the variable stands; the file alone where it has changed since.
+fn line_of(cx: &Context, name: &str) -> String {
+    let file = short(cx, &cx.config.env_file);
+    match env_line(&cx.config.env_file, name) {
+        Some(line) => format!("{file}:{line}"),
+        None => file,
+    }
 }
 
 /// What stands in `.env` is no help while the process itself has the variable.
