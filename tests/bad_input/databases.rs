@@ -67,6 +67,28 @@ fn another_name_or_another_folder_is_no_fresh_start() {
     assert!(!moved.database().exists());
 }
 
+#[test]
+fn a_database_in_memory_is_no_fresh_start_either() {
+    for url in [
+        "sqlite:///:memory:",
+        "sqlite://",
+        "file:grace.db?mode=memory",
+    ] {
+        let fixture = Fixture::healthy();
+        let other = ["--database-url", url];
+        let words = [
+            "[FAIL] the database is in memory, and earlier boots used var/grace.db",
+            "let DATABASE_URL name var/grace.db",
+            "--allow-create",
+        ];
+        fixture.boot(&other).says(1, &words);
+        let allowed = [other[0], other[1], "--allow-create"];
+        let answer = fixture.boot(&allowed);
+        answer.says(0, &["[SKIP] Database exists - the database is in memory"]);
+        assert!(fixture.database().exists());
+    }
+}
+
 /// Each would start with an empty database in the place of one that may have held rows.
 #[test]
 fn whoever_saw_a_database_makes_its_loss_an_incident() {

@@ -23,7 +23,7 @@ impl Check for DatabaseExists {
 
     fn run(&self, cx: &Context) -> CheckResult {
         let Some(files) = cx.files() else {
-            return Ok(Findings::not_applicable("the database is in memory"));
+            return in_memory(cx);
         };
         let name = database_name(cx);
         Ok(match &files.main {
@@ -49,6 +49,42 @@ impl Check for DatabaseExists {
     }
 }
 
+/// There is no file to miss; but whoever had one would start without any of its rows.
+fn in_memory(cx: &Context) -> CheckResult {
+    let what = "the database is in memory";
+    let seen = seen_before(cx, what)?;
+    if seen.is_empty() {
+        return Ok(Findings::not_applicable(what));
+    }
+    let earlier = listed(&seen);
+    let message = format!("{what}, and earlier boots used {earlier}");
+    Ok(Findings::problem(
+        Finding::new("database_vanished", message)
+            .evidence("named by", cx.config.database.source)
+            .cause("DATABASE_URL changed: it names no file, and what is written is gone at the end")
+            .action(format!(
+                "let DATABASE_URL name {earlier}; --allow-create starts with an empty one in memory"
+            )),
+    ))
+}
+
+/// The databases that earlier boots saw; none where an empty start is what is wanted.
+fn seen_before(cx: &Context, what: &str) -> Result<BTreeSet<String>, CheckError> {
+    if cx.allow_create {
+        return Ok(BTreeSet::new());
+    }
+    cx.seen_databases().names().map_err(|error| {
+        CheckError::new(format!(
+            "{what}, and whether there was one before cannot be read: {error}"
+        ))
+    })
+}
+
+fn listed(names: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.join(" and ")
+}
+
 fn missing(cx: &Context, files: &FileSet, name: &str) -> Result<Finding, CheckError> {
     let left: Vec<String> = files
         .side_files()
@@ -67,15 +103,9 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Result<Finding, CheckEr
         ));
         return Ok(finding);
     }
-    if !cx.allow_create {
-        let seen = cx.seen_databases().names().map_err(|error| {
-            CheckError::new(format!(
-                "{name} does not exist, and whether there was one before cannot be read: {error}"
-            ))
-        })?;
-        if !seen.is_empty() {
-            return Ok(vanished(cx, name, &seen));
-        }
+    let seen = seen_before(cx, &format!("{name} does not exist"))?;
+    if !seen.is_empty() {
+        return Ok(vanished(cx, name, &seen));
     }
     let finding = Finding::new("database_missing", format!("{name} does not exist"))
         .pattern("database_file_missing");
@@ -100,8 +130,7 @@ fn vanished(cx: &Context, name: &str, seen: &BTreeSet<String>) -> Finding {
             "mount the disk, or put a kept copy back: {PUT_BACK}; --allow-create starts with an empty one"
         ));
     }
-    let earlier: Vec<&str> = seen.iter().map(String::as_str).collect();
-    let earlier = earlier.join(" and ");
+    let earlier = listed(seen);
     Finding::new(
         "database_vanished",
         format!("{name} does not exist, and earlier boots used {earlier}"),
