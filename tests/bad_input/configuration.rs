@@ -123,3 +123,22 @@ fn an_empty_database_url_of_the_env_file_is_a_persons_to_fill_in() {
     fixture.boot(&[]).says(0, &words);
     assert_eq!(fixture.read(".env"), env);
 }
+
+/// SQLAlchemy would raise `NoSuchModuleError` at the start.
+#[test]
+fn a_driver_that_sqlalchemy_does_not_have_is_said() {
+    let fixture = Fixture::healthy();
+    let typed = ["--database-url", "sqlite+aiosqllite:///./var/grace.db"];
+    let words = [
+        "--database-url: SQLAlchemy has no such driver",
+        "did you mean `sqlite+aiosqlite`?",
+    ];
+    fixture.boot(&typed).says(78, &words);
+    let brought = ["--database-url", "sqlite+libsql:///./var/grace.db"];
+    let words = [
+        "[WARN]",
+        "SQLAlchemy itself has no driver for `sqlite+libsql`",
+        "NoSuchModuleError",
+    ];
+    fixture.boot(&brought).says(0, &words);
+}

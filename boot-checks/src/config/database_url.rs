@@ -39,6 +39,8 @@ pub struct DatabaseLocation {
     pub display: String,
     /// The URL as the application spells it, for writing into `.env`.
     pub url: String,
+    /// A driver, as `libsql` in `sqlite+libsql:`, that SQLAlchemy does not bring itself and a package may.
+    pub foreign_driver: Option<String>,
 }
 
 impl DatabaseLocation {
@@ -85,6 +87,8 @@ pub enum UrlProblem {
     NoScheme,
     #[error("its scheme is unknown")]
     UnknownScheme { suggestion: Option<&'static str> },
+    #[error("SQLAlchemy has no such driver")]
+    UnknownDriver { suggestion: &'static str },
     #[error("it names a user or a host, which a SQLite database does not have")]
     NamesHost,
     #[error("it has a `%` without two hexadecimal digits behind it")]
@@ -112,6 +116,9 @@ impl UrlProblem {
             UrlProblem::UnknownScheme { suggestion: Some(scheme) } => {
                 format!("did you mean `{scheme}`?")
             }
+            UrlProblem::UnknownDriver { suggestion } => {
+                format!("did you mean `sqlite+{suggestion}`?")
+            }
             UrlProblem::UnknownScheme { suggestion: None } | UrlProblem::NamesHost => {
                 "write it as `sqlite:///./app.db`".into()
             }
@@ -127,6 +134,9 @@ impl UrlProblem {
 
 /// Schemes that are suggested for a misspelled one.
 const SUGGESTED: [&str; 4] = ["sqlite", "sqlite3", "sqlite+aiosqlite", "sqlite+pysqlite"];
+
+/// Drivers that SQLAlchemy brings for SQLite (`sqlalchemy/dialects/sqlite`). Packages may bring others.
+const DRIVERS: [&str; 4] = ["pysqlite", "aiosqlite", "pysqlcipher", "pysqlite_numeric"];
 
 /// Options that say how the file is opened. Their values are no secrets.
 const SHOWN_OPTIONS: [&str; 6] = [
@@ -171,6 +181,7 @@ pub(super) fn parse(url: &str, root: &Path, at: &Place) -> Result<DatabaseLocati
     if !(is("sqlite") || is("sqlite3") || is("file")) {
         return Err(not_sqlite(scheme, dialect, rest, at));
     }
+    let foreign_driver = foreign_driver(scheme).map_err(problem)?;
     // Asked of the whole text: a password may have a slash or a question mark in it.
     let after_slashes = sqlite.trim_start_matches('/');
     let is_uri = after_slashes.starts_with("file:");
@@ -196,7 +207,20 @@ pub(super) fn parse(url: &str, root: &Path, at: &Place) -> Result<DatabaseLocati
         path,
         display: format!("{prefix}{shown_path}{}", options.display),
         url: url.to_owned(),
+        foreign_driver,
     })
+}
+
+/// The driver that a package would have to bring; what is nearly one of SQLAlchemy's own is mistyped.
+fn foreign_driver(scheme: &str) -> Result<Option<String>, UrlProblem> {
+    match scheme.split_once('+') {
+        None => Ok(None),
+        Some((_, driver)) if DRIVERS.contains(&driver) => Ok(None),
+        Some((_, driver)) => match nearest(driver, &DRIVERS) {
+            Some(suggestion) => Err(UrlProblem::UnknownDriver { suggestion }),
+            None => Ok(Some(driver.to_owned())),
+        },
+    }
 }
 
 fn not_sqlite(scheme: &str, dialect: &str, rest: &str, at: &Place) -> ConfigError {

@@ -77,6 +77,18 @@ fn what_cannot_be_understood_is_said() {
             },
         ),
         ("gopher://x", UrlProblem::UnknownScheme { suggestion: None }),
+        (
+            "sqlite+aiosqllite:///x.db",
+            UrlProblem::UnknownDriver {
+                suggestion: "aiosqlite",
+            },
+        ),
+        (
+            "sqlite+PySQLite:///x.db",
+            UrlProblem::UnknownDriver {
+                suggestion: "pysqlite",
+            },
+        ),
         ("sqlite://user:pw@host/x.db", UrlProblem::NamesHost),
         ("file://elsewhere/x.db", UrlProblem::NamesHost),
         ("sqlite:///100%.db", UrlProblem::BadEscape),
@@ -100,6 +112,20 @@ fn what_cannot_be_understood_is_said() {
             Err(ConfigError::DatabaseUrl { problem, .. }) => assert_eq!(problem, expect, "{url}"),
             other => panic!("{url}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_driver_that_only_a_package_could_bring_is_kept() {
+    for (url, expect) in [
+        ("sqlite+libsql:///x.db", Some("libsql")),
+        ("sqlite+:///x.db", Some("")),
+        ("sqlite:///x.db", None),
+        ("sqlite+pysqlcipher:///x.db", None),
+        ("sqlite+pysqlite_numeric:///x.db", None),
+    ] {
+        let location = parse_at_root(url).unwrap();
+        assert_eq!(location.foreign_driver.as_deref(), expect, "{url}");
     }
 }
 
