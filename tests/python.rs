@@ -93,11 +93,59 @@ fn a_name_that_was_moved_is_named_with_its_new_place() {
 
 #[test]
 fn what_a_server_asks_the_module_for_must_be_there() {
-    blocked(
-        &[("backend/main.py", "application = 1\n")],
-        "import_name_missing",
-        "import_name_missing at backend/main.py:1:1: cannot import name 'app' from 'backend.main' \
-         -> define 'app' in 'backend.main', or take this import out: no module has it",
+    let sources = [("backend/main.py", "application = 1\n")];
+    let cause = "`backend.main:app` is what is started where boot.toml names no entry_point";
+    asked_in_vain(
+        None,
+        &sources,
+        cause,
+        "define app in backend/main.py, or name another entry_point in boot.toml",
+    );
+    let cause = "entry_point in boot.toml says `backend.main:nope`";
+    let entry = Some("backend.main:nope");
+    asked_in_vain(
+        entry,
+        &sources,
+        cause,
+        "define nope in backend/main.py, or correct entry_point in boot.toml",
+    );
+    asked_in_vain(
+        entry,
+        &[
+            sources[0],
+            ("backend/web.py", "import os\n\ndef nope():\n    pass\n"),
+        ],
+        cause,
+        "'nope' lives in backend/web.py:3: write `backend.web:nope` as entry_point in boot.toml, \
+         or define nope in backend/main.py",
+    );
+    asked_in_vain(
+        entry,
+        &[("backend/main.py", "nopes = 1\n")],
+        cause,
+        "'backend.main' has 'nopes': write `backend.main:nopes` as entry_point in boot.toml, or \
+         define nope in backend/main.py",
+    );
+}
+
+/// No import is at fault: what boot.toml says is.
+#[track_caller]
+fn asked_in_vain(entry: Option<&str>, files: &[(&str, &str)], cause: &str, action: &str) {
+    let application = application(files);
+    if let Some(entry) = entry {
+        let config = format!("[python]\nentry_point = '{entry}'\n");
+        application.write("boot.toml", config);
+    }
+    let (code, json) = application.boot_json(&[]);
+    let name = entry.map_or("app", |_| "nope");
+    let expect = format!(
+        "entry_point_name_missing at backend/main.py: 'backend.main' has no '{name}', which the \
+         entry point names -> {action}"
+    );
+    assert_eq!(problems(&json, ENTRY), [expect], "{json:#}");
+    assert_eq!(
+        (code, &step(&json, ENTRY)["problems"][0]["cause"]),
+        (1, &cause.into())
     );
 }
 

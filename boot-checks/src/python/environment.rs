@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use super::error::SourceError;
 use super::finder::{Finder, Found};
-use super::report::SourceError;
 
 /// The modules of the standard library, with the versions that have them.
 const STANDARD_LIBRARY: &str = include_str!("stdlib.txt");

@@ -9,10 +9,10 @@ use ruff_python_ast::PythonVersion;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::Ranged;
 
+use super::error::SourceError;
 use super::facts::Facts;
 use super::lower::lower;
 use super::place::{Lines, Place};
-use super::report::SourceError;
 use super::source::{DecodeError, decode};
 
 /// Longest file that is parsed; longer ones are data, and are not judged.

@@ -1,10 +1,10 @@
 use std::path::{Path, PathBuf};
 
 use super::environment::Environment;
+use super::error::SourceError;
 use super::finder::is_closed;
 use super::load::read_all;
 use super::paths::normalise;
-use super::report::SourceError;
 use super::suggest;
 use super::world::{ModId, World};
 

@@ -6,87 +6,6 @@ use serde::Serialize;
 use super::place::Place;
 use crate::model::Finding;
 
-/// Why nothing could be analysed.
-#[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// The application's root is not a folder.
-    #[error("{} is not a folder", .0.display())]
-    Root(PathBuf),
-    /// A package that was named is not there.
-    #[error("package '{package}' is not in {}", .root.display())]
-    Package {
-        /// As named.
-        package: String,
-        /// Where it was looked for.
-        root: PathBuf,
-        /// The package that may have been meant.
-        nearest: Option<String>,
-    },
-    /// An entry point that was named is not there.
-    #[error("entry point '{entry}' is not in {}", .root.display())]
-    EntryPoint {
-        /// As named.
-        entry: String,
-        /// Where it was looked for.
-        root: PathBuf,
-        /// The module that may have been meant.
-        nearest: Option<String>,
-    },
-    /// The folder that should hold it is there, and the system does not let it be read.
-    #[error("{} cannot be read", .path.display())]
-    Closed {
-        /// The folder or file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The environment has no folder for packages.
-    #[error("{} is no Python environment: it has no site-packages", .0.display())]
-    Environment(PathBuf),
-    /// A thread could not be started.
-    #[error("could not start a worker")]
-    Worker(#[source] std::io::Error),
-}
-
-impl SourceError {
-    /// The next step for whoever gets this error.
-    pub fn hint(&self) -> String {
-        match self {
-            SourceError::Root(_) => {
-                "name the folder that Python has on its path when the application starts".to_owned()
-            }
-            SourceError::Package {
-                nearest: Some(name),
-                ..
-            }
-            | SourceError::EntryPoint {
-                nearest: Some(name),
-                ..
-            } => format!("did you mean '{name}'?"),
-            SourceError::Package { .. } => {
-                "name packages as Python would import them from the root, such as backend or backend.api"
-                    .to_owned()
-            }
-            SourceError::EntryPoint { .. } => {
-                "write it as backend.main, backend.main:app or backend/main.py, seen from the root"
-                    .to_owned()
-            }
-            SourceError::Closed { path, .. } => format!(
-                "let the user that starts the application read {}, and boot as that user",
-                path.display()
-            ),
-            SourceError::Environment(_) => {
-                "name a virtual environment, its python or its site-packages folder; without one, \
-                 dependencies are not judged"
-                    .to_owned()
-            }
-            SourceError::Worker(_) => {
-                "raise the limit on processes or memory, then run it again".to_owned()
-            }
-        }
-    }
-}
-
 /// What the analysis saw.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SourceReport {
@@ -171,6 +90,14 @@ pub enum ProblemKind {
         /// The name.
         name: String,
     },
+    /// The module that is started exists, but not what the server asks it for.
+    #[serde(rename = "entry_point_name_missing")]
+    EntryPointName {
+        /// The module.
+        asked: String,
+        /// The name.
+        name: String,
+    },
     /// A file does not parse.
     SyntaxError {
         /// The parser's message.
@@ -218,6 +145,7 @@ impl ProblemKind {
                 "missing_internal_module"
             }
             ProblemKind::ImportNameMissing { .. } => "import_name_missing",
+            ProblemKind::EntryPointName { .. } => "entry_point_name_missing",
             ProblemKind::SyntaxError { .. } => "syntax_error",
             ProblemKind::SourceUnreadable { .. } => "source_unreadable",
             ProblemKind::MissingDependency { .. } => "missing_dependency",
@@ -234,6 +162,9 @@ impl ProblemKind {
             }
             ProblemKind::ImportNameMissing { from, name } => {
                 format!("cannot import name '{name}' from '{from}'")
+            }
+            ProblemKind::EntryPointName { asked, name } => {
+                format!("'{asked}' has no '{name}', which the entry point names")
             }
             ProblemKind::SyntaxError { message } => format!("file does not parse: {message}"),
             ProblemKind::SourceUnreadable { path, reason } => {
@@ -265,6 +196,9 @@ impl ProblemKind {
             ProblemKind::ImportNameMissing { .. } => {
                 "the module is there and defines no such name: it was moved, renamed or deleted"
             }
+            ProblemKind::EntryPointName { .. } => {
+                "the server asks the module for it once that is imported"
+            }
             ProblemKind::SyntaxError { .. } => "Python refuses the whole file",
             ProblemKind::SourceUnreadable { .. } => {
                 "importing it opens it, and that fails for this user; only what Python compiled earlier \
@@ -294,6 +228,9 @@ impl ProblemKind {
             ProblemKind::ImportNameMissing { from, name } => {
                 format!("define '{name}' in '{from}', or take this import out: no module has it")
             }
+            ProblemKind::EntryPointName { asked, name } => {
+                format!("define '{name}' in '{asked}', or correct the entry point")
+            }
             ProblemKind::SyntaxError { .. } => "correct the line".to_owned(),
             ProblemKind::SourceUnreadable { path, .. } => format!(
                 "let the user that starts the application read {}, and boot as that user",
@@ -317,6 +254,8 @@ impl ProblemKind {
             ProblemKind::CoroutineNotAwaited { .. } => Some("trigger_mesh_unawaited"),
             // What its owner or its permission bits are, no message of Python says.
             ProblemKind::SourceUnreadable { .. } => None,
+            // No import is to be corrected.
+            ProblemKind::EntryPointName { .. } => None,
             other => Some(other.code()),
         }
     }
@@ -329,12 +268,12 @@ impl ProblemKind {
 
 impl From<&Problem> for Finding {
     fn from(problem: &Problem) -> Finding {
-        let place = format!(
-            "{}:{}:{}",
-            problem.file.display(),
-            problem.place.line,
-            problem.place.column
-        );
+        let file = problem.file.display();
+        let place = match &problem.kind {
+            // No line of it is at fault.
+            ProblemKind::EntryPointName { .. } => file.to_string(),
+            _ => format!("{file}:{}:{}", problem.place.line, problem.place.column),
+        };
         let message = match &problem.kind {
             ProblemKind::SyntaxError { message } => {
                 format!("{} does not parse: {message}", problem.file.display())

@@ -29,6 +29,8 @@ pub(super) enum Cause {
     NotInstalled(String),
     BeyondTop(String),
     Name(ModId, String),
+    /// The module is imported, and has no such name for the server that asks for it.
+    Attribute(ModId, String),
     Cycle(ModId, String),
     Syntax(String),
     /// The file of the module is there and cannot be read, for this reason.
@@ -108,8 +110,15 @@ impl<'w> Simulation<'w> {
 
     /// Asks a module, once it is imported, for a name, as a server does.
     pub(super) fn ask(&mut self, module: ModId, name: &str) -> Result<(), Failure> {
-        self.name(module, Place { line: 1, column: 1 }, module, name)
-            .map_err(|failure| *failure)
+        let asked = self.name(module, Place { line: 1, column: 1 }, module, name);
+        asked.map_err(|failure| match &failure.cause {
+            // Nothing is under import: it is the server that asks, and no statement of a module.
+            Cause::Name(from, name) if failure.chain.is_empty() => Failure {
+                cause: Cause::Attribute(*from, name.clone()),
+                ..*failure
+            },
+            _ => *failure,
+        })
     }
 
     fn load(&mut self, id: ModId) -> Result<(), Box<Failure>> {

@@ -1,7 +1,8 @@
 use super::coroutines;
+use super::error::SourceError;
 use super::project::{Entry, Loaded, Project};
 use super::record::{self, RecordResolution};
-use super::report::{Problem, SourceError, SourceReport};
+use super::report::{Problem, SourceReport};
 use super::suggest;
 use super::verdicts::{judge, judge_entry};
 

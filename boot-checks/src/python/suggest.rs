@@ -128,9 +128,33 @@ impl<'w> Likely<'w> {
 
 /// Where a name lives now; else a like name of the module that was asked.
 pub(super) fn name(world: &World, importer: ModId, from: ModId, wanted: &str) -> Option<String> {
+    if let Some(home) = home(world, importer, from, wanted) {
+        let (name, place) = (&world.modules[home].name, definition(world, home, wanted)?);
+        return Some(format!(
+            "'{wanted}' lives in {place}: write `from {name} import {wanted}`"
+        ));
+    }
+    let alike = alike(world, from, wanted)?;
+    Some(format!("'{}' has '{alike}'", world.modules[from].name))
+}
+
+/// The entry point that may be meant by one whose module has no such name.
+pub(super) fn entry_point(world: &World, asked: ModId, wanted: &str) -> Option<String> {
+    if let Some(home) = home(world, asked, asked, wanted) {
+        let (name, place) = (&world.modules[home].name, definition(world, home, wanted)?);
+        return Some(format!(
+            "'{wanted}' lives in {place}: write `{name}:{wanted}`"
+        ));
+    }
+    let (asked, alike) = (&world.modules[asked].name, alike(world, asked, wanted)?);
+    Some(format!("'{asked}' has '{alike}': write `{asked}:{alike}`"))
+}
+
+/// Another module of the application that defines a name.
+fn home(world: &World, importer: ModId, from: ModId, wanted: &str) -> Option<ModId> {
     let asked = &world.modules[from].name;
     let for_tests = |id: ModId| is_for_tests(&world.modules[id].name);
-    let home = (0..world.modules.len())
+    (0..world.modules.len())
         .filter(|id| *id != from && *id != importer && is_ours(world, *id))
         .filter(|id| world.defines(*id, wanted))
         .max_by(|a, b| {
@@ -143,16 +167,12 @@ pub(super) fn name(world: &World, importer: ModId, from: ModId, wanted: &str) ->
             rank(*a)
                 .cmp(&rank(*b))
                 .then_with(|| world.modules[*b].name.cmp(&world.modules[*a].name))
-        });
-    if let Some(home) = home {
-        let (name, place) = (&world.modules[home].name, definition(world, home, wanted)?);
-        return Some(format!(
-            "'{wanted}' lives in {place}: write `from {name} import {wanted}`"
-        ));
-    }
+        })
+}
+
+fn alike<'w>(world: &'w World, from: ModId, wanted: &str) -> Option<&'w str> {
     let names = world.names[from].as_ref()?;
-    let alike = nearest(wanted, names.first.keys().map(String::as_str))?;
-    Some(format!("'{asked}' has '{alike}'"))
+    nearest(wanted, names.first.keys().map(String::as_str))
 }
 
 /// `backend/models.py:12`, where a module binds a name.

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use super::environment::Installed;
+use super::error::SourceError;
 use super::facts::Import;
 use super::finder::Found;
 use super::load::File;
 use super::names::Names;
-use super::report::SourceError;
 use super::world::{ModId, World};
 
 /// What an import leads to.

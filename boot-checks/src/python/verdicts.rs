@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::coroutines;
 use super::cycles::cycles;
+use super::error::SourceError;
 use super::load::{Unreadable, on_all_cores};
 use super::place::Place;
 use super::project::{Entry, Loaded};
-use super::report::{Counts, Link, Problem, ProblemKind, SourceError, SourceReport};
+use super::report::{Counts, Link, Problem, ProblemKind, SourceReport};
 use super::requirements;
 use super::simulate::{Cause, Failure, Simulation};
 use super::suggest;
@@ -207,6 +208,13 @@ fn kind(world: &World, failure: &Failure) -> (ProblemKind, Option<String>) {
                 wanted: wanted.clone(),
             },
             None,
+        ),
+        Cause::Attribute(asked, wanted) => (
+            ProblemKind::EntryPointName {
+                asked: world.modules[*asked].name.clone(),
+                name: wanted.clone(),
+            },
+            suggest::entry_point(world, *asked, wanted),
         ),
         Cause::Name(from, wanted)
             if let Some(kind) =
