@@ -235,3 +235,30 @@ fn what_cannot_be_read_is_named_and_is_no_pass() {
         assert!(text.contains(said), "{closed}: {text}");
     }
 }
+
+#[test]
+fn the_heal_that_is_proposed_names_the_application() {
+    let folder = application();
+    let cycle = "from backend.models import Event\nKIND = 1\n";
+    fs::write(folder.path().join("backend/kinds.py"), cycle).unwrap();
+    let models = "from backend.kinds import KIND\nclass Event:\n    pass\n";
+    fs::write(folder.path().join("backend/models.py"), models).unwrap();
+    let args = ["--package", "backend", "--entry", "backend.models"];
+    let command = "`cargo xtask heal fix_circular_imports --plan";
+    let (code, stdout, _) = check(&folder, &args);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains(&format!("{command}`")), "{stdout}");
+
+    let root = folder.path().canonicalize().unwrap();
+    let output = Command::cargo_bin("xtask")
+        .unwrap()
+        .args(["check-source", "--root"])
+        .arg(root.file_name().unwrap())
+        .args(args)
+        .current_dir(root.parent().unwrap())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let expect = format!("{command} --root {}`", root.display());
+    assert!(stdout.contains(&expect), "{stdout}");
+}

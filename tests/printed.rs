@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::path::Path;
 use std::process::Command;
 
 use support::{Answer, Fixture, PATIENCE, binary, step};
@@ -157,4 +158,21 @@ fn an_empty_database_is_moved_away_by_what_is_printed() {
     let mv = format!("cd \"$HOME\" && {}", command.unwrap());
     shell(&fixture, &mv).says(0, &[]);
     assert!(fixture.path("my data.db.empty").exists());
+}
+
+/// A report is read in other folders than the one where the boot was typed.
+#[test]
+fn a_root_that_was_typed_relative_is_printed_in_full() {
+    let fixture = Fixture::healthy();
+    std::fs::remove_file(fixture.database()).unwrap();
+    fixture.write("other.toml", "");
+    let (above, name) = (fixture.root().parent().unwrap(), fixture.root().file_name());
+    let mut command = assert_cmd::Command::new(binary());
+    command.env_clear().envs(fixture.environment());
+    command.current_dir(above).args(["boot", "--config"]);
+    command.arg(Path::new(name.unwrap()).join("other.toml"));
+    command.arg("--root").arg(name.unwrap());
+    let root = fixture.root().display();
+    let printed = format!("`cargo xtask backups list --root {root} --config {root}/other.toml`");
+    support::answer(&mut command).says(1, &[&printed]);
 }

@@ -1,6 +1,6 @@
 //! Which application a command is about.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use boot_checks::config::{self, BootConfig, ConfigError, Inputs};
 use boot_checks::host::{Host, shell};
@@ -22,6 +22,15 @@ pub(crate) struct ApplicationArgs {
     database_url: Option<String>,
 }
 
+/// A path that was chosen, for a command that is printed and may be read in another folder.
+pub(crate) fn path_again(option: &str, path: Option<&Path>) -> String {
+    let Some(path) = path else {
+        return String::new();
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    format!(" {option} {}", shell::quoted_path(&path))
+}
+
 impl ApplicationArgs {
     /// What it all means.
     ///
@@ -41,9 +50,7 @@ impl ApplicationArgs {
     pub(crate) fn again(&self) -> String {
         let mut text = String::new();
         for (option, path) in [("--root", &self.root), ("--config", &self.config)] {
-            if let Some(path) = path {
-                text += &format!(" {option} {}", shell::quoted_path(path));
-            }
+            text += &path_again(option, path.as_deref());
         }
         match &self.database_url {
             // It may hold a password, under whatever name; left out, another database would be meant.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use boot_checks::config::{self, Inputs};
 use boot_checks::host::Host;
-use boot_checks::model::{Finding, Verdict};
+use boot_checks::model::{Finding, Verdict, complete_commands};
 use boot_checks::python::{Counts, Problem, Project, SourceError, SourceReport, analyse};
 use clap::ValueEnum;
 use serde_json::Value;
 
+use crate::application::path_again;
 use crate::output;
 
 const EXAMPLES: &str = "Examples:
@@ -97,7 +98,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     output::data(&match args.format {
         Format::Json => as_json(&report, verdict)?,
-        Format::Pretty => pretty(&report, blocks),
+        Format::Pretty => {
+            let mut text = pretty(&report, blocks);
+            complete_commands(&mut text, &path_again("--root", args.root.as_deref()));
+            text
+        }
     })?;
     Ok(verdict.exit_code())
 }
