@@ -170,6 +170,25 @@ fn half_a_migration_is_taken_back_byte_for_byte() {
 }
 
 #[test]
+fn a_tool_that_takes_long_is_named_while_it_runs() {
+    let fixture = shop(WHOLE, "touch upgraded; sleep 2.2");
+    let slow = "`./tool upgrade` is still running; it has 30s ...";
+    let answer = fixture.boot(&[]);
+    answer.says(0, &["[WAIT]", slow, "ran `./tool upgrade`"]);
+    assert_eq!(
+        answer.stdout.matches("[WAIT]").count(),
+        1,
+        "{}",
+        answer.all()
+    );
+
+    fs::remove_file(fixture.path("upgraded")).unwrap();
+    tool(&fixture, "SELECT 1", "touch upgraded; sleep 2.2");
+    let answer = fixture.run(&["heal", "apply_pending_migrations"]);
+    assert!(answer.stderr.contains(slow), "{}", answer.all());
+}
+
+#[test]
 fn what_a_tool_made_in_vain_where_nothing_was_makes_room() {
     let fixture = shop("CREATE TABLE orders (id)", "exit 4");
     fs::remove_file(fixture.database()).unwrap();

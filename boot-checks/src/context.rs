@@ -4,6 +4,7 @@ mod integrity;
 mod left_log;
 mod look;
 mod sources;
+mod waiting;
 
 pub use integrity::INTEGRITY_FILE;
 pub use left_log::LeftLog;
@@ -17,16 +18,13 @@ use look::Look;
 
 use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
-use crate::host::{self, Host, LockHolder};
+use crate::host::{self, Host};
 use crate::model::{Mode, PlaybookMeta};
 use crate::services::SeenDatabases;
 use crate::services::db::{self, Access, Connection, DbError, FileSet, Row, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
-
-/// How long to sleep between two looks at a locked database.
-const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
 
 /// What a boot works with.
 pub struct Context {
@@ -285,63 +283,6 @@ impl Context {
     pub fn migration_status(&self, set: &MigrationSet) -> Result<Arc<MigrationStatus>, DbError> {
         let structure = self.structure()?;
         self.with_look(|look| look.migration_status(set, &structure))
-    }
-
-    /// Who held the lock that was last waited for.
-    pub fn last_lock_holder(&self) -> Option<String> {
-        self.lock_holder
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Waits once for a lock on the database.
-    ///
-    /// # Errors
-    ///
-    /// The error that was given, when the budget is used up.
-    pub fn wait_for_lock(&self, error: DbError) -> Result<(), DbError> {
-        self.forget_connection();
-        let first = self.lock_deadline.get().is_none();
-        let deadline = *self
-            .lock_deadline
-            .get_or_init(|| Instant::now() + self.lock_budget);
-        let holder = self.holder();
-        if first && !self.lock_budget.is_zero() {
-            let budget = self.lock_budget;
-            (self.on_wait)(&format!(
-                "the database is locked by {holder}; waiting up to {budget:?}"
-            ));
-        }
-        *self
-            .lock_holder
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(holder);
-        if Instant::now() >= deadline {
-            return Err(error);
-        }
-        std::thread::sleep(LOCK_BACK_OFF);
-        Ok(())
-    }
-
-    fn holder(&self) -> String {
-        let Some(path) = self.database_path() else {
-            return "this process".to_owned();
-        };
-        let shm = db::SHM_LOCK_BYTES;
-        let on_main = host::lock_holder(path, db::LOCK_BYTES).ok().flatten();
-        let holder = on_main.or_else(|| {
-            host::lock_holder(&db::side_file(path, "-shm"), shm)
-                .ok()
-                .flatten()
-        });
-        match holder {
-            Some(LockHolder::Process { pid, description }) => format!("pid {pid} ({description})"),
-            Some(LockHolder::OutOfSight) => "a live process out of sight (another container or \
-                 machine)"
-                .to_owned(),
-            None => "a process that has let go since".to_owned(),
-        }
     }
 
     fn look_once<T>(

@@ -113,7 +113,12 @@ fn a_heal_that_a_lock_keeps_out_has_changed_nothing_and_says_no_more() {
         "300ms",
     ];
     let words = format!("[FAIL] nothing was changed: {holder_words}");
-    fixture.run(&heal).says(1, &[&words]);
+    let answer = fixture.run(&heal);
+    answer.says(1, &[&words]);
+    let waits = format!("[WAIT] preflight::required_tables: {holder_words}");
+    let waits = answer.stderr.lines().find(|line| line.starts_with(&waits));
+    let waits = waits.unwrap_or_else(|| panic!("it waits in silence: {}", answer.all()));
+    assert!(waits.ends_with("waiting up to 300ms ..."), "{waits}");
     release(holder);
     assert!(before == fs::read(fixture.database()).unwrap());
     assert!(!fixture.path("var/boot/backups").exists());

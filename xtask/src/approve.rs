@@ -126,7 +126,7 @@ fn plans(
     };
     let on_signal = |_| std::process::exit(Verdict::Blocked.exit_code().into());
     let notify = |line: &str| output::complain(line);
-    engine::heal(config, host, &options, &notify, on_signal).planned
+    engine::heal(config, host, &options, notify, on_signal).planned
 }
 
 fn words(planned: &Planned, by: &str, people: &[String], application: &ApplicationArgs) -> String {

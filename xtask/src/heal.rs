@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     // Whatever it was writing can be killed; the journal knows.
     let on_signal = |_| std::process::exit(Verdict::Blocked.exit_code().into());
     let notify = |line: &str| output::complain(line);
-    let outcome = engine::heal(config, host, &options, &notify, on_signal);
+    let outcome = engine::heal(config, host, &options, notify, on_signal);
     let heal = Heal {
         playbook: playbook.meta().id,
         options: &options,

@@ -11,6 +11,9 @@ use crate::services::db::{self, Due, FileSet, Integrity, LastCheck, Looked};
 /// The file, below the gate's own folder, that remembers the last look at every page.
 pub const INTEGRITY_FILE: &str = "integrity";
 
+/// From this size on it takes so long to try what can be saved that it is said first.
+const SAID_FROM_BYTES: u64 = 8 << 20;
+
 /// What this boot saw of it.
 #[derive(Default)]
 pub(super) struct Memory {
@@ -99,6 +102,16 @@ impl Context {
         self.forget_connection();
         let path = self.database_path().unwrap_or(Path::new(""));
         let backups = self.state_folder().join("backups");
+        let main = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let log =
+            std::fs::metadata(db::side_file(path, "-wal")).map_or(0, |metadata| metadata.len());
+        let bytes = main.saturating_add(log);
+        if bytes >= SAID_FROM_BYTES {
+            let size = bytes.div_ceil(1 << 20);
+            self.tell_wait(&format!(
+                "what can be saved of the damaged database ({size} MiB) is tried on a copy"
+            ));
+        }
         let rehearsed = salvage::rehearse(path, &backups)
             .map(Arc::new)
             .map_err(|error| error.to_string());
@@ -118,4 +131,51 @@ fn is_left_behind(files: &FileSet) -> bool {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
     let is_open = || host::lock_holder(&files.path, db::LOCK_BYTES);
     (holds(files.wal_bytes) || holds(files.journal_bytes)) && !matches!(is_open(), Ok(Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs::File;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Inputs, load};
+    use crate::host::{Clock, Host};
+    use crate::model::Mode;
+
+    #[test]
+    fn what_takes_long_to_be_tried_is_said_first() {
+        for (bytes, expect) in [(SAID_FROM_BYTES - 4096, 0), (SAID_FROM_BYTES, 1)] {
+            let folder = tempfile::tempdir().unwrap();
+            let inputs = Inputs {
+                root: Some(folder.path().to_owned()),
+                config: None,
+                database_url: Some("sqlite:///./damaged.db".to_owned()),
+                variables: BTreeMap::new(),
+                current_dir: folder.path().to_owned(),
+            };
+            let file = File::create(folder.path().join("damaged.db")).unwrap();
+            file.set_len(bytes).unwrap();
+            let said = Arc::new(Mutex::new(Vec::new()));
+            let heard = Arc::clone(&said);
+            let cx = Context::new(
+                load(&inputs).unwrap(),
+                Host::new(Clock::System, BTreeMap::new(), folder.path().to_owned()),
+                Mode::Observe,
+                Vec::new(),
+                Duration::ZERO,
+                move |words: &str| heard.lock().unwrap().push(words.to_owned()),
+            );
+            for _ in 0..2 {
+                let _ = cx.rehearse_salvage();
+            }
+            let said = said.lock().unwrap();
+            assert_eq!(said.len(), expect, "{said:?}");
+            assert!(
+                said.iter().all(|words| words.contains("(8 MiB)")),
+                "{said:?}"
+            );
+        }
+    }
 }

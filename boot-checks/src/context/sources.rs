@@ -129,6 +129,7 @@ impl Context {
                 &environment,
                 &python.imports.value,
                 python.timeout,
+                &|| self.tell_import(interpreter, python.timeout),
             )
             .map(Arc::new)
         });

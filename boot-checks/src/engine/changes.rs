@@ -9,7 +9,6 @@ use crate::config::Migrations;
 use crate::context::Context;
 use crate::host::files;
 use crate::model::{Change, SqlStatement};
-use crate::services::command;
 use crate::services::db::{Connection, DbError, OnLock, create_complete};
 use crate::services::migrations::MigrationSet;
 
@@ -144,7 +143,7 @@ pub(super) fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorErro
     let environment = cx
         .environment()
         .map_err(|error| DoorError::NotPossible(error.to_string()))?;
-    let done = command::run(argv, &cx.config.root, &environment, *timeout)?;
+    let done = cx.run_tool(argv, &environment, *timeout)?;
     if !done.succeeded() {
         return Err(DoorError::ToolFailed {
             command: argv.join(" "),

@@ -16,8 +16,8 @@ use crate::config::BootConfig;
 use crate::host::lock::{GateLock, LockError};
 use crate::host::{self, Host};
 use crate::model::{
-    BootReport, Change, Decision, Ending, Mode, Repair, RepairResult, Start, StepId, StepReport,
-    Verdict,
+    BootReport, Change, Decision, Ending, Event, Mode, Repair, RepairResult, Start, StepId,
+    StepReport, Verdict,
 };
 use crate::plan;
 use crate::playbooks;
@@ -85,16 +85,18 @@ impl HealOutcome {
 
 /// Plans one playbook or carries it out: through the session and the door of a boot, for the steps that
 /// it may heal, and nothing else. What it did is proven by their checks, on a fresh connection.
-/// `on_signal` is called with the report when a signal ends it, and does not return.
+/// `notify` is told what is waited for; `on_signal` is called with the report when a signal ends it, and
+/// does not return.
 pub fn heal(
     config: BootConfig,
     host: Host,
     options: &HealOptions,
-    notify: &(dyn Fn(&str) + Sync),
+    notify: impl Fn(&str) + Send + 'static,
     on_signal: impl FnOnce(BootReport) + Send + 'static,
 ) -> HealOutcome {
     if options.intent == Intent::Look {
-        return run(config, host, options, Vec::new(), on_signal);
+        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(WaitSink(notify))];
+        return run(config, host, options, sinks, on_signal);
     }
     let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
     let holder = host::self_description(&host);
@@ -103,7 +105,19 @@ pub fn heal(
         Ok(lock) => lock,
         Err(error) => return refused(&config, &host, options, &error),
     };
-    run(config, host, options, Vec::new(), on_signal)
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(WaitSink(notify))];
+    run(config, host, options, sinks, on_signal)
+}
+
+/// Tells what is waited for while it is.
+struct WaitSink<F>(F);
+
+impl<F: Fn(&str) + Send> Sink for WaitSink<F> {
+    fn event(&mut self, event: &Event, _report: &BootReport) {
+        if let Event::Waiting { step, reason } = event {
+            (self.0)(&format!("[WAIT] {step}: {reason} ..."));
+        }
+    }
 }
 
 /// Adds a person's approval of exactly this plan, under the gate's lock.

@@ -13,6 +13,9 @@ use crate::host;
 /// As much of the output as a person reads.
 const TAIL_BYTES: usize = 4 << 10;
 
+/// How long a command may take without a word.
+const SLOW: Duration = Duration::from_secs(2);
+
 /// How often a running command is looked at.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -60,7 +63,8 @@ pub enum CommandError {
     },
 }
 
-/// Runs a command in this folder with this environment and waits for its end.
+/// Runs a command in this folder with this environment and waits for its end; `on_slow` is called once
+/// where that takes more than two seconds.
 ///
 /// # Errors
 ///
@@ -70,6 +74,7 @@ pub fn run(
     folder: &Path,
     environment: &Environment,
     limit: Duration,
+    on_slow: &dyn Fn(),
 ) -> Result<Done, CommandError> {
     let command = argv.join(" ");
     let not_started = |source| CommandError::NotStarted {
@@ -101,7 +106,7 @@ pub fn run(
         child.stdout.take().map(|pipe| Tail::of(Box::new(pipe))),
         child.stderr.take().map(|pipe| Tail::of(Box::new(pipe))),
     ];
-    let status = wait(&mut child, limit);
+    let status = wait(&mut child, limit, on_slow);
     set_running(None);
     let status = status.map_err(not_started)?;
     let Some(status) = status else {
@@ -128,8 +133,13 @@ fn set_running(pid: Option<u32>) {
 }
 
 /// None when the limit is over; the command is ended then.
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + limit;
+fn wait(
+    child: &mut Child,
+    limit: Duration,
+    on_slow: &dyn Fn(),
+) -> std::io::Result<Option<ExitStatus>> {
+    let started = Instant::now();
+    let (deadline, mut slow) = (started + limit, Some(started + SLOW));
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
@@ -139,6 +149,9 @@ fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Option<ExitStatus
             child.kill()?;
             child.wait()?;
             return Ok(None);
+        }
+        if slow.take_if(|slow| Instant::now() >= *slow).is_some() {
+            on_slow();
         }
         std::thread::sleep(POLL);
     }
@@ -186,7 +199,13 @@ mod tests {
 
     fn sh(script: &str, limit: Duration) -> Result<Done, CommandError> {
         let argv = ["sh", "-c", script].map(str::to_owned);
-        run(&argv, Path::new("/"), &Environment::default(), limit)
+        run(
+            &argv,
+            Path::new("/"),
+            &Environment::default(),
+            limit,
+            &|| {},
+        )
     }
 
     #[test]
@@ -214,6 +233,7 @@ mod tests {
             Path::new("/"),
             &Environment::default(),
             Duration::ZERO,
+            &|| {},
         )
         .unwrap_err();
         assert!(matches!(error, CommandError::NotStarted { .. }));

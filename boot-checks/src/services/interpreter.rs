@@ -46,7 +46,8 @@ pub struct ImportFailure {
     pub absent: Vec<String>,
 }
 
-/// Imports in a process of its own, in `folder`, and gives what failed; the first ten.
+/// Imports in a process of its own, in `folder`, and gives what failed; the first ten. `on_slow` as
+/// [`command::run`].
 ///
 /// # Errors
 ///
@@ -57,6 +58,7 @@ pub fn import(
     environment: &Environment,
     wanted: &[CriticalImport],
     limit: Duration,
+    on_slow: &dyn Fn(),
 ) -> Result<Vec<ImportFailure>, String> {
     let names = serde_json::json!(
         wanted
@@ -72,15 +74,16 @@ pub fn import(
         PROBE.replace("MARK", MARK),
         names.to_string(),
     ];
-    let done = command::run(&argv, folder, environment, limit).map_err(|error| match error {
-        // The command holds the whole probe.
-        command::CommandError::NotStarted { source, .. } => {
-            format!("cannot run {}: {source}", interpreter.display())
-        }
-        command::CommandError::TimedOut { limit, .. } => {
-            format!("{} did not end within {limit:?}", interpreter.display())
-        }
-    })?;
+    let done =
+        command::run(&argv, folder, environment, limit, on_slow).map_err(|error| match error {
+            // The command holds the whole probe.
+            command::CommandError::NotStarted { source, .. } => {
+                format!("cannot run {}: {source}", interpreter.display())
+            }
+            command::CommandError::TimedOut { limit, .. } => {
+                format!("{} did not end within {limit:?}", interpreter.display())
+            }
+        })?;
     let answer = done.tail.lines().find_map(|line| line.strip_prefix(MARK));
     let Some(answer) = answer else {
         let last = done.tail.lines().last().unwrap_or("no output");

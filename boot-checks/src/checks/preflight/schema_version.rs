@@ -34,7 +34,8 @@ impl Check for SchemaVersion {
                 ..
             } => {
                 let environment = cx.environment().map_err(cannot_look)?;
-                let done = command::run(argv, &cx.config.root, &environment, *timeout)
+                let done = cx
+                    .run_tool(argv, &environment, *timeout)
                     .map_err(cannot_look)?;
                 Ok(if done.succeeded() {
                     Findings::healthy(format!("`{}` succeeded", argv.join(" ")))

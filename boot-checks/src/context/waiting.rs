@@ -1,0 +1,104 @@
+//! What takes a while: locks of others, the application's own tools. Whoever looks on is told.
+
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::Context;
+use crate::config::Environment;
+use crate::host::{self, LockHolder};
+use crate::services::command::{self, CommandError, Done};
+use crate::services::db::{self, DbError};
+
+/// How long to sleep between two looks at a locked database.
+const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
+
+impl Context {
+    /// Tells whoever looks on what takes a while.
+    pub(super) fn tell_wait(&self, reason: &str) {
+        (self.on_wait)(reason);
+    }
+
+    /// Runs one of the application's own tools in its root, as [`command::run`].
+    ///
+    /// # Errors
+    ///
+    /// As [`command::run`].
+    pub fn run_tool(
+        &self,
+        argv: &[String],
+        environment: &Environment,
+        limit: Duration,
+    ) -> Result<Done, CommandError> {
+        let on_slow = || {
+            let command = argv.join(" ");
+            self.tell_wait(&format!("`{command}` is still running; it has {limit:?}"));
+        };
+        command::run(argv, &self.config.root, environment, limit, &on_slow)
+    }
+
+    /// Tells that the interpreter takes long over what it is to import.
+    pub(super) fn tell_import(&self, interpreter: &Path, limit: Duration) {
+        let interpreter = interpreter.display();
+        self.tell_wait(&format!(
+            "`{interpreter}` is still importing what is critical; it has {limit:?}"
+        ));
+    }
+
+    /// Who held the lock that was last waited for.
+    pub fn last_lock_holder(&self) -> Option<String> {
+        self.lock_holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits once for a lock on the database.
+    ///
+    /// # Errors
+    ///
+    /// The error that was given, when the budget is used up.
+    pub fn wait_for_lock(&self, error: DbError) -> Result<(), DbError> {
+        self.forget_connection();
+        let first = self.lock_deadline.get().is_none();
+        let deadline = *self
+            .lock_deadline
+            .get_or_init(|| Instant::now() + self.lock_budget);
+        let holder = self.holder();
+        if first && !self.lock_budget.is_zero() {
+            let budget = self.lock_budget;
+            self.tell_wait(&format!(
+                "the database is locked by {holder}; waiting up to {budget:?}"
+            ));
+        }
+        *self
+            .lock_holder
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(holder);
+        if Instant::now() >= deadline {
+            return Err(error);
+        }
+        std::thread::sleep(LOCK_BACK_OFF);
+        Ok(())
+    }
+
+    fn holder(&self) -> String {
+        let Some(path) = self.database_path() else {
+            return "this process".to_owned();
+        };
+        let shm = db::SHM_LOCK_BYTES;
+        let on_main = host::lock_holder(path, db::LOCK_BYTES).ok().flatten();
+        let holder = on_main.or_else(|| {
+            host::lock_holder(&db::side_file(path, "-shm"), shm)
+                .ok()
+                .flatten()
+        });
+        match holder {
+            Some(LockHolder::Process { pid, description }) => format!("pid {pid} ({description})"),
+            Some(LockHolder::OutOfSight) => "a live process out of sight (another container or \
+                 machine)"
+                .to_owned(),
+            None => "a process that has let go since".to_owned(),
+        }
+    }
+}
