@@ -157,7 +157,7 @@ const SCHEMA_SECRETS: &[Step] = &[
 
 #[rustfmt::skip]
 const CORE_SERVICES: &[Step] = &[
-    abort("database", &core_services::Database),
+    healed_by(abort("database", &core_services::Database), "unlock_database"),
     abort("trigger_mesh", &core_services::Mesh),
     abort("metrics_collector", &core_services::Metrics),
     abort("governance", &core_services::Governance),

@@ -128,6 +128,19 @@ fn a_heal_that_a_lock_keeps_out_has_changed_nothing_and_says_no_more() {
     fixture.boot(&[]).says(0, &["8/8"]);
 }
 
+/// Others may read then, so that only a write finds it.
+#[test]
+fn a_heal_of_a_lock_that_lets_others_read_names_its_holder() {
+    let fixture = Fixture::healthy();
+    let heal = ["heal", "unlock_database", "--lock-timeout", "300ms"];
+    let holder = hold(&fixture, "BEGIN IMMEDIATE");
+    let words = format!("var/grace.db is locked by pid {}", holder.id());
+    let answer = fixture.run(&heal);
+    answer.says(1, &[&words, "removing it would lose rows"]);
+    release(holder);
+    fixture.run(&heal).says(0, &["nothing to heal"]);
+}
+
 #[test]
 fn an_undo_touches_nothing_while_somebody_has_the_database() {
     for begin in ["BEGIN IMMEDIATE", "BEGIN"] {
