@@ -7,12 +7,12 @@ mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use boot_checks::model::SqlValue;
 use boot_checks::services::db::{Access, Connection};
-use support::{Answer, Fixture, PATIENCE};
+use support::{Answer, Fixture, PATIENCE, step};
 
 const SHOP: &str = "name = \"shop\"
 [database]
@@ -189,6 +189,50 @@ fn a_tool_that_takes_long_is_named_while_it_runs() {
 }
 
 #[test]
+fn a_tool_that_fails_is_named_with_its_key_and_no_empty_output() {
+    let fixture = shop("SELECT 1", "exit 4");
+    let (answer, json) = fixture.boot_and_record();
+    answer.says(
+        3,
+        &[
+            "`./tool upgrade` failed (exit status: 4) and said nothing",
+            "run `./tool upgrade` by hand in the application's folder",
+            "`command` under [migrations] in boot.toml",
+        ],
+    );
+    let problem = &step(&json, "preflight::schema_version")["problems"][0];
+    assert!(
+        problem["evidence"].to_string().find("output").is_none(),
+        "{problem:#}"
+    );
+
+    fixture.write(
+        "boot.toml",
+        SHOP.replace("\"./tool\", \"check\"", "\"./nowhere\""),
+    );
+    let nowhere = fixture.boot(&[]);
+    nowhere.says(
+        1,
+        &[
+            "cannot run `./nowhere`",
+            "let `check` under [migrations] in boot.toml name",
+        ],
+    );
+    fixture.write(
+        "boot.toml",
+        SHOP.replace("\"./tool\", \"upgrade\"", "\"./nowhere\""),
+    );
+    let nowhere = fixture.boot(&[]);
+    nowhere.says(
+        1,
+        &[
+            "cannot run `./nowhere`",
+            "let `command` under [migrations] in boot.toml name",
+        ],
+    );
+}
+
+#[test]
 fn what_a_tool_made_in_vain_where_nothing_was_makes_room() {
     let fixture = shop("CREATE TABLE orders (id)", "exit 4");
     fs::remove_file(fixture.database()).unwrap();
@@ -352,7 +396,45 @@ fn what_was_written_since_a_tool_ran_is_not_undone() {
     );
     let undone = fixture.run(&["undo", &run_id(&fixture)]);
     undone.says(8, &["nothing was touched", "changed since"]);
+    assert!(!undone.stderr.contains("next:"), "{}", undone.all());
     assert_eq!(orders(&fixture.database()), 4);
+}
+
+#[test]
+fn what_a_killed_program_left_is_settled_by_a_boot_before_an_undo() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    let run = run_id(&fixture);
+    let half = "PRAGMA cache_size = 5; BEGIN;
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+        INSERT INTO orders (note) SELECT hex(zeroblob(1000)) FROM n";
+    let killed = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "plays_the_tool", "--ignored"])
+        .envs([("TOOL_SQL", half), ("TOOL_DIES", "1")])
+        .env("TOOL_DATABASE", fixture.database())
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    let journal = fs::metadata(fixture.path("var/grace.db-journal")).unwrap();
+    assert!(journal.len() > 0);
+
+    let next = "var/grace.db-journal; then undo again";
+    let refused = fixture.run(&["undo", &run]);
+    refused.says(
+        8,
+        &[
+            "nothing was touched",
+            "changed since",
+            "`cargo xtask boot --root",
+            next,
+        ],
+    );
+    fixture.boot(&[]).says(0, &["BOOT PIPELINE SUCCESS"]);
+    fixture
+        .run(&["undo", &run])
+        .says(0, &["restored var/grace.db"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
 }
 
 #[test]

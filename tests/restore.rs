@@ -613,3 +613,42 @@ fn holder() {
     connection.execute("ROLLBACK").unwrap();
     connection.close();
 }
+
+#[test]
+fn a_damaged_database_names_the_copies_that_are_kept() {
+    let other_way = "a kept copy can take its place, also where a salvage is proposed";
+    for damage in [
+        // Cut short.
+        |bytes: &[u8]| bytes[..bytes.len() / 2].to_vec(),
+        // Its schema is no page of any kind.
+        |bytes: &[u8]| [&bytes[..100], &[0xa5; 200], &bytes[300..]].concat(),
+        // No header.
+        |bytes: &[u8]| [&[0xa5; 100], &bytes[100..]].concat(),
+    ] {
+        let kept = kept();
+        let bytes = fs::read(kept.fixture.database()).unwrap();
+        fs::write(kept.fixture.database(), damage(&bytes)).unwrap();
+        let answer = kept.fixture.boot(&["--observe"]);
+        let restore = [
+            "`cargo xtask backups list --root",
+            "`cargo xtask backups restore RUN",
+        ];
+        answer.says(answer.code, &[&[other_way], &restore[..]].concat());
+        assert_ne!(answer.code, 0);
+    }
+}
+
+#[test]
+fn an_empty_file_in_the_place_of_a_database_is_no_empty_start() {
+    let kept = kept();
+    fs::write(kept.fixture.database(), "").unwrap();
+    let answer = kept.fixture.boot(&[]);
+    let words = [
+        "put a kept copy in its place",
+        "`cargo xtask backups restore RUN",
+        "--allow-create",
+    ];
+    answer.says(1, &words);
+    kept.apply().says(0, &["restored var/grace.db"]);
+    assert_eq!(kept.notes(), ROWS);
+}

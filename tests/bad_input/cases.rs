@@ -59,7 +59,7 @@ const BAD_INPUT: [Case; 16] = [
         words: &[
             "ends before its last page",
             "a copy was cut short",
-            "restore a backup beside it",
+            "a kept copy can take its place",
         ],
         ..PLAIN
     },

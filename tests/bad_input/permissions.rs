@@ -1,7 +1,7 @@
 //! What the gate may not read or write.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use crate::support::{self, Answer, Fixture, PATIENCE, answer, without_privileges};
 
@@ -26,10 +26,17 @@ fn nothing_is_called_started_that_was_not() {
         fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(0o666)).unwrap();
     }
     fs::set_permissions(fixture.database(), fs::Permissions::from_mode(0o444)).unwrap();
+    let owner = fs::metadata(fixture.database()).unwrap().uid();
     let answer = as_user(&fixture, &argv, &[]);
     answer.says(
         1,
-        &["core_services::database", "var/grace.db cannot be written"],
+        &[
+            "core_services::database",
+            "var/grace.db cannot be written",
+            &format!("grace.db: belongs to user {owner}, mode 444"),
+            &format!("var: belongs to user {owner}, mode 777"),
+            "this boot: runs as user ",
+        ],
     );
     assert!(!answer.stdout.contains("8/8"), "{}", answer.stdout);
 }

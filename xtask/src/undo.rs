@@ -55,6 +55,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         }
         Err(error) => {
             output::complain(&format!("error: {error}"));
+            if let Some(left) = error.left_behind() {
+                let (left, of) = (left.display(), args.application.again());
+                output::complain(&format!(
+                    "  next: `cargo xtask boot{of}` first: it lets SQLite settle what a program that is gone left \
+                     in {left}; then undo again"
+                ));
+            }
             Ok(verdict(&error).exit_code())
         }
     }

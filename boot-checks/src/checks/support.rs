@@ -1,7 +1,10 @@
 //! How what the services say becomes a finding. The same error is the same finding in every check.
 
-use crate::config::PythonConfig;
+use std::path::Path;
+
+use crate::config::{Migrations, PythonConfig};
 use crate::context::{Context, NoSources};
+use crate::host;
 use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
 use crate::python::{SourceError, Sources};
 use crate::services::db::{DbError, Structure};
@@ -23,22 +26,25 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
         }
         DbError::Corrupt { .. } => Finding::new("database_corrupt", format!("{name} is damaged"))
             .cause("its pages contradict each other")
-            .action("keep every file of it and restore a backup beside it")
+            .action(keep_and_restore(cx))
             .pattern("database_corrupt"),
         DbError::NotADatabase => Finding::new(
             "not_a_database",
             format!("{name} is not an SQLite database"),
         )
-        .action(WRONG_FILE)
+        .action(wrong_file(cx))
         .pattern("database_corrupt"),
         DbError::CannotOpen { .. } => {
-            Finding::new("database_cannot_open", format!("{name} cannot be opened")).action(
-                "check the permissions of the file, of its -wal and -shm, and of its folder",
-            )
+            let finding = Finding::new("database_cannot_open", format!("{name} cannot be opened"))
+                .action(
+                    "check the permissions of the file, of its -wal and -shm, and of its folder",
+                );
+            with_its_permissions(cx, finding)
         }
         DbError::ReadOnly { .. } => {
-            Finding::new("database_read_only", format!("{name} cannot be written"))
-                .action("check the owner and the permissions of the file and of its folder")
+            let finding = Finding::new("database_read_only", format!("{name} cannot be written"))
+                .action("check the owner and the permissions of the file and of its folder");
+            with_its_permissions(cx, finding)
         }
         DbError::Full => Finding::new("disk_full", format!("no room left to write {name}"))
             .action("free space on that file system, then boot again")
@@ -139,8 +145,23 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
 }
 
 /// What to do about a file that is no database.
-pub(super) const WRONG_FILE: &str = "check that DATABASE_URL names the right file; if it does, keep the file and \
-                                     restore a backup beside it";
+pub(super) fn wrong_file(cx: &Context) -> String {
+    let restore = match cx.has_kept_copies() {
+        true => keep_and_restore(cx),
+        false => "keep the file and restore a backup beside it".to_owned(),
+    };
+    format!("check that DATABASE_URL names the right file; if it does, {restore}")
+}
+
+/// What to do about a damaged database.
+pub(super) fn keep_and_restore(cx: &Context) -> String {
+    match cx.has_kept_copies() {
+        true => format!(
+            "keep every file of it; a kept copy can take its place, also where a salvage is proposed: {PUT_BACK}"
+        ),
+        false => "keep every file of it and restore a backup beside it".to_owned(),
+    }
+}
 
 /// What the migrations made and somebody has dropped since: what was in it is gone.
 pub(super) fn lost(finding: Finding) -> Finding {
@@ -155,8 +176,50 @@ pub(super) fn lost(finding: Finding) -> Finding {
 pub(super) const PUT_BACK: &str =
     "`cargo xtask backups list`, then `cargo xtask backups restore RUN`";
 
-/// What `apply_pending_migrations` does.
-pub(super) const APPLIES: &str = "applies the migrations";
+/// What a person does where migrations are pending; one that may be applied by a boot has been tried there.
+pub(super) fn healed_by_migrations(cx: &Context, finding: Finding) -> Finding {
+    match &cx.config.migrations {
+        Migrations::External { apply, .. } => {
+            let finding =
+                healed_without_observe(cx, finding, "runs the configured migration command");
+            match cx.mode {
+                Mode::Observe => finding,
+                Mode::Heal => finding.action(format!(
+                    "run `{}` by hand in the application's folder and see to what it says, or let `command` \
+                     under [migrations] in boot.toml name another",
+                    apply.join(" ")
+                )),
+            }
+        }
+        _ => healed_without_observe(cx, finding, "applies the migrations"),
+    }
+}
+
+/// Adds whose these files and folders are, and who this is; nothing where the system has no such numbers.
+pub(super) fn with_permissions(mut finding: Finding, paths: &[&Path]) -> Finding {
+    let Some(user) = host::user_number() else {
+        return finding;
+    };
+    for path in paths {
+        let (owner, mode) = (host::owner_number(path), host::unix_mode(path));
+        if let (Ok(Some(owner)), Ok(Some(mode))) = (owner, mode) {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            finding = finding.evidence(
+                name.to_string_lossy(),
+                format!("belongs to user {owner}, mode {mode:03o}"),
+            );
+        }
+    }
+    finding.evidence("this boot", format!("runs as user {user}"))
+}
+
+/// The same of the database and its folder: SQLite needs both.
+fn with_its_permissions(cx: &Context, finding: Finding) -> Finding {
+    match cx.database_path() {
+        Some(path) => with_permissions(finding, &[path, path.parent().unwrap_or(path)]),
+        None => finding,
+    }
+}
 
 /// Says that a boot that may act would heal this. One that may has tried already, and what came of
 /// it stands beside the finding.

@@ -88,6 +88,21 @@ impl Context {
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
     }
 
+    /// Whether an earlier run has kept a copy of the database. Whether it is whole is not looked at.
+    pub fn has_kept_copies(&self) -> bool {
+        let name = self.database_path().and_then(Path::file_name);
+        let name = name.unwrap_or_default().to_string_lossy();
+        // What was set aside has a word in the place of the number.
+        let is_copy = |copy: &String| {
+            let parts = copy.split_once('-');
+            parts.is_some_and(|(number, of)| number.parse::<usize>().is_ok() && of == name)
+        };
+        let backups = self.state_folder().join("backups");
+        let names = |folder: &Path| host::files::names_in(folder, usize::MAX).unwrap_or_default();
+        let mut runs = names(&backups).into_iter();
+        runs.any(|run| names(&backups.join(run)).iter().any(is_copy))
+    }
+
     /// What could be saved of a damaged database, tried on a copy; once until [`Context::refresh`].
     ///
     /// # Errors

@@ -42,10 +42,10 @@ pub enum DoorError {
         source: DbError,
     },
     /// The application's own tool gave no answer.
-    #[error(transparent)]
+    #[error("{0}; {hint}", hint = .0.hint("command"))]
     Command(#[from] CommandError),
     /// The application's own tool failed.
-    #[error("`{command}` failed ({status}): {tail}")]
+    #[error("`{command}` failed ({status}){}", said(tail))]
     ToolFailed {
         /// The command.
         command: String,
@@ -57,6 +57,13 @@ pub enum DoorError {
     /// The plan cannot be carried out for this application.
     #[error("{0}")]
     NotPossible(String),
+}
+
+fn said(tail: &str) -> String {
+    match tail {
+        "" => " and said nothing; [migrations] in boot.toml names it as `command`".to_owned(),
+        tail => format!(": {tail}"),
+    }
 }
 
 impl DoorError {

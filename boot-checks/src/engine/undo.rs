@@ -10,9 +10,10 @@ use super::restore::{LOCK_WAIT, Restore};
 use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
+use crate::host;
 use crate::host::lock::{GateLock, LockError};
 use crate::services::SeenDatabases;
-use crate::services::db::{Access, Connection, FileSet};
+use crate::services::db::{self, Access, Connection, FileSet};
 
 /// A run that was taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,24 @@ pub enum UndoError {
     /// Some of it is taken back, and the rest could not be; the same command goes on.
     #[error("stopped half-way, the same command goes on: {0}")]
     Stopped(#[source] RestoreError),
+}
+
+impl UndoError {
+    /// What a program that is gone left beside a database that is not as the run left it: SQLite settles that
+    /// with the next boot, and the database may be as it was then.
+    pub fn left_behind(&self) -> Option<PathBuf> {
+        let UndoError::Refused(errors) = self else {
+            return None;
+        };
+        let changed = errors.iter().filter_map(|error| match error {
+            RestoreError::Changed(path) => Some(path),
+            _ => None,
+        });
+        let mut left = changed
+            .filter(|path| matches!(host::lock_holder(path, db::LOCK_BYTES), Ok(None)))
+            .flat_map(|path| ["-journal", "-wal"].map(|suffix| db::side_file(path, suffix)));
+        left.find(|side| side.metadata().is_ok_and(|metadata| metadata.len() > 0))
+    }
 }
 
 fn words(errors: &[RestoreError]) -> String {

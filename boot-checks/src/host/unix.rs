@@ -314,6 +314,16 @@ pub fn hostname() -> String {
         .into_owned()
 }
 
+/// The number of a file's owner; none where the system has none.
+///
+/// # Errors
+///
+/// When the file cannot be looked at.
+pub fn owner_number(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(Some(std::fs::metadata(path)?.uid()))
+}
+
 /// The number of this process's user.
 pub fn user_number() -> Option<u32> {
     Some(rustix::process::getuid().as_raw())

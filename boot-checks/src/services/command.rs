@@ -63,6 +63,23 @@ pub enum CommandError {
     },
 }
 
+impl CommandError {
+    /// What to do about it, for one that boot.toml names under [migrations] by this key.
+    pub fn hint(&self, key: &str) -> String {
+        match self {
+            CommandError::NotStarted { .. } => {
+                format!(
+                    "let `{key}` under [migrations] in boot.toml name a program that is there and may be run"
+                )
+            }
+            CommandError::TimedOut { .. } => format!(
+                "run it by hand and see what it waits for, or raise `timeout_seconds` under [migrations] in \
+                 boot.toml (`{key}`)"
+            ),
+        }
+    }
+}
+
 /// Runs a command in this folder with this environment and waits for its end; `on_slow` is called once
 /// where that takes more than two seconds.
 ///

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 
 use crate::checks::Check;
-use crate::checks::support::{PUT_BACK, database_name, healed_without_observe, short};
+use crate::checks::support::{
+    PUT_BACK, database_name, healed_without_observe, short, with_permissions,
+};
 use crate::context::Context;
 use crate::host::shell;
 use crate::model::{CheckError, CheckResult, Finding, Findings};
@@ -34,13 +36,15 @@ impl Check for DatabaseExists {
                     .evidence("named by", cx.config.database.source)
                     .action("let DATABASE_URL name a database file"),
             ),
-            MainFile::Unreadable(reason) => Findings::problem(
-                Finding::new(
+            MainFile::Unreadable(reason) => {
+                let finding = Finding::new(
                     "database_unreadable",
                     format!("{name} cannot be read: {reason}"),
                 )
-                .action("check the permissions of the file and of its folders"),
-            ),
+                .action("check the permissions of the file and of its folders");
+                let folder = files.path.parent().unwrap_or(&files.path);
+                Findings::problem(with_permissions(finding, &[&files.path, folder]))
+            }
             MainFile::NotADatabase { bytes } => Findings::healthy(format!("{name}, {bytes} bytes")),
             MainFile::Database(header) => {
                 Findings::healthy(format!("{name}, {} bytes", header.bytes))
@@ -145,13 +149,22 @@ fn vanished(cx: &Context, name: &str, seen: &BTreeSet<String>) -> Finding {
 fn empty(cx: &Context, files: &FileSet, name: &str) -> Finding {
     let finding = Finding::new("database_empty", format!("{name} is an empty file"));
     if files.side_files().is_empty() {
+        let away = shell::quoted(&format!("{name}.empty"));
+        let away = format!("`mv {} {away}`", shell::quoted(name));
+        // Where none was seen, one that is gone is made anew; what cannot be read may name it.
+        let was_seen = cx
+            .seen_databases()
+            .names()
+            .map_or(true, |seen| !seen.is_empty());
         return finding
             .cause("a program opened a missing database and went away, or a copy failed")
-            .action(format!(
-                "restore a backup; or `mv {} {}` and boot again",
-                shell::quoted(name),
-                shell::quoted(&format!("{name}.empty")),
-            ));
+            .action(match was_seen {
+                true => format!(
+                    "put a kept copy in its place: {PUT_BACK}; or, for an empty start, {away} and boot with \
+                     --allow-create"
+                ),
+                false => format!("restore a backup; or {away} and boot again"),
+            });
     }
     let left: Vec<String> = files
         .side_files()

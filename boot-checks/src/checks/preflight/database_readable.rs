@@ -6,13 +6,15 @@
 
 use crate::checks::Check;
 use crate::checks::support::{
-    PUT_BACK, WRONG_FILE, ask, counted, database_finding, database_name, short,
+    PUT_BACK, ask, counted, database_finding, database_name, keep_and_restore, short,
+    with_permissions, wrong_file,
 };
 use crate::context::{Context, LeftLog};
 use crate::host::shell;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
     Connection, DbError, ForeignLog, Header, MainFile, SqliteVersion, WAL_SAFE_FROM, quoted,
+    side_file,
 };
 
 /// See the module.
@@ -34,7 +36,7 @@ impl Check for DatabaseReadable {
         let header = match &files.main {
             MainFile::Database(header) => header,
             MainFile::NotADatabase { bytes } => {
-                return Ok(Findings::problem(not_a_database(&name, *bytes)));
+                return Ok(Findings::problem(not_a_database(cx, &name, *bytes)));
             }
             _ => {
                 return Ok(Findings::problem(Finding::new(
@@ -44,7 +46,7 @@ impl Check for DatabaseReadable {
             }
         };
         let is_interrupted = files.journal_bytes.is_some_and(|bytes| bytes > 0);
-        if let Some(finding) = judge_header(header, &name, is_interrupted) {
+        if let Some(finding) = judge_header(cx, header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
         }
         let left = cx.left_log();
@@ -72,7 +74,12 @@ impl Check for DatabaseReadable {
     }
 }
 
-fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Finding> {
+fn judge_header(
+    cx: &Context,
+    header: &Header,
+    name: &str,
+    is_interrupted: bool,
+) -> Option<Finding> {
     // SQLite reads what only newer programs write, and refuses to write it.
     let version = header.read_version.max(header.write_version);
     if version > FORMAT_VERSION_MAX {
@@ -93,7 +100,7 @@ fn judge_header(header: &Header, name: &str, is_interrupted: bool) -> Option<Fin
         .evidence("bytes in the file", header.bytes)
         .evidence("bytes by its header", pages * header.page_size)
         .cause("a copy was cut short, or the disk was full")
-        .action("keep every file of it and restore a backup beside it")
+        .action(keep_and_restore(cx))
         .pattern("database_corrupt")
     })
 }
@@ -156,23 +163,26 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             };
             database_finding(cx, &error)
         }
-        LeftLog::Unreadable(error) => Finding::new(
-            "database_unreadable",
-            format!("{name}-wal cannot be read: {error}"),
-        )
-        .action("check the owner and the permissions of the file; do not delete it"),
+        LeftLog::Unreadable(error) => {
+            let finding = Finding::new(
+                "database_unreadable",
+                format!("{name}-wal cannot be read: {error}"),
+            )
+            .action("check the owner and the permissions of the file; do not delete it");
+            with_permissions(finding, &[&side_file(cx.database_path()?, "-wal")])
+        }
     };
     Some(finding)
 }
 
-fn not_a_database(name: &str, bytes: u64) -> Finding {
+fn not_a_database(cx: &Context, name: &str, bytes: u64) -> Finding {
     Finding::new(
         "not_a_database",
         format!("{name} is not an SQLite database"),
     )
     .evidence("bytes", bytes)
     .cause("the file does not begin with SQLite's header")
-    .action(WRONG_FILE)
+    .action(wrong_file(cx))
     .pattern("database_corrupt")
 }
 

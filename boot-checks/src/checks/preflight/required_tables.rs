@@ -2,7 +2,7 @@
 //! what was never there.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask_structure, healed_without_observe, lost};
+use crate::checks::support::{ask_structure, healed_by_migrations, lost};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 
@@ -44,7 +44,7 @@ fn missing(cx: &Context, name: &str) -> Finding {
         return lost(finding);
     }
     let finding = finding.cause("the database is older than the code, or is another one");
-    healed_without_observe(cx, finding, APPLIES)
+    healed_by_migrations(cx, finding)
 }
 
 /// Whether the migration record says that this table was there. Where the record cannot be read,

@@ -5,9 +5,7 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use crate::checks::Check;
-use crate::checks::support::{
-    APPLIES, cannot_look, database_finding, healed_without_observe, lost,
-};
+use crate::checks::support::{cannot_look, database_finding, healed_by_migrations, lost};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -36,7 +34,7 @@ impl Check for SchemaVersion {
                 let environment = cx.environment().map_err(cannot_look)?;
                 let done = cx
                     .run_tool(argv, &environment, *timeout)
-                    .map_err(cannot_look)?;
+                    .map_err(|error| cannot_look(&error).action(error.hint("check")))?;
                 Ok(if done.succeeded() {
                     Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
                 } else {
@@ -53,9 +51,12 @@ fn external_problem(cx: &Context, argv: &[String], done: &command::Done) -> Find
     let finding = Finding::new(
         "schema_outdated",
         format!("`{}` failed: {}", argv.join(" "), done.status),
-    )
-    .evidence("output", &done.tail);
-    healed_without_observe(cx, finding, "runs the configured migration command")
+    );
+    let finding = match done.tail.is_empty() {
+        true => finding,
+        false => finding.evidence("output", &done.tail),
+    };
+    healed_by_migrations(cx, finding)
 }
 
 fn own(cx: &Context) -> CheckResult {
@@ -189,7 +190,7 @@ fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {
         _ => format!("the schema lacks {}: {why}", missing.join(", ")),
     };
     let finding = Finding::new("schema_outdated", message);
-    let mut finding = healed_without_observe(cx, finding, APPLIES);
+    let mut finding = healed_by_migrations(cx, finding);
     if !status.pending.is_empty() && status.record == MigrationRecord::Sqlx {
         let versions: Vec<String> = status.pending.iter().map(i64::to_string).collect();
         finding = finding.evidence("pending", versions.join(", "));

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::checks::Check;
-use crate::checks::support::short;
+use crate::checks::support::{short, with_permissions};
 use crate::context::Context;
 use crate::host;
 use crate::model::{CheckResult, Finding, Findings};
@@ -74,13 +74,9 @@ fn judge(folder: &std::path::Path, name: &str) -> Option<Finding> {
             )
             .action("move the file away"),
         ),
-        Ok(_) => host::can_write_folder(folder).err().map(|error| {
-            Finding::new(
-                "folder_not_writable",
-                format!("folder {name} cannot be written: {error}"),
-            )
-            .action("check its owner and permissions, and that its file system is not read-only")
-        }),
+        Ok(_) => host::can_write_folder(folder)
+            .err()
+            .map(|error| not_writable(folder, format!("folder {name} cannot be written: {error}"))),
     }
 }
 
@@ -89,14 +85,20 @@ fn missing(folder: &std::path::Path, name: &str) -> Finding {
     let parent = folder.ancestors().find(|parent| parent.is_dir());
     let why_not = parent.and_then(|parent| {
         let error = host::can_write_folder(parent).err()?;
-        Some(format!(
+        let message = format!(
             "folder {name} does not exist, and {} cannot be written: {error}",
             parent.display()
-        ))
+        );
+        Some(not_writable(parent, message))
     });
     match why_not {
-        Some(message) => Finding::new("folder_not_writable", message)
-            .action("check its owner and permissions, and that its file system is not read-only"),
+        Some(finding) => finding,
         None => Finding::new("folder_missing", format!("folder {name} does not exist")),
     }
+}
+
+fn not_writable(folder: &std::path::Path, message: String) -> Finding {
+    let finding = Finding::new("folder_not_writable", message)
+        .action("check its owner and permissions, and that its file system is not read-only");
+    with_permissions(finding, &[folder])
 }

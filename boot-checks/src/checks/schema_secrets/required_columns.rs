@@ -1,7 +1,7 @@
 //! Are the columns there that the application reads? `apply_pending_migrations` adds them.
 
 use crate::checks::Check;
-use crate::checks::support::{APPLIES, ask_structure, counted, healed_without_observe};
+use crate::checks::support::{ask_structure, counted, healed_by_migrations};
 use crate::config::{RequiredColumn, RequiredTable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
@@ -88,7 +88,7 @@ fn judge(cx: &Context, table: &str, wanted: &RequiredColumn, there: &Table) -> O
         let message = format!("column {table}.{} is missing", wanted.name);
         let finding =
             Finding::new("column_missing", message).cause("the database is older than the code");
-        return Some(healed_without_observe(cx, finding, APPLIES));
+        return Some(healed_by_migrations(cx, finding));
     };
     let declared = wanted.declared_type.as_ref()?;
     (Affinity::of(declared) != Affinity::of(&found.declared_type)).then(|| {
