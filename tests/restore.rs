@@ -55,6 +55,9 @@ fn kept_of(fixture: Fixture, folder: &'static str) -> Kept {
     let line = line.unwrap_or_else(|| panic!("{}", list.all()));
     let (run_id, rest) = line.split_once(' ').unwrap();
     let (_, copy) = rest.split_once(" -> ").unwrap();
+    let (copy, size) = copy.rsplit_once(" (").unwrap();
+    let bytes = fs::metadata(copy).unwrap().len();
+    assert!(size.starts_with(&format!("{bytes} bytes")), "{line}");
     Kept {
         run_id: run_id.to_owned(),
         copy: copy.into(),
@@ -651,4 +654,58 @@ fn an_empty_file_in_the_place_of_a_database_is_no_empty_start() {
     answer.says(1, &words);
     kept.apply().says(0, &["restored var/grace.db"]);
     assert_eq!(kept.notes(), ROWS);
+}
+
+#[test]
+fn copies_are_told_apart_and_what_is_wrong_with_them_is_said() {
+    let fixture = Fixture::empty();
+    for command in ["list", "verify"] {
+        let answer = fixture.run(&["backups", command]);
+        answer.says(0, &["no copies are kept"]);
+    }
+    let kept = kept();
+    let list = kept.fixture.run(&["backups", "list"]).stdout;
+    assert!(!list.contains(", copy "), "{list}");
+
+    fs::write(&kept.copy, "no longer").unwrap();
+    let verified = kept.fixture.run(&["backups", "verify"]);
+    verified.says(
+        1,
+        &[
+            "[FAIL]",
+            "(9 bytes): damaged: it is not what was there",
+            "next: `undo` and",
+        ],
+    );
+    fs::remove_file(&kept.copy).unwrap();
+    let verified = kept.fixture.run(&["backups", "verify"]);
+    verified.says(
+        1,
+        &[
+            "[FAIL]",
+            "(missing): missing:",
+            "take the copy of another run",
+        ],
+    );
+}
+
+#[test]
+fn copies_of_one_run_are_told_apart() {
+    // Its columns are added, and then its rows.
+    let fixture = Fixture::empty();
+    fixture.sql(
+        "CREATE TABLE verification_events (
+            id INTEGER PRIMARY KEY, verification_type VARCHAR(50) NOT NULL,
+            target_component VARCHAR(100) NOT NULL, verification_method VARCHAR(100),
+            result VARCHAR(20) NOT NULL, anomaly_score FLOAT, confidence FLOAT, details TEXT,
+            verified_by VARCHAR(100), created_at DATETIME)",
+    );
+    fixture.boot(&[]).says(0, &[]);
+    let list = fixture.run(&["backups", "list"]).stdout;
+    let copies: Vec<&str> = list.lines().filter(|it| it.contains("grace.db")).collect();
+    assert!(copies.len() > 1, "{list}");
+    for (at, line) in copies.iter().enumerate() {
+        let order = format!(" bytes, copy {} of {} in", at + 1, copies.len());
+        assert!(line.contains(&order), "{list}");
+    }
 }

@@ -3,7 +3,7 @@
 mod restore;
 
 use anyhow::Context as _;
-use boot_checks::engine;
+use boot_checks::engine::{self, Kept};
 use boot_checks::host::Host;
 use boot_checks::model::Verdict;
 
@@ -53,20 +53,51 @@ fn show(args: &Args, is_verified: bool) -> anyhow::Result<u8> {
         return Ok(Verdict::Config.exit_code());
     };
     let kept = engine::kept(&root).context("cannot read the journal")?;
+    if kept.is_empty() {
+        output::data("no copies are kept\n")?;
+        return Ok(Verdict::MayStart.exit_code());
+    }
+    output::data(&lines(&kept, is_verified))?;
+    let all_whole = kept.iter().all(|one| one.is_whole);
+    if !is_verified || all_whole {
+        return Ok(Verdict::MayStart.exit_code());
+    }
+    output::complain(
+        "next: `undo` and `restore` refuse what is not whole; take the copy of another run, or a backup of your own",
+    );
+    Ok(Verdict::Blocked.exit_code())
+}
+
+/// One line for each copy; those of one thing in one run are told apart by their order.
+fn lines(kept: &[Kept], is_verified: bool) -> String {
     let mut text = String::new();
-    for one in &kept {
+    for (at, one) in kept.iter().enumerate() {
         let word = match (is_verified, one.is_whole) {
             (false, _) => "",
             (true, true) => "[OK] ",
             (true, false) => "[FAIL] ",
         };
+        let is_of_same =
+            |other: &&Kept| (&other.run_id, &other.original) == (&one.run_id, &one.original);
+        let all = kept.iter().filter(is_of_same).count();
+        let order = match all {
+            1 => String::new(),
+            _ => {
+                let number = kept[..=at].iter().filter(is_of_same).count();
+                format!(", copy {number} of {all} in the order in which they were made")
+            }
+        };
+        let size = match one.bytes {
+            Some(bytes) => format!("{bytes} bytes"),
+            None => "missing".to_owned(),
+        };
         let (original, copy) = (one.original.display(), one.copy.display());
-        text += &format!("{word}{} {original} -> {copy}\n", one.run_id);
+        text += &format!("{word}{} {original} -> {copy} ({size}{order})", one.run_id);
+        text += match (is_verified, one.is_whole, one.bytes) {
+            (true, false, Some(_)) => ": damaged: it is not what was there before the run\n",
+            (true, false, None) => ": missing: somebody moved or deleted it\n",
+            _ => "\n",
+        };
     }
-    output::data(&text)?;
-    let all_whole = kept.iter().all(|one| one.is_whole);
-    Ok(match is_verified && !all_whole {
-        true => Verdict::Blocked.exit_code(),
-        false => Verdict::MayStart.exit_code(),
-    })
+    text
 }

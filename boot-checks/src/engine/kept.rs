@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use super::backups::QUARANTINE;
 use super::door::STATE_FOLDER;
 use super::restore::Restore;
+use super::touched::DATABASE_FILES;
 use super::{Backups, Journal, Kind, Touched};
 use crate::host::files;
+use crate::services::db::side_file;
 
 /// A copy of something that a run replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Kept {
     pub copy: PathBuf,
     /// Whether its contents are, by their digest, what was there before the run.
     pub is_whole: bool,
+    /// How large it is, with what lies beside it; none where it is missing.
+    pub bytes: Option<u64>,
     /// What it is a copy of.
     pub kind: Kind,
     /// Names exactly what was copied.
@@ -71,12 +75,21 @@ pub(super) fn kept_by(root: &Path, run_id: &str) -> io::Result<Vec<Kept>> {
 }
 
 fn look(restore: &Restore<'_>, run_id: &str, touched: &Touched) -> Option<Kept> {
+    let copy = restore.copy(touched)?;
     Some(Kept {
         run_id: run_id.to_owned(),
         original: touched.path.clone(),
-        copy: restore.copy(touched)?,
+        bytes: bytes(&copy),
+        copy,
         is_whole: restore.check_copy(touched, touched.kind).is_ok(),
         kind: touched.kind,
         before: touched.before.clone(),
     })
+}
+
+fn bytes(copy: &Path) -> Option<u64> {
+    let main = std::fs::metadata(copy).ok()?.len();
+    let beside = DATABASE_FILES.iter().filter(|suffix| !suffix.is_empty());
+    let beside = beside.filter_map(|suffix| std::fs::metadata(side_file(copy, suffix)).ok());
+    Some(main + beside.map(|metadata| metadata.len()).sum::<u64>())
 }
