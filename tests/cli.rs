@@ -440,7 +440,7 @@ fn observing_changes_nothing_but_the_evidence() {
         assert!(
             fixture
                 .report()
-                .contains("Mode: observe: nothing was changed")
+                .contains("Mode: observe: nothing but this run's own report was written")
         );
     }
 }

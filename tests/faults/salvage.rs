@@ -234,3 +234,34 @@ fn a_log_whose_main_file_is_gone_is_rescued_where_a_link_leads() {
     undo(&sandbox, &record);
     assert!(is_link() && files_of(&main) == before, "not as it was");
 }
+
+#[test]
+fn a_table_that_is_younger_than_the_copy_is_not_said_to_be_in_it() {
+    let sandbox = healthy();
+    let mut connection = sandbox.open();
+    connection
+        .execute(
+            "CREATE TABLE later (id INTEGER PRIMARY KEY, body TEXT);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+             INSERT INTO later SELECT i, 'a row that came later ' || i FROM n",
+        )
+        .unwrap();
+    let Ok(SqlValue::Integer(page)) = connection.scalar("PRAGMA page_size") else {
+        panic!("a page has a size")
+    };
+    connection.close();
+    let mut bytes = std::fs::read(sandbox.database()).unwrap();
+    let row = b"a row that came later 500";
+    let at = bytes.windows(row.len()).position(|it| it == row).unwrap();
+    let page = usize::try_from(page).unwrap();
+    let start = at / page * page;
+    bytes[start..start + page].fill(0xa5);
+    std::fs::write(sandbox.database(), bytes).unwrap();
+    let _ = std::fs::remove_file(sandbox.root().join("var/boot/integrity"));
+
+    let (_, record) = boot_json(&sandbox, &[]);
+    let report = &repair(&record).unwrap()["changes"][0]["report"];
+    let notes = report["notes"].to_string();
+    let expect = "later is not in the copy: nothing was taken from it";
+    assert!(notes.contains(expect), "{report:#}");
+}

@@ -28,7 +28,7 @@ pub fn meaning(verdict: Verdict) -> &'static str {
 pub(super) const PARTIAL: &str = "partial run: no verdict on the application";
 
 /// What is said of a run that only looked.
-pub(super) const OBSERVED: &str = "observe: nothing was changed";
+pub(super) const OBSERVED: &str = "observe: nothing but this run's own report was written";
 
 pub(super) fn is_observing(report: &BootReport) -> bool {
     report.start.mode == Mode::Observe

@@ -99,11 +99,9 @@ pub(super) fn table(
         return Ok(());
     };
     ensure_attached(connection, backup)?;
-    if !has_columns(connection, table)? {
+    if let Some(why_not) = unlike(connection, table)? {
         let name = &table.name;
-        notes.push(format!(
-            "{name} has other columns in the copy: nothing was taken from it"
-        ));
+        notes.push(format!("{name} {why_not}: nothing was taken from it"));
         return Ok(());
     }
     let (name, columns) = (quoted(&table.name), copied_columns(table));
@@ -156,12 +154,20 @@ pub(super) fn missing_tables(
     Ok(tables)
 }
 
-fn has_columns(connection: &mut Connection, table: &TableState) -> Result<bool, DbError> {
+/// Why no row of the copy fits this table; none where they do.
+fn unlike(
+    connection: &mut Connection,
+    table: &TableState,
+) -> Result<Option<&'static str>, DbError> {
     let sql = "SELECT name FROM pragma_table_xinfo(?1, 'backup')";
     let rows = connection.query(sql, &[table.name.as_str().into()])?;
     let there = |column: &String| {
         let value = SqlValue::Text(column.clone());
         rows.iter().any(|row| row.first() == Some(&value))
     };
-    Ok(table.columns.iter().all(there))
+    Ok(match (rows.is_empty(), table.columns.iter().all(there)) {
+        (true, _) => Some("is not in the copy"),
+        (false, false) => Some("has other columns in the copy"),
+        (false, true) => None,
+    })
 }
