@@ -116,13 +116,22 @@ fn pretty(history: &History, records: &[BootRecord]) -> String {
     }
     for issue in &history.issues {
         text += &format!(
-            "  {} boots, {} healed  {} {}  last {}\n",
-            issue.boots, issue.healed, issue.step, issue.code, issue.last_run_id
+            "  {}, {} healed  {} {}  last {}\n",
+            counted(issue.boots, "boot", "boots"),
+            issue.healed,
+            issue.step,
+            issue.code,
+            issue.last_run_id
         );
     }
     // A record may hold what another program printed.
     let lines = text.lines().map(printable);
     lines.map(|line| line + "\n").collect()
+}
+
+/// `1 fix`, `2 fixes`.
+fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }
 
 fn line(record: &BootRecord) -> String {
@@ -131,12 +140,12 @@ fn line(record: &BootRecord) -> String {
     let reason = summary.reason.as_deref();
     let reason = reason.map_or(String::new(), |reason| format!("  {reason}"));
     format!(
-        "{:18} {:9} {}/{} stages, {} fixes, {:.0} ms{partial}{reason}\n",
+        "{:18} {:9} {}/{} stages, {}, {:.0} ms{partial}{reason}\n",
         record.run_id,
         summary.verdict,
         summary.stages_passed,
         record.stages.len(),
-        summary.fixes_applied,
+        counted(summary.fixes_applied, "fix", "fixes"),
         summary.duration_ms
     )
 }

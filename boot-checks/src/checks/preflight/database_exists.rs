@@ -96,14 +96,20 @@ fn missing(cx: &Context, files: &FileSet, name: &str) -> Result<Finding, CheckEr
         .map(|path| short(cx, path))
         .collect();
     if !left.is_empty() {
+        let (are, beside, files) = match left.len() {
+            1 => ("is", "it", "file"),
+            _ => ("are", "them", "files"),
+        };
         let finding = Finding::new(
             "database_vanished",
-            format!("{name} is gone, and {} is still there", left.join(" and ")),
+            format!("{name} is gone, and {} {are} still there", left.join(" and ")),
         )
-        .cause("the main file was moved or deleted while rows were still in the side file")
+        .cause(format!(
+            "the main file was moved or deleted while rows were still in the side {files}"
+        ))
         .action(format!(
-            "put the main file back beside it, or a kept copy in its place: {PUT_BACK}; do not delete \
-             the side file"
+            "put the main file back beside {beside}, or a kept copy in its place: {PUT_BACK}; do not delete \
+             the side {files}"
         ));
         return Ok(finding);
     }

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::checks::Check;
-use crate::checks::support::{ask, cannot_look, database_finding};
+use crate::checks::support::{ask, cannot_look, counted, database_finding};
 use crate::context::{Context, LeftLog};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::db::{BOOTS_BETWEEN, DbError, Due, Integrity, quick_check};
@@ -34,7 +34,8 @@ impl Check for DatabaseIntact {
         let (due, last) = cx.integrity_due();
         let Some(due) = due else {
             let left = last.map_or(0, |last| last.boots_left());
-            let observed = format!("header and schema; every page again in {left} boots");
+            let left = counted(left, "boot");
+            let observed = format!("header and schema; every page again in {left}");
             return Ok(Findings::healthy(observed));
         };
         if due == Due::LeftBehind

@@ -177,9 +177,11 @@ fn judge(answer: Result<Vec<super::Row>, DbError>) -> Result<Integrity, DbError>
             code: Some(INTERRUPTED),
             ..
         }) => Ok(Integrity::Unfinished),
-        Err(error @ (DbError::Corrupt { .. } | DbError::NotADatabase)) => {
-            Ok(Integrity::Damaged(vec![error.to_string()]))
-        }
+        // SQLite's words alone: whoever tells them says what they are.
+        Err(DbError::Corrupt { message, .. }) => Ok(Integrity::Damaged(vec![message])),
+        Err(DbError::NotADatabase) => Ok(Integrity::Damaged(vec![
+            "file is not a database".to_owned(),
+        ])),
         Err(error) => Err(error),
     }
 }
@@ -314,6 +316,25 @@ impl LastCheck {
 mod tests {
     use super::*;
     use crate::services::db::Access;
+
+    #[test]
+    fn damage_that_ends_the_look_is_told_once() {
+        let message = "database disk image is malformed".to_owned();
+        let code = 11;
+        let ended = judge(Err(DbError::Corrupt {
+            code,
+            message: message.clone(),
+        }));
+        let Ok(Integrity::Damaged(words)) = ended else {
+            panic!("{ended:?}")
+        };
+        let error = DbError::Corrupt {
+            code,
+            message: words[0].clone(),
+        };
+        let told = "database is corrupt: database disk image is malformed (SQLite code 11)";
+        assert_eq!(error.to_string(), told);
+    }
 
     #[test]
     fn a_check_is_due_after_an_unclean_end_and_now_and_then() {
