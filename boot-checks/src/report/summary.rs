@@ -6,6 +6,7 @@ use super::console::observed_line;
 use super::page::{Page, Tag};
 use super::words::{
     PARTIAL, Reason, count, is_observing, meaning, not_reached, one_line, reasons, seconds,
+    warnings,
 };
 use crate::model::{BootReport, Ending, StageId, StepReport, StepStatus, Verdict};
 
@@ -118,7 +119,16 @@ fn why(page: &mut Page, report: &BootReport) {
     for repair in blocking.flat_map(StepReport::repairs) {
         page.field(0, "Heal:", LABELS, &attempt(repair, &report.start.again));
     }
-    if !reasons.is_empty() {
+    let warnings = warnings(report);
+    for reason in warnings.iter().take(MAX_REASONS) {
+        let place = reason.place.as_deref().unwrap_or_default();
+        page.field(0, "Warning:", LABELS, &format!("{place}: {}", reason.what));
+    }
+    let hidden = warnings.len().saturating_sub(MAX_REASONS);
+    if hidden > 0 {
+        page.plain(&format!("... and {hidden} more, told above"));
+    }
+    if !reasons.is_empty() || !warnings.is_empty() {
         page.blank();
     }
 }

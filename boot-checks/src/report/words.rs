@@ -136,6 +136,15 @@ pub(super) fn reasons(report: &BootReport) -> Vec<Reason<'_>> {
     reasons
 }
 
+/// What is wrong in a boot after which the application may start all the same.
+pub(super) fn warnings(report: &BootReport) -> Vec<Reason<'_>> {
+    let is_green = report.verdict() == Verdict::MayStart;
+    let warned = report
+        .steps()
+        .filter(|step| is_green && matches!(step.status(), StepStatus::Warn | StepStatus::Error));
+    warned.flat_map(Reason::of_step).collect()
+}
+
 /// Why a stage had no turn; none where it had.
 pub(super) fn not_reached(report: &BootReport, id: StageId) -> Option<String> {
     match report.stages.iter().find(|stage| stage.id == id) {
