@@ -516,3 +516,39 @@ fn keys(value: &Value) -> Vec<&str> {
         .map(String::as_str)
         .collect()
 }
+
+#[test]
+fn one_object_says_why_a_command_did_not_begin() {
+    let fixture = Fixture::empty();
+    let nowhere = fixture.path("nowhere").display().to_string();
+    fixture.write(
+        "broken/.env",
+        "A='never closed\nSECRET_KEY=hunter2-hunter2\n",
+    );
+    let broken = fixture.path("broken").display().to_string();
+    let heal = ["heal", "create_default_env"];
+    let restore = ["backups", "restore", "20260101_000000"];
+    for (command, root, word) in [
+        (&["history"][..], &nowhere, "no such application"),
+        (&heal, &nowhere, "nowhere"),
+        (&restore, &nowhere, "nowhere"),
+        (&heal, &broken, ".env"),
+        (&restore, &broken, ".env"),
+    ] {
+        let command = [command, &["--format", "json", "--root", root]].concat();
+        let answer = support::answer(&mut fixture.command_of(&command));
+        let json: Value = serde_json::from_str(&answer.stdout)
+            .unwrap_or_else(|error| panic!("{command:?}: {error}: {}", answer.all()));
+        assert_eq!(
+            (answer.code, &json["exit_code"]),
+            (78, &78.into()),
+            "{json:#}"
+        );
+        let error = json["error"].as_str().unwrap();
+        assert!(
+            error.contains(word) && answer.stderr.contains(error),
+            "{json:#}"
+        );
+        assert!(!answer.all().contains("hunter2"), "{}", answer.all());
+    }
+}

@@ -186,6 +186,19 @@ fn a_second_boot_waits_for_the_first() {
     let pid = format!("pid {}", first.id());
     let answer = fixture.boot(&["--lock-timeout", "0s"]);
     answer.says(7, &["another boot", &pid, "since", "7 (lock-held)"]);
+    let heal = [
+        "heal",
+        "create_default_env",
+        "--lock-timeout",
+        "0s",
+        "--format",
+        "json",
+    ];
+    let answer = fixture.run(&heal);
+    let json: serde_json::Value = serde_json::from_str(&answer.stdout).unwrap();
+    let error = json["error"].as_str().unwrap_or_default();
+    assert!(error.contains("another boot"), "{json:#}");
+    assert_eq!((answer.code, &json["exit_code"]), (7, &7.into()));
     let report = fixture.report();
     assert!(
         report.contains("Success: YES"),

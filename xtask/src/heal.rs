@@ -75,9 +75,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let config = match args.application.load(&host) {
         Ok(config) => config,
         Err(error) => {
-            output::complain(&format!("error: {error}"));
-            output::complain(&format!("  next: {}", error.hint()));
-            return Ok(Verdict::Config.exit_code());
+            let (is_json, hint) = (args.format == Format::Json, error.hint());
+            let (error, verdict) = (error.to_string(), Verdict::Config);
+            return Ok(output::not_begun(is_json, verdict, &error, Some(&hint))?);
         }
     };
     let playbook = playbooks::find(&args.playbook).context("clap has checked the name")?;
@@ -129,9 +129,17 @@ impl Heal<'_> {
         self.outcome.verdict == Verdict::MayStart && self.steps().iter().all(well)
     }
 
+    /// Why it did not begin, such as a boot that is under way.
+    fn not_begun(&self) -> Option<&str> {
+        match &self.outcome.report.ending {
+            Some(Ending::Refused { reason, .. }) => Some(reason),
+            _ => None,
+        }
+    }
+
     fn words(&self) -> String {
         let mut text = String::new();
-        if let Some(Ending::Refused { reason, .. }) = &self.outcome.report.ending {
+        if let Some(reason) = self.not_begun() {
             return format!("not begun: {reason}\n");
         }
         for step in self.steps() {
@@ -256,6 +264,7 @@ impl Heal<'_> {
             "run_id": self.outcome.report.start.run_id,
             "exit_code": self.outcome.verdict.exit_code(),
             "exit_name": self.outcome.verdict.word(),
+            "error": self.not_begun(),
             "steps": steps.collect::<Vec<_>>(),
             "plans": planned.collect::<Vec<_>>(),
             "next": self.next(),

@@ -49,16 +49,17 @@ Exit codes: 0 shown, also where there are none, 1 the records cannot be read, 78
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let host = Host::real().context("the current folder is gone")?;
+    let is_json = matches!(args.format, HistoryFormat::Json);
     let Some(root) = args.application.root(&host) else {
-        output::complain("error: there is no such application; name its folder with --root");
-        return Ok(Verdict::Config.exit_code());
+        let error = "there is no such application; name its folder with --root";
+        return Ok(output::not_begun(is_json, Verdict::Config, error, None)?);
     };
     let folder = root.join(training::FOLDER);
     let paths = match training::list(&folder, usize::from(args.limit)) {
         Ok(paths) => paths,
         Err(error) => {
-            output::complain(&format!("error: {}: {error}", folder.display()));
-            return Ok(Verdict::Blocked.exit_code());
+            let error = format!("{}: {error}", folder.display());
+            return Ok(output::not_begun(is_json, Verdict::Blocked, &error, None)?);
         }
     };
     let records = readable(&paths);

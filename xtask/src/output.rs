@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use boot_checks::host;
+use boot_checks::model::Verdict;
 use boot_checks::report::Style;
 use clap::ValueEnum;
 
@@ -66,4 +67,31 @@ pub(crate) fn data(text: &str) -> io::Result<()> {
 /// Writes a line for people to standard error. Where even that is gone, nobody can be told.
 pub(crate) fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Says why a command did not begin: on standard error, and where JSON is asked for as its one object too.
+///
+/// # Errors
+///
+/// As [`data`].
+pub(crate) fn not_begun(
+    is_json: bool,
+    verdict: Verdict,
+    error: &str,
+    next: Option<&str>,
+) -> io::Result<u8> {
+    complain(&format!("error: {error}"));
+    if let Some(next) = next {
+        complain(&format!("  next: {next}"));
+    }
+    if is_json {
+        let object = serde_json::json!({
+            "exit_code": verdict.exit_code(),
+            "exit_name": verdict.word(),
+            "error": error,
+            "next": next,
+        });
+        data(&format!("{object:#}\n"))?;
+    }
+    Ok(verdict.exit_code())
 }

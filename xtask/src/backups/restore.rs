@@ -64,9 +64,9 @@ pub(super) fn run(args: &Args, application: &ApplicationArgs) -> anyhow::Result<
     let config = match application.load(&host) {
         Ok(config) => config,
         Err(error) => {
-            output::complain(&format!("error: {error}"));
-            output::complain(&format!("  next: {}", error.hint()));
-            return Ok(Verdict::Config.exit_code());
+            let (is_json, hint) = (args.format == Format::Json, error.hint());
+            let (error, verdict) = (error.to_string(), Verdict::Config);
+            return Ok(output::not_begun(is_json, verdict, &error, Some(&hint))?);
         }
     };
     let wanted = Wanted {
