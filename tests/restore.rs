@@ -348,53 +348,40 @@ fn a_newer_log_is_set_aside_whole_and_comes_back() {
     assert_eq!(kept.notes(), ROWS + 1);
 }
 
-/// Such a program has no lock while it is idle, and does not see that its file was replaced.
+/// A program that has it open takes no lock while it is idle. With a log it would go on in the file that was,
+/// and put what it commits into the log of the one that came.
 #[test]
-fn what_a_program_commits_into_the_replaced_file_is_kept() {
-    let kept = kept();
-    let path = kept.fixture.database();
-    let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
-    idle.execute("PRAGMA journal_mode = MEMORY; DELETE FROM notes WHERE id > 10")
-        .unwrap();
-    let before = kept.files();
-    let done = kept.apply();
-    done.says(0, &[]);
-    idle.execute("INSERT INTO notes (body) VALUES ('late')")
-        .unwrap();
-    idle.close();
-    assert_eq!(kept.notes(), ROWS);
-    let folder = kept.fixture.path("var/boot/quarantine").join(run_of(&done));
-    let replaced = folder.join("aside-1-grace.db");
-    let mut replaced = Connection::open(&replaced, Access::ReadOnly, PATIENCE).unwrap();
-    let late = replaced.scalar("SELECT count(*) FROM notes WHERE body = 'late'");
-    replaced.close();
-    assert_eq!(late.unwrap(), SqlValue::Integer(1));
-    let undone = kept.fixture.run(&["undo", run_of(&done)]);
-    undone.says(0, &["restored var/grace.db"]);
-    assert!(kept.files() == before, "not as it was");
+fn nothing_takes_the_place_of_a_database_that_somebody_has_open() {
+    for mode in ["WAL", "MEMORY", "DELETE"] {
+        let kept = kept();
+        let path = kept.fixture.database();
+        kept.fixture.sql(&format!("PRAGMA journal_mode = {mode}"));
+        let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
+        let before = kept.files();
+        let pid = format!("open in pid {}", std::process::id());
+        kept.apply().says(1, &[&pid]);
+        assert!(kept.files() == before, "{mode}: touched");
+        idle.execute("INSERT INTO notes (body) VALUES ('late')")
+            .unwrap();
+        assert_eq!(kept.notes(), ROWS + 1, "{mode}");
+        idle.close();
+        kept.apply().says(0, &["restored var/grace.db"]);
+        assert_eq!(kept.notes(), ROWS, "{mode}");
+    }
 }
 
-/// An undo replaces a database too.
 #[test]
-fn what_a_program_commits_into_the_file_that_an_undo_replaced_is_kept() {
+fn an_undo_replaces_no_database_that_somebody_has_open() {
     let kept = kept();
-    let path = kept.fixture.database();
-    let mut idle = Connection::open(&path, Access::ReadWrite, PATIENCE).unwrap();
-    idle.execute("PRAGMA journal_mode = MEMORY; SELECT count(*) FROM notes")
-        .unwrap();
+    let idle = Connection::open(&kept.fixture.database(), Access::ReadWrite, PATIENCE).unwrap();
+    let before = kept.files();
+    let pid = format!("open in pid {}", std::process::id());
+    let undone = kept.fixture.run(&["undo", &kept.run_id]);
+    undone.says(1, &["nothing was touched", &pid]);
+    assert!(kept.files() == before, "touched");
+    idle.close();
     let undone = kept.fixture.run(&["undo", &kept.run_id]);
     undone.says(0, &["restored var/grace.db"]);
-    let before = kept.files();
-    idle.execute("INSERT INTO notes (body) VALUES ('late')")
-        .unwrap();
-    idle.close();
-    assert!(kept.files() == before, "committed into what was put back");
-    let folder = kept.fixture.path("var/boot/quarantine").join(&kept.run_id);
-    let replaced = folder.join("aside-1-grace.db");
-    let mut replaced = Connection::open(&replaced, Access::ReadOnly, PATIENCE).unwrap();
-    let late = replaced.scalar("SELECT count(*) FROM notes WHERE body = 'late'");
-    replaced.close();
-    assert_eq!(late.unwrap(), SqlValue::Integer(1));
 }
 
 /// SQLite keeps the log beside the file that the link leads to.
