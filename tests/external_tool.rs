@@ -259,6 +259,23 @@ fn a_database_that_a_tool_removed_in_vain_is_put_back_with_its_permissions() {
 }
 
 #[test]
+fn a_database_with_a_persistent_journal_is_undone_and_its_copy_put_back() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    let persistent = "PRAGMA journal_mode = PERSIST; UPDATE orders SET note = 'new'";
+    fixture.sql(persistent);
+    assert!(fixture.path("var/grace.db-journal").exists());
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    let run = run_id(&fixture);
+    fixture
+        .run(&["backups", "verify"])
+        .says(0, &["var/grace.db"]);
+    put_back(&fixture, &run);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+    assert_eq!(orders(&fixture.database()), 3);
+}
+
+#[test]
 fn what_somebody_committed_while_the_tool_ran_is_not_taken_back() {
     let fixture = shop(HALF, &format!("{WAITS}; exit 4"));
     let before = fs::read(fixture.database()).unwrap();

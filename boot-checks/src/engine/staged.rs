@@ -8,7 +8,9 @@ use super::RestoreError;
 use super::restore::LOCK_WAIT;
 use super::touched::DATABASE_FILES;
 use crate::host;
-use crate::services::db::{Access, Connection, DbError, FileSet, side_file};
+use crate::services::db::{
+    Access, Connection, DbError, FileSet, has_unfinished_journal, side_file,
+};
 
 /// The name under which a copy waits beside the database.
 pub(super) fn name_of(database: &Path) -> PathBuf {
@@ -28,13 +30,15 @@ const STAGED_FILES: [&str; 4] = ["", "-wal", "-journal", "-shm"];
 /// Removes what waits under that name with all that is beside it. It is ours alone: left by a run that
 /// was killed, it never had the final name, and what it was copied from is still there.
 pub(super) fn remove(staged: &Path) -> io::Result<()> {
-    for suffix in STAGED_FILES {
-        match fs::remove_file(side_file(staged, suffix)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    let mut files = STAGED_FILES.iter().map(|it| side_file(staged, it));
+    files.try_for_each(|file| remove_one(&file))
+}
+
+fn remove_one(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// A copy beside the database, as one file that holds everything, flushed to the disk. It gets the owner
@@ -58,6 +62,8 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
             path: path.to_owned(),
             source,
         })?;
+        // Finished, or it would not have been folded; the copy that it came with keeps its own.
+        remove_one(&side_file(&staged, "-journal")).map_err(io)?;
         let file = fs::File::options().write(true).open(&staged).map_err(io)?;
         give_away(path, recorded, &file).map_err(io)?;
         file.sync_all().map_err(io)
@@ -96,12 +102,36 @@ pub(super) fn fold(copy: &Path) -> Result<(), DbError> {
     folded
 }
 
-/// Moves everything from the log into the main file.
+/// Moves everything from the log into the main file. A finished journal holds nothing.
 pub(super) fn empty_log(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
-    let bytes = |suffix| fs::metadata(side_file(path, suffix)).map_or(0, |metadata| metadata.len());
-    if bytes("-wal") > 0 || bytes("-journal") > 0 {
+    let log = fs::metadata(side_file(path, "-wal"));
+    if log.is_ok_and(|log| log.len() > 0) || has_unfinished_journal(path) {
         return Err(DbError::other("its side files are still in use"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_journal_that_a_finished_transaction_left_is_no_hindrance() {
+        for mode in ["PERSIST", "TRUNCATE"] {
+            let folder = tempfile::tempdir().unwrap();
+            let (copy, path) = (folder.path().join("copy"), folder.path().join("x.db"));
+            let mut connection = Connection::open(&copy, Access::Create, Duration::ZERO).unwrap();
+            let sql = format!("PRAGMA journal_mode = {mode}; CREATE TABLE t (x)");
+            connection.execute(&sql).unwrap();
+            connection.close();
+            assert!(side_file(&copy, "-journal").exists(), "{mode}");
+            let staged = stage(&copy, &path, "database 640 x").unwrap();
+            assert!(fs::read(&staged).unwrap() == fs::read(&copy).unwrap());
+            assert!(!side_file(&staged, "-journal").exists(), "{mode}");
+            assert!(side_file(&copy, "-journal").exists(), "{mode}");
+        }
+    }
 }

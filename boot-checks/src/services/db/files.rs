@@ -108,6 +108,22 @@ pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether a database's rollback journal may still be needed. Where transactions leave it behind
+/// (`journal_mode` `PERSIST` and `TRUNCATE`), one whose header is zeroed, or that is empty, is finished
+/// (<https://www.sqlite.org/fileformat2.html#the_rollback_journal>). What cannot be read may be needed.
+pub(crate) fn has_unfinished_journal(path: &Path) -> bool {
+    /// What SQLite zeroes when a transaction is over.
+    const HEADER_BYTES: u64 = 28;
+    let mut header = Vec::new();
+    let journal = side_file(path, "-journal");
+    match crate::host::files::open_regular(&journal)
+        .and_then(|file| file.take(HEADER_BYTES).read_to_end(&mut header))
+    {
+        Ok(_) => header.iter().any(|byte| *byte != 0),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 fn side_file_bytes(path: &Path, suffix: &str) -> Option<u64> {
     std::fs::symlink_metadata(side_file(path, suffix))
         .ok()
@@ -215,6 +231,24 @@ mod tests {
         assert_eq!(main("text"), MainFile::NotADatabase { bytes: 500 });
         #[cfg(unix)]
         assert_eq!(main("loop"), MainFile::NotAFile("a loop of links"));
+    }
+
+    #[test]
+    fn a_journal_is_finished_when_its_header_is_zeroed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        assert!(!has_unfinished_journal(&path));
+        let magic = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7".to_vec();
+        for (header, rest, is_unfinished) in [
+            (Vec::new(), 0, false),
+            (vec![0; 28], 9, false),
+            (magic, 1, true),
+            (b"x".to_vec(), 0, true),
+        ] {
+            let journal = [header, vec![rest; usize::from(rest > 0) * 600]].concat();
+            std::fs::write(side_file(&path, "-journal"), &journal).unwrap();
+            assert_eq!(has_unfinished_journal(&path), is_unfinished, "{rest}");
+        }
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(crate) use copy::copy_for_looking;
 pub use create::create_complete;
 pub use difference::{Difference, compare};
 pub use error::DbError;
-pub(crate) use files::side_file;
 pub use files::{FileSet, Header, MainFile};
+pub(crate) use files::{has_unfinished_journal, side_file};
 pub use foreign_log::{ForeignLog, foreign_log};
 pub use integrity::{
     BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
