@@ -258,6 +258,60 @@ fn a_database_that_a_tool_removed_in_vain_is_put_back_with_its_permissions() {
     assert_eq!(mode.mode() & 0o777, 0o640);
 }
 
+/// Permissions, user and group.
+fn whose(path: &Path) -> (u32, u32, u32) {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = fs::metadata(path).unwrap();
+    (metadata.mode() & 0o777, metadata.uid(), metadata.gid())
+}
+
+#[test]
+fn permissions_that_a_tool_changed_in_vain_are_those_from_before() {
+    use std::os::unix::fs::PermissionsExt;
+    for (sql, script) in [
+        (HALF, "chmod 444 var/grace.db"),
+        ("SELECT 1", "chmod 444 var/grace.db"),
+        (
+            HALF,
+            "cp var/grace.db new; chmod 600 new; mv new var/grace.db",
+        ),
+    ] {
+        let fixture = shop(sql, &format!("{script}; exit 4"));
+        fs::set_permissions(fixture.database(), fs::Permissions::from_mode(0o640)).unwrap();
+        let answer = fixture.boot(&[]);
+        answer.says(3, &["its changes were taken back"]);
+        assert_eq!(whose(&fixture.database()).0, 0o640, "{sql}: {script}");
+    }
+    // A person's word.
+    let fixture = shop(WHOLE, "chmod 444 var/grace.db; touch upgraded");
+    fs::set_permissions(fixture.database(), fs::Permissions::from_mode(0o640)).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    fixture
+        .run(&["undo", &run_id(&fixture)])
+        .says(0, &["restored var/grace.db"]);
+    assert_eq!(whose(&fixture.database()).0, 0o640);
+}
+
+#[test]
+fn a_database_that_a_tool_made_its_own_in_vain_is_its_owners_again() {
+    for script in [
+        "cp var/grace.db new; mv new var/grace.db",
+        "chown 0:0 var/grace.db",
+        "rm var/grace.db",
+    ] {
+        let fixture = shop("SELECT 1", &format!("{script}; exit 4"));
+        let database = fixture.database();
+        if std::os::unix::fs::chown(&database, Some(12_345), Some(12_346)).is_err() {
+            eprintln!("skipped: only root gives files away");
+            return;
+        }
+        let before = whose(&database);
+        let answer = fixture.boot(&[]);
+        answer.says(3, &["its changes were taken back"]);
+        assert_eq!(whose(&database), before, "{script}");
+    }
+}
+
 #[test]
 fn a_database_with_a_persistent_journal_is_undone_and_its_copy_put_back() {
     let fixture = shop(WHOLE, "touch upgraded");

@@ -112,6 +112,9 @@ pub(super) enum Doubt {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
+    /// It is another's by now.
+    #[error("it is another user's by now and cannot be given back to its owner: {0}")]
+    Owner(io::Error),
 }
 
 impl Restore<'_> {
@@ -130,7 +133,7 @@ impl Restore<'_> {
             .state(&path, &mut KeptOpen::default())
             .map_err(Doubt::Unreadable)?;
         if now == touched.before {
-            return Ok(());
+            return self.give_back(touched).map_err(Doubt::Owner);
         }
         let files = FileSet::look(&path);
         match files.main {
@@ -143,11 +146,22 @@ impl Restore<'_> {
                 if let Some(table) = differs {
                     return Err(Doubt::Rows(table));
                 }
+                // What replaces it gets its owner from it.
+                self.give_back(touched).map_err(Doubt::Owner)?;
             }
             _ => return Err(Doubt::NotCompared(DbError::NotADatabase)),
         }
         touched.after = Some(now);
         Ok(())
+    }
+
+    /// Gives the database to whom it belonged before the command, which may have put its own in its place.
+    pub(super) fn give_back(&self, touched: &Touched) -> io::Result<()> {
+        let path = touched.place(self.root);
+        match touched.owner {
+            Some(owner) if host::owner(&path)? != Some(owner) => host::give_to(&path, owner),
+            _ => Ok(()),
+        }
     }
 
     /// Says that what a command did stays, and what a person can do about it.

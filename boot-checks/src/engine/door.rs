@@ -9,6 +9,7 @@ use super::memory::{forget_integrity, unsettle_integrity};
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
+use crate::host;
 use crate::model::{Change, Repair, StepId};
 use crate::services::migrations::{adopt, apply_pending, restamp};
 
@@ -256,6 +257,11 @@ impl Door {
         before: String,
         saved: Option<String>,
     ) -> Touched {
+        let owner = match kind {
+            // Where it cannot be told, it cannot be given back either.
+            Kind::ByTool if before != ABSENT => host::owner(path).ok().flatten(),
+            _ => None,
+        };
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),
@@ -263,6 +269,7 @@ impl Door {
             before,
             after: None,
             saved,
+            owner,
         }
     }
 }

@@ -248,6 +248,7 @@ mod tests {
                 before: before.unwrap(),
                 after: None,
                 saved: Some(saved),
+                owner: None,
             }],
         };
         Journal::new(&state_folder, RUN).write(&entry).unwrap();

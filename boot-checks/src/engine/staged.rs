@@ -65,7 +65,7 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
         // Finished, or it would not have been folded; the copy that it came with keeps its own.
         remove_one(&side_file(&staged, "-journal")).map_err(io)?;
         let file = fs::File::options().write(true).open(&staged).map_err(io)?;
-        give_away(path, recorded, &file).map_err(io)?;
+        give_as_present(path, recorded, &file).map_err(io)?;
         file.sync_all().map_err(io)
     })();
     if whole.is_err() {
@@ -75,17 +75,28 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
     whole.map(|()| staged)
 }
 
-/// Gives it the owner and the permissions of what it is to replace, see [`stage`].
+/// Gives what is put back as it was the owner of what it is to replace, and the permissions from before,
+/// which `recorded` names: whose work is taken back may have changed them.
 pub(super) fn give_away(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
+    give_as_present(path, recorded, file)?;
+    match mode_of(recorded) {
+        Some(mode) => host::set_unix_mode(file, mode),
+        None => Ok(()),
+    }
+}
+
+fn mode_of(recorded: &str) -> Option<u32> {
+    let mode = recorded.split_whitespace().nth(1)?;
+    u32::from_str_radix(mode, 8).ok()
+}
+
+/// Gives it the owner and the permissions of what it is to replace, see [`stage`].
+fn give_as_present(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
     // Where the main file is gone, its log tells whose it was.
     let files = DATABASE_FILES.map(|suffix| side_file(path, suffix));
     match files.iter().find(|file| file.exists()) {
         Some(model) => host::copy_owner_and_mode(model, file),
-        None => {
-            let mode = recorded.split_whitespace().nth(1);
-            let mode = mode.and_then(|mode| u32::from_str_radix(mode, 8).ok());
-            host::give_to_owner_of(path.parent().unwrap_or(path), mode, file)
-        }
+        None => host::give_to_owner_of(path.parent().unwrap_or(path), mode_of(recorded), file),
     }
 }
 

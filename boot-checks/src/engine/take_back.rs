@@ -46,6 +46,12 @@ impl Door {
             }
             Ok(false) | Err(_) => return Err(None),
         }
-        Ok(())
+        // Where the command had removed it, the folder's owner has it now.
+        restore.give_back(touched).map_err(|error| {
+            let name = touched.path.display();
+            Some(format!(
+                "{name} is there again, but not its owner's: {error}"
+            ))
+        })
     }
 }

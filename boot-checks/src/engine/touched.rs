@@ -38,6 +38,10 @@ pub struct Touched {
     pub after: Option<String>,
     /// The copy of what was there, relative to the run's folder of backups.
     pub saved: Option<String>,
+    /// Whose it was, user and group, where somebody else's command may make it another's; journals of
+    /// earlier versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Touched {

@@ -10,6 +10,10 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::{Clock, LockHolder, RecordLock};
 
+mod owner;
+
+pub use owner::{give_to, owner, set_unix_mode};
+
 /// Who holds a lock on these bytes that a writer would have to wait for.
 ///
 /// Must not be called while this process has the file open in SQLite: closing any descriptor of a

@@ -96,6 +96,33 @@ pub fn is_own(_metadata: &std::fs::Metadata) -> bool {
     true
 }
 
+/// Windows has no permission bits.
+///
+/// # Errors
+///
+/// Never.
+pub fn set_unix_mode(_file: &File, _mode: u32) -> io::Result<()> {
+    Ok(())
+}
+
+/// Windows gives a new file the folder's access list.
+///
+/// # Errors
+///
+/// Never.
+pub fn owner(_path: &Path) -> io::Result<Option<(u32, u32)>> {
+    Ok(None)
+}
+
+/// Windows gives a new file the folder's access list.
+///
+/// # Errors
+///
+/// Never.
+pub fn give_to(_path: &Path, _owner: (u32, u32)) -> io::Result<()> {
+    Ok(())
+}
+
 /// Windows gives a new file the folder's access list.
 ///
 /// # Errors
