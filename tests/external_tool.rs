@@ -605,7 +605,13 @@ fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
             .run(&["backups", "verify"])
             .says(0, &["var/grace.db"]);
 
+        // The command goes on without its gate, and no other one runs beside it.
+        let words = "the migration command of an earlier run is still under way, pid";
+        fixture.boot(&[]).says(1, &["changed nothing", words]);
         fixture.write("go", "");
+        let mark = fs::File::open(fixture.path("var/boot/tool")).unwrap();
+        mark.lock().unwrap();
+        drop(mark);
         tool(
             &fixture,
             "DROP TABLE IF EXISTS _alembic_tmp_orders",

@@ -1,6 +1,7 @@
 //! What takes a while: locks of others, the application's own tools. Whoever looks on is told.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -28,13 +29,14 @@ impl Context {
         &self,
         argv: &[String],
         environment: &Environment,
+        input: Stdio,
         limit: Duration,
     ) -> Result<Done, CommandError> {
         let on_slow = || {
             let command = argv.join(" ");
             self.tell_wait(&format!("`{command}` is still running; it has {limit:?}"));
         };
-        command::run(argv, &self.config.root, environment, limit, &on_slow)
+        command::run(argv, &self.config.root, environment, input, limit, &on_slow)
     }
 
     /// Tells that the interpreter takes long over what it is to import.

@@ -1,6 +1,7 @@
 //! What the application's own tool makes of its database.
 
 use std::fmt::Display;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -30,13 +31,14 @@ impl Door {
         argv: &[String],
         done: &mut Vec<Touched>,
     ) -> Result<(), DoorError> {
+        let mark = self.mark_running()?;
         let mut touched = Vec::new();
         if let Some(path) = cx.database_path() {
             touched.push(self.keep_for_tool(cx, path)?);
         }
         self.note(part, Phase::Begun, &touched)
             .map_err(file_error(&self.root().join(STATE_FOLDER)))?;
-        let ran = run_migrator(cx, argv);
+        let ran = run_migrator(cx, argv, mark);
         for one in &mut touched {
             one.after = left(cx, &one.place(self.root()));
         }
@@ -45,6 +47,32 @@ impl Door {
         // Without this line an undo is refused; what the command did is whole.
         let _ = self.note(part, Phase::Applied, &touched);
         Ok(())
+    }
+
+    /// An empty file, locked. The command has it as its standard input, and so has what it starts.
+    ///
+    /// Safety: a command outlives a gate that is killed. The lock ends with the last process that has the file,
+    /// so whoever comes to run a command sees that one is under way still: beside another, each would take the
+    /// other's work for its own.
+    fn mark_running(&self) -> Result<File, DoorError> {
+        let path = self.root().join(STATE_FOLDER).join("tool");
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(file_error(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let holder = host::process_that_opened(&path).ok().flatten();
+                let holder = holder.map_or_else(String::new, |pid| {
+                    format!(", pid {pid} ({})", host::process_description(pid))
+                });
+                Err(DoorError::NotPossible(format!(
+                    "the migration command of an earlier run is still under way{holder}; let it finish or end \
+                     it, then try again"
+                )))
+            }
+            Err(TryLockError::Error(source)) => Err(file_error(&path)(source)),
+        }
     }
 
     fn keep_for_tool(&self, cx: &Context, path: &Path) -> Result<Touched, DoorError> {

@@ -1,7 +1,9 @@
 //! What each kind of change touches, and how it is made.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use super::{DoorError, Kind};
@@ -134,7 +136,8 @@ pub(super) fn write_rows(
     transaction.commit()
 }
 
-pub(super) fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorError> {
+/// `mark` is its standard input, and empty.
+pub(super) fn run_migrator(cx: &Context, argv: &[String], mark: File) -> Result<(), DoorError> {
     let Migrations::External { timeout, .. } = &cx.config.migrations else {
         return Err(DoorError::NotPossible(
             "boot.toml names no migration command".to_owned(),
@@ -143,7 +146,7 @@ pub(super) fn run_migrator(cx: &Context, argv: &[String]) -> Result<(), DoorErro
     let environment = cx
         .environment()
         .map_err(|error| DoorError::NotPossible(error.to_string()))?;
-    let done = cx.run_tool(argv, &environment, *timeout)?;
+    let done = cx.run_tool(argv, &environment, Stdio::from(mark), *timeout)?;
     if !done.succeeded() {
         return Err(DoorError::ToolFailed {
             command: argv.join(" "),

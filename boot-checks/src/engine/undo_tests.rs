@@ -84,7 +84,9 @@ impl Application {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if ["journal.jsonl", "lock", "backups", "quarantine"].contains(&name.as_str()) {
+                if ["journal.jsonl", "lock", "tool", "backups", "quarantine"]
+                    .contains(&name.as_str())
+                {
                     continue;
                 }
                 let mode = crate::host::unix_mode(&path).unwrap();

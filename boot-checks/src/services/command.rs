@@ -80,8 +80,8 @@ impl CommandError {
     }
 }
 
-/// Runs a command in this folder with this environment and waits for its end; `on_slow` is called once
-/// where that takes more than two seconds.
+/// Runs a command in this folder with this environment and this standard input, and waits for its end;
+/// `on_slow` is called once where that takes more than two seconds.
 ///
 /// # Errors
 ///
@@ -90,6 +90,7 @@ pub fn run(
     argv: &[String],
     folder: &Path,
     environment: &Environment,
+    input: Stdio,
     limit: Duration,
     on_slow: &dyn Fn(),
 ) -> Result<Done, CommandError> {
@@ -113,7 +114,7 @@ pub fn run(
                 .iter()
                 .map(|(name, variable)| (name, &variable.value)),
         )
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -220,6 +221,7 @@ mod tests {
             &argv,
             Path::new("/"),
             &Environment::default(),
+            Stdio::null(),
             limit,
             &|| {},
         )
@@ -249,6 +251,7 @@ mod tests {
             &argv,
             Path::new("/"),
             &Environment::default(),
+            Stdio::null(),
             Duration::ZERO,
             &|| {},
         )

@@ -1,6 +1,7 @@
 //! Asks the application's own interpreter to import what is critical.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -74,8 +75,8 @@ pub fn import(
         PROBE.replace("MARK", MARK),
         names.to_string(),
     ];
-    let done =
-        command::run(&argv, folder, environment, limit, on_slow).map_err(|error| match error {
+    let done = command::run(&argv, folder, environment, Stdio::null(), limit, on_slow).map_err(
+        |error| match error {
             // The command holds the whole probe.
             command::CommandError::NotStarted { source, .. } => {
                 format!("cannot run {}: {source}", interpreter.display())
@@ -83,7 +84,8 @@ pub fn import(
             command::CommandError::TimedOut { limit, .. } => {
                 format!("{} did not end within {limit:?}", interpreter.display())
             }
-        })?;
+        },
+    )?;
     let answer = done.tail.lines().find_map(|line| line.strip_prefix(MARK));
     let Some(answer) = answer else {
         let last = done.tail.lines().last().unwrap_or("no output");

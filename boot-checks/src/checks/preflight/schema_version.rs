@@ -4,6 +4,8 @@
 //! database that the application made itself has none. What another tool migrates is judged by its
 //! structure, and by that tool's own check where `boot.toml` names one.
 
+use std::process::Stdio;
+
 use crate::checks::Check;
 use crate::checks::support::{cannot_look, database_finding, healed_by_migrations, lost};
 use crate::config::Migrations;
@@ -33,7 +35,7 @@ impl Check for SchemaVersion {
             } => {
                 let environment = cx.environment().map_err(cannot_look)?;
                 let done = cx
-                    .run_tool(argv, &environment, *timeout)
+                    .run_tool(argv, &environment, Stdio::null(), *timeout)
                     .map_err(|error| cannot_look(&error).action(error.hint("check")))?;
                 Ok(if done.succeeded() {
                     Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
