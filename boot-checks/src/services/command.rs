@@ -64,7 +64,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// What to do about it, for one that boot.toml names under [migrations] by this key.
+    /// What to do about it, for one that boot.toml names under `[migrations]` by this key.
     pub fn hint(&self, key: &str) -> String {
         match self {
             CommandError::NotStarted { .. } => {
