@@ -155,7 +155,8 @@ impl Swap {
     /// to come is to come no more.
     ///
     /// Safety: what was committed since is nowhere else. Where a log of what was there had been moved away by
-    /// then, it was committed without that log's rows; which of the two is to be is not told by the files.
+    /// then, it was committed without that log's rows; which of the two is to be is not told by the files. So
+    /// it is where a log lay there alone: SQLite throws it away when it makes the main file anew.
     fn is_overtaken(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<bool, SwapError> {
         if self.before.is_empty() || !self.main_is_to_come(kept)? {
             return Ok(false);
@@ -172,8 +173,9 @@ impl Swap {
         if main_of(&now) == self.present && logs.into_iter().all(is_known) {
             return Ok(false);
         }
+        let was_alone = self.present == ABSENT;
         for suffix in logs {
-            if log_then(suffix).is_some() && self.has_moved(suffix)? {
+            if log_then(suffix).is_some() && (was_alone || self.has_moved(suffix)?) {
                 return Err(self.changed(state_folder));
             }
         }

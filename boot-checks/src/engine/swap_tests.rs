@@ -234,6 +234,20 @@ fn what_was_committed_without_the_log_that_was_moved_away_is_a_persons_decision(
     }
 }
 
+/// As SQLite does it: what opens a log without its main file makes an empty one, and the log is gone.
+#[test]
+fn a_log_that_lay_there_alone_and_was_thrown_away_is_a_persons_decision() {
+    let alone = |root: &Path| fs::remove_file(root.join("x.db")).unwrap();
+    let used = |root: &Path| {
+        fs::remove_file(root.join("x.db-wal")).unwrap();
+        fs::write(root.join("x.db"), "made anew").unwrap();
+    };
+    let (finished, files) = after_somebody(alone, used);
+    let error = finished.unwrap_err();
+    assert!(error.contains("swap.json away"), "{error}");
+    assert!(files.iter().any(|(_, it)| it == "made anew"));
+}
+
 #[test]
 fn an_empty_log_that_waits_keeps_nobody_from_what_was_committed() {
     let half_way = HalfWay::new();
