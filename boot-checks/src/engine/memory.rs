@@ -30,9 +30,14 @@ pub(super) fn forget_integrity(root: &Path) {
 /// there is told from it by every boot and not by the first one only.
 pub(super) fn unsettle_integrity(root: &Path) {
     let file = root.join(STATE_FOLDER).join(INTEGRITY_FILE);
-    match append(&file, LastCheck::UNSETTLED) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => forget_integrity(root),
-        _ => {}
+    let last = std::fs::read_to_string(&file).map(LastCheck::parse);
+    let is_said = last.and_then(|last| match last.is_settled() {
+        true => append(&file, LastCheck::UNSETTLED),
+        // Once is enough, however many boots end badly.
+        false => Ok(()),
+    });
+    if is_said.is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound) {
+        forget_integrity(root);
     }
 }
 

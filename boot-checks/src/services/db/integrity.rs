@@ -281,7 +281,8 @@ impl LastCheck {
     /// end well. Which file was looked at is still known then.
     pub const UNSETTLED: &str = "!";
 
-    fn is_settled(&self) -> bool {
+    /// Whether it is the last word still.
+    pub fn is_settled(&self) -> bool {
         !self.text.ends_with(LastCheck::UNSETTLED)
     }
 
