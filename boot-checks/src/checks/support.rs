@@ -201,8 +201,8 @@ pub(super) fn with_permissions(mut finding: Finding, paths: &[&Path]) -> Finding
         return finding;
     };
     for path in paths {
-        let (owner, mode) = (host::owner_number(path), host::unix_mode(path));
-        if let (Ok(Some(owner)), Ok(Some(mode))) = (owner, mode) {
+        let (owner, mode) = (host::owner(path), host::unix_mode(path));
+        if let (Ok(Some((owner, _))), Ok(Some(mode))) = (owner, mode) {
             let name = path.file_name().unwrap_or(path.as_os_str());
             finding = finding.evidence(
                 name.to_string_lossy(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Context;
 use crate::config::Environment;
-use crate::host::{self, LockHolder};
+use crate::host::LockHolder;
 use crate::services::command::{self, CommandError, Done};
 use crate::services::db::{self, DbError};
 
@@ -88,14 +88,7 @@ impl Context {
         let Some(path) = self.database_path() else {
             return "this process".to_owned();
         };
-        let shm = db::SHM_LOCK_BYTES;
-        let on_main = host::lock_holder(path, db::LOCK_BYTES).ok().flatten();
-        let holder = on_main.or_else(|| {
-            host::lock_holder(&db::side_file(path, "-shm"), shm)
-                .ok()
-                .flatten()
-        });
-        match holder {
+        match db::lock_holder(path) {
             Some(LockHolder::Process { pid, description }) => format!("pid {pid} ({description})"),
             Some(LockHolder::OutOfSight) => "a live process out of sight (another container or \
                  machine)"

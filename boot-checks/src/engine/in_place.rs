@@ -1,6 +1,7 @@
 //! One main file takes the place of another.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::aside;
@@ -37,14 +38,18 @@ pub(super) fn put_in_place(
     Ok(came)
 }
 
-/// Whether no other process has a file open, which `database` names for people. Where the system does not tell,
-/// nobody has.
+/// Whether no other process has a file open, which `database` names for people. Where nothing is there, nobody
+/// has, nor where the system keeps no list of what is open; where it keeps one that cannot be read, nobody knows.
 pub(super) fn ensure_unopened(file: &Path, database: &Path) -> Result<(), SwapError> {
     match host::process_that_opened(file) {
         Ok(Some(pid)) => Err(SwapError::Opened {
             database: database.to_owned(),
             by: format!("pid {pid} ({})", host::process_description(pid)),
         }),
-        Ok(None) | Err(_) => Ok(()),
+        Ok(None) => Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Ok(()),
+            _ => Err(at(database)(error)),
+        },
     }
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::changes::file_error_of;
 use super::door::{Part, no_backup};
 use super::in_database::wait;
-use super::in_place::ensure_unopened;
 use super::swap::{LockedOut, SwapError};
 use super::touched::{KeptOpen, Kind};
 use super::{Door, DoorError, STATE_FOLDER, Touched};
@@ -130,11 +129,7 @@ pub(super) fn locked_out(cx: &Context, path: &Path) -> Result<LockedOut, DoorErr
     loop {
         match LockedOut::take(path) {
             Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,
-            other => {
-                let lock = other.map_err(swap_error(path))?;
-                ensure_unopened(path, path).map_err(swap_error(path))?;
-                break Ok(lock);
-            }
+            other => break other.map_err(swap_error(path)),
         }
     }
 }

@@ -3,12 +3,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::in_place::{ensure_unopened, put_in_place};
+use super::in_place::put_in_place;
 use super::swap::{self, LockedOut, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, staged};
 use crate::host::leftovers::remove_leftovers;
-use crate::host::{self, LockHolder, files};
+use crate::host::{LockHolder, files};
 use crate::services::db::{self, Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
@@ -97,10 +97,7 @@ impl Restore<'_> {
             match LockedOut::take(&path) {
                 Err(SwapError::InUse(_)) if Instant::now() < deadline => std::thread::sleep(POLL),
                 Err(SwapError::InUse(_)) => return Err(in_use(&path)),
-                taken => {
-                    drop(taken.map_err(failed(&path))?);
-                    return ensure_unopened(&path, &path).map_err(failed(&path));
-                }
+                taken => return taken.map(drop).map_err(failed(&path)),
             }
         }
     }
@@ -236,9 +233,10 @@ impl Restore<'_> {
     ///
     /// Safety: SQLite's exclusive lock is held from the comparison to the rename, so that no other
     /// connection reads or writes in between; of connections that are merely open elsewhere see
-    /// [`put_in_place`]. The log of what is there is emptied first, because a log beside another main file would be taken for that file's. The copy's own
-    /// log is folded into it before, so that one rename puts the whole of it in place: a kill leaves
-    /// what the run left or what was there before, never a mixture.
+    /// [`put_in_place`]. The log of what is there is emptied first, because a log beside another main file
+    /// would be taken for that file's. The copy's own log is folded into it before, so that one rename
+    /// puts the whole of it in place: a kill leaves what the run left or what was there before, never a
+    /// mixture.
     fn database(
         &self,
         path: &Path,
@@ -316,14 +314,7 @@ impl Restore<'_> {
 
 /// Named, where the system tells who it is.
 fn in_use(path: &Path) -> RestoreError {
-    let range = [
-        (path.to_owned(), db::LOCK_BYTES),
-        (db::side_file(path, "-shm"), db::SHM_LOCK_BYTES),
-    ];
-    let holder = range
-        .into_iter()
-        .find_map(|(file, bytes)| host::lock_holder(&file, bytes).ok().flatten());
-    match holder {
+    match db::lock_holder(path) {
         Some(LockHolder::Process { pid, description }) => RestoreError::Opened {
             path: path.to_owned(),
             by: format!("pid {pid} ({description})"),

@@ -54,7 +54,6 @@ fn manifest(state_folder: &Path) -> PathBuf {
 impl Swap {
     /// Writes down what is to be done, and does it. The caller keeps everybody else out.
     pub(super) fn begin(&self, root: &Path) -> Result<(), SwapError> {
-        ensure_unopened(&self.database, &self.database)?;
         self.write_down(root)?;
         let state_folder = root.join(STATE_FOLDER);
         let mut moved = Vec::new();
@@ -327,7 +326,8 @@ fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
 /// Safety: a lock over the whole file covers SQLite's own lock bytes, of which every connection that
 /// reads or writes, and every open one with a write-ahead log, holds a part. This process must have no
 /// connection of its own, and whoever reads the file meanwhile keeps its descriptors open ([`KeptOpen`]):
-/// closing one would drop the lock.
+/// closing one would drop the lock. Nor has another process it open then without a lock, see
+/// [`put_in_place`].
 #[derive(Debug)]
 pub(super) struct LockedOut {
     _file: Option<File>,
@@ -343,7 +343,10 @@ impl LockedOut {
             Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
                 Err(SwapError::InUse(database.to_owned()))
             }
-            _ => Ok(LockedOut { _file: file }),
+            _ => {
+                ensure_unopened(database, database)?;
+                Ok(LockedOut { _file: file })
+            }
         }
     }
 }

@@ -124,12 +124,17 @@ pub fn process_is_alive(pid: u32) -> bool {
 /// When the file cannot be looked at, or the system does not tell what processes have open.
 pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
     let wanted = file_identity(&std::fs::metadata(path)?);
+    let mut lists_processes = false;
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let pid = name.to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+        let Some(pid) = pid else {
             continue;
         };
+        if pid == std::process::id() {
+            lists_processes = true;
+            continue;
+        }
         // It has ended, or is another user's.
         let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
             continue;
@@ -139,7 +144,10 @@ pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
             return Ok(Some(pid));
         }
     }
-    Ok(None)
+    match lists_processes {
+        true => Ok(None),
+        false => Err(io::Error::other("/proc does not list the processes")),
+    }
 }
 
 /// Bytes that an unprivileged process may still write on the file system of this path.
@@ -316,16 +324,6 @@ pub fn hostname() -> String {
         .nodename()
         .to_string_lossy()
         .into_owned()
-}
-
-/// The number of a file's owner; none where the system has none.
-///
-/// # Errors
-///
-/// When the file cannot be looked at.
-pub fn owner_number(path: &Path) -> io::Result<Option<u32>> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(Some(std::fs::metadata(path)?.uid()))
 }
 
 /// The number of this process's user.

@@ -205,15 +205,6 @@ pub fn hostname() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "this machine".to_owned())
 }
 
-/// The number of a file's owner; none where the system has none.
-///
-/// # Errors
-///
-/// Never.
-pub fn owner_number(_path: &Path) -> io::Result<Option<u32>> {
-    Ok(None)
-}
-
 /// The number of this process's user: there is none.
 pub fn user_number() -> Option<u32> {
     None

@@ -1,5 +1,9 @@
 //! The application's SQLite database: looking at its files, opening it, reading its structure.
 
+use std::path::Path;
+
+use crate::host::{self, LockHolder, RecordLock};
+
 mod connection;
 mod copy;
 mod create;
@@ -41,17 +45,24 @@ pub type OnLock<'a> = dyn FnMut(&mut Connection) -> Result<(), DbError> + 'a;
 
 /// SQLite's lock bytes: PENDING, RESERVED and the SHARED range
 /// (<https://www.sqlite.org/src/file/src/os.h>, `PENDING_BYTE`).
-pub const LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {
+pub const LOCK_BYTES: RecordLock = RecordLock {
     start: 0x4000_0000,
     length: 512,
 };
 
 /// The lock bytes of the shared-memory index of a write-ahead log
 /// (<https://www.sqlite.org/walformat.html#wal_locks>): the write lock is the first of them.
-pub const SHM_LOCK_BYTES: crate::host::RecordLock = crate::host::RecordLock {
+const SHM_LOCK_BYTES: RecordLock = RecordLock {
     start: 120,
     length: 8,
 };
+
+/// Who keeps a writer out of a database, by a lock on its main file or on the index of its log; none where nobody
+/// does or nothing can be asked. Not while this process has it open, see [`host::lock_holder`].
+pub fn lock_holder(database: &Path) -> Option<LockHolder> {
+    let ask = |file: &Path, bytes| host::lock_holder(file, bytes).ok().flatten();
+    ask(database, LOCK_BYTES).or_else(|| ask(&side_file(database, "-shm"), SHM_LOCK_BYTES))
+}
 
 /// A name as an SQL identifier.
 pub fn quoted(name: &str) -> String {
