@@ -13,6 +13,7 @@
  * FAULTS_LOG      a file that gets a line for each such call: its name and the path
  * FAULTS_TERM     where the process gets SIGTERM, which is also said on standard output: `exec`, as another
  *                 program is about to take its place, or N, as the root's .env is opened for the N-th time
+ * FAULTS_LINKED   a file: having given a file a second name, the process goes on once this one is there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -43,6 +44,7 @@ static int clock_runs_backwards;
 static atomic_long hours;
 static const char *term;
 static atomic_long env_opened;
+static const char *linked;
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -55,6 +57,7 @@ __attribute__((constructor)) static void begin(void) {
     at = number ? atol(number) : 0;
     clock_runs_backwards = getenv("FAULTS_CLOCK") != NULL;
     term = getenv("FAULTS_TERM");
+    linked = getenv("FAULTS_LINKED");
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
            : !strcmp(word, "kill")       ? KILL
@@ -272,14 +275,20 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
 }
 
+static int after_link(int result) {
+    while (linked && result == 0 && access(linked, F_OK))
+        usleep(1000);
+    return result;
+}
+
 int link(const char *from, const char *to) {
     REAL(link, int, const char *, const char *);
-    return is_due(to, 1, NULL) ? -1 : real(from, to);
+    return is_due(to, 1, NULL) ? -1 : after_link(real(from, to));
 }
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     REAL(linkat, int, int, const char *, int, const char *, int);
-    return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
+    return is_due(to, 1, NULL) ? -1 : after_link(real(from_folder, from, to_folder, to, flags));
 }
 
 int execvp(const char *file, char *const argv[]) {

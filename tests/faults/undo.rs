@@ -1,8 +1,10 @@
 //! What a run changed can be taken back, byte for byte, or is refused with nothing touched.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::boots::{Boot, boot, boot_with, command, run, with_library};
 use crate::instants::{points, skipped};
@@ -311,4 +313,42 @@ fn a_heal_that_does_not_verify_is_taken_back_with_the_database() {
         assert_eq!(std::fs::read(env).unwrap(), before[".env"].1);
         assert_as_before(&sandbox, start, &before);
     }
+}
+
+/// Somebody opens the database between the look whether anybody has and the rename that follows it.
+#[test]
+fn who_opens_the_database_as_it_is_replaced_is_seen_and_it_gets_its_place_back() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let (sandbox, before, run_id) = booted(Start::Legacy(Journal::Delete));
+    let now = snapshot(&sandbox);
+    let go = sandbox.root().join("go");
+    let mut undo_command = undo_command(sandbox.root(), &run_id);
+    with_library(&mut undo_command, sandbox.root(), library).env("FAULTS_LINKED", &go);
+    let undone = std::thread::scope(|scope| {
+        let undone = scope.spawn(|| run(&mut undo_command));
+        let second = sandbox
+            .root()
+            .join("var/boot/quarantine")
+            .join(&run_id)
+            .join("aside-1-grace.db");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !second.exists() {
+            assert!(Instant::now() < deadline, "nothing is replaced");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let open = File::open(sandbox.database()).unwrap();
+        std::fs::write(&go, "").unwrap();
+        let undone = undone.join().unwrap();
+        drop(open);
+        undone
+    });
+    assert_eq!(undone.code, Some(1), "{}", undone.text());
+    let pid = format!("open in pid {}", std::process::id());
+    assert!(undone.text().contains(&pid), "{}", undone.text());
+    std::fs::remove_file(go).unwrap();
+    assert_eq!(snapshot(&sandbox)["var/grace.db"], now["var/grace.db"]);
+    assert_eq!(undo(&sandbox, &run_id).code, Some(0));
+    assert_as_before(&sandbox, Start::Legacy(Journal::Delete), &before);
 }
