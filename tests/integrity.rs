@@ -163,6 +163,10 @@ fn a_boot_that_does_not_end_well_makes_the_next_one_look_at_every_page() {
     fixture.boot(&[]);
     fixture.write("boot.toml", "[tables]\nnever_made = [\"id\"]\n");
     assert_ne!(fixture.boot(&[]).code, 0);
+    let remembered = fixture.read("var/boot/integrity");
+    assert_ne!(fixture.boot(&[]).code, 0);
+    let is_bounded = fixture.read("var/boot/integrity") == remembered;
+    assert!(is_bounded, "it grows with each boot that ends badly");
     fs::remove_file(fixture.path("boot.toml")).unwrap();
     assert_eq!(
         observed(&fixture),
