@@ -125,12 +125,19 @@ impl Swap {
         }
         for suffix in SIDE_FILES {
             let waiting = side_file(&self.staged, suffix);
-            if waiting.exists() {
-                files::rename_without_replacing(&waiting, &side_file(&self.database, suffix))
-                    .map_err(|error| match error.kind() {
-                        io::ErrorKind::AlreadyExists => self.overtaken(&waiting, state_folder),
-                        _ => at(&waiting)(error),
-                    })?;
+            if !waiting.exists() {
+                continue;
+            }
+            let put = files::rename_without_replacing(&waiting, &side_file(&self.database, suffix));
+            match put.map_err(|error| (error.kind(), error)) {
+                Ok(()) => {}
+                Err((io::ErrorKind::AlreadyExists, _)) if says_something(suffix, &waiting) => {
+                    return Err(self.overtaken(&waiting, state_folder));
+                }
+                Err((io::ErrorKind::AlreadyExists, _)) => {
+                    fs::remove_file(&waiting).map_err(at(&waiting))?;
+                }
+                Err((_, error)) => return Err(at(&waiting)(error)),
             }
         }
         files::sync_folder(folder).map_err(at(folder))?;
@@ -230,10 +237,10 @@ impl Swap {
         if now == main_of(&self.target) {
             return Ok(true);
         }
-        let logs = ["-wal", "-journal"].map(|suffix| side_file(&self.staged, suffix));
-        let says_something = |file: &&PathBuf| fs::metadata(file).is_ok_and(|it| it.len() > 0);
-        match logs.iter().find(says_something) {
-            Some(waiting) => Err(self.overtaken(waiting, state_folder)),
+        let waiting = SIDE_FILES.map(|suffix| (suffix, side_file(&self.staged, suffix)));
+        let mut waiting = waiting.into_iter();
+        match waiting.find(|(suffix, file)| says_something(suffix, file)) {
+            Some((_, waiting)) => Err(self.overtaken(&waiting, state_folder)),
             // It never came, and somebody has taken it away.
             None if now == self.present => Err(self.changed(state_folder)),
             None => Ok(false),
@@ -294,6 +301,12 @@ pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
     drop(kept);
     drop(lock);
     finished.map(|()| true)
+}
+
+/// Whether a side file holds what is nowhere else. An empty one says what a missing one says, and the index of a
+/// log is a cache.
+fn says_something(suffix: &str, file: &Path) -> bool {
+    suffix != "-shm" && fs::metadata(file).is_ok_and(|metadata| metadata.len() > 0)
 }
 
 fn remove_manifest(state_folder: &Path) -> Result<(), SwapError> {

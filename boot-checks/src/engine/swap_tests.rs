@@ -234,6 +234,30 @@ fn what_was_committed_without_the_log_that_was_moved_away_is_a_persons_decision(
     }
 }
 
+#[test]
+fn what_waits_and_says_nothing_gives_way_to_the_log_of_what_was_committed() {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    main_came(&half_way);
+    for (name, contents) in [
+        (".x.db.restoring-wal", ""),
+        (".x.db.restoring-shm", "old index"),
+        ("x.db-wal", "log since"),
+        ("x.db-shm", "index"),
+    ] {
+        fs::write(root.join(name), contents).unwrap();
+    }
+    assert!(finish(&root).unwrap());
+    let read = |name| fs::read_to_string(root.join(name)).ok();
+    assert_eq!(read("x.db-wal").as_deref(), Some("log since"));
+    assert_eq!(read("x.db-shm").as_deref(), Some("index"));
+    assert!(
+        read(".x.db.restoring-wal")
+            .or(read(".x.db.restoring-shm"))
+            .is_none()
+    );
+}
+
 /// As SQLite does it: what opens a log without its main file makes an empty one, and the log is gone.
 #[test]
 fn a_log_that_lay_there_alone_and_was_thrown_away_is_a_persons_decision() {
