@@ -1,12 +1,11 @@
-//! One main file takes the place of another.
+//! One main file takes the place of another, and nobody gets at either meanwhile.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use super::aside;
-use super::swap::{LockedOut, SwapError};
-use super::swap_error::at;
+use super::swap_error::{SwapError, at};
 use crate::host;
 
 /// Gives a main file the place of the one that is there, which the caller keeps everybody out of. As long as
@@ -51,5 +50,35 @@ pub(super) fn ensure_unopened(file: &Path, database: &Path) -> Result<(), SwapEr
             io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Ok(()),
             _ => Err(at(database)(error)),
         },
+    }
+}
+
+/// Every other process is kept out of a database, also where SQLite cannot read it any more.
+///
+/// Safety: a lock over the whole file covers SQLite's own lock bytes, of which every connection that
+/// reads or writes, and every open one with a write-ahead log, holds a part. This process must have no
+/// connection of its own, and whoever reads the file meanwhile keeps its descriptors open ([`super::touched::KeptOpen`]):
+/// closing one would drop the lock. Nor has another process it open then without a lock, see
+/// [`put_in_place`].
+#[derive(Debug)]
+pub(super) struct LockedOut {
+    _file: Option<File>,
+}
+
+impl LockedOut {
+    pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
+        let file = match File::options().read(true).write(true).open(database) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            file => Some(file.map_err(at(database))?),
+        };
+        match &file {
+            Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
+                Err(SwapError::InUse(database.to_owned()))
+            }
+            _ => {
+                ensure_unopened(database, database)?;
+                Ok(LockedOut { _file: file })
+            }
+        }
     }
 }

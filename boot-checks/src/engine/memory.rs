@@ -61,17 +61,23 @@ pub(super) fn remember_database(cx: &Context) {
 /// One byte more where nothing was due; a new beginning where every page was looked at, and also where
 /// that took too long: it is tried again after as many boots, or every boot would be slow.
 fn remember_integrity(cx: &Context, report: &BootReport) {
+    let file = cx.integrity_file();
+    let has_changed = report.steps().any(|step| !step.repairs().is_empty());
+    if has_changed && !file.exists() {
+        // What was looked at was looked at before; which file it is now is known all the same.
+        let text = cx.checked_now().text().to_owned() + LastCheck::UNSETTLED;
+        let _ = write_atomic(&file, text.as_bytes(), Durability::Unsynced, None);
+        return;
+    }
     if !report.success() {
         if report.verdict_word() != "partial" {
             unsettle_integrity(&cx.config.root);
         }
         return;
     }
-    // What was looked at was looked at before.
-    if report.steps().any(|step| !step.repairs().is_empty()) {
+    if has_changed {
         return;
     }
-    let file = cx.integrity_file();
     let (due, last) = cx.integrity_due();
     let text = match (due, cx.integrity(), last) {
         (None, _, Some(last)) => {

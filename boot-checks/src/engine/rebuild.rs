@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::changes::file_error_of;
 use super::door::{Part, no_backup};
 use super::in_database::wait;
-use super::swap::{LockedOut, SwapError};
+use super::in_place::LockedOut;
+use super::swap::SwapError;
 use super::touched::{KeptOpen, Kind};
 use super::{Door, DoorError, STATE_FOLDER, Touched};
 use crate::context::Context;
@@ -141,6 +142,7 @@ pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'
         SwapError::Io { path, source } => DoorError::File { path, source },
         other @ (SwapError::Opened { .. }
         | SwapError::Overtaken { .. }
+        | SwapError::Unclear { .. }
         | SwapError::Elsewhere { .. }) => DoorError::NotPossible(other.to_string()),
     }
 }

@@ -77,6 +77,7 @@ impl Door {
             present: main_of(&before).to_owned(),
             before: before.clone(),
             target: target.clone(),
+            is_in_place: false,
             aside: self.backups().quarantine().folder(),
         };
         // What will be there is known, so that an undo is certain whenever the run is killed.

@@ -3,8 +3,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::in_place::put_in_place;
-use super::swap::{self, LockedOut, Swap, SwapError, main_of};
+use super::in_place::{LockedOut, put_in_place};
+use super::swap::{self, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, staged};
 use crate::host::leftovers::remove_leftovers;
@@ -211,6 +211,7 @@ impl Restore<'_> {
             present: main_of(&now).to_owned(),
             before: now.clone(),
             target,
+            is_in_place: false,
             aside: self.aside(touched.kind),
         };
         let swapped = swap.begin(self.root).map_err(&failed);
@@ -325,9 +326,10 @@ fn in_use(path: &Path) -> RestoreError {
 
 fn failed(path: &Path) -> impl Fn(SwapError) -> RestoreError + use<'_> {
     |error| match error {
-        SwapError::Changed { .. } | SwapError::Overtaken { .. } | SwapError::Elsewhere { .. } => {
-            RestoreError::Changed(path.to_owned())
-        }
+        SwapError::Changed { .. }
+        | SwapError::Overtaken { .. }
+        | SwapError::Unclear { .. }
+        | SwapError::Elsewhere { .. } => RestoreError::Changed(path.to_owned()),
         SwapError::InUse(_) => RestoreError::InUse(path.to_owned()),
         SwapError::Opened { by, .. } => RestoreError::Opened {
             path: path.to_owned(),

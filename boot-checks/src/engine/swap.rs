@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::in_place::{ensure_unopened, put_in_place};
+use super::in_place::{LockedOut, ensure_unopened, put_in_place};
 pub(super) use super::swap_error::SwapError;
 use super::swap_error::at;
 use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
 use super::{STATE_FOLDER, aside, staged};
-use crate::host;
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
 
@@ -37,6 +36,9 @@ pub(super) struct Swap {
     pub(super) before: String,
     /// Names exactly the files that come.
     pub(super) target: String,
+    /// Whether the main file has come, and nobody had the one open that was there.
+    #[serde(default)]
+    pub(super) is_in_place: bool,
     /// Where the side files go that are there.
     pub(super) aside: PathBuf,
 }
@@ -57,7 +59,7 @@ impl Swap {
         self.write_down(root)?;
         let state_folder = root.join(STATE_FOLDER);
         let mut moved = Vec::new();
-        self.carry_out(&state_folder, &mut moved)
+        self.carry_out(root, &mut moved)
             .or_else(|error| match error {
                 SwapError::Opened { .. } => {
                     self.give_up(&state_folder, &moved)?;
@@ -99,7 +101,8 @@ impl Swap {
         Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
-    fn carry_out(&self, state_folder: &Path, moved: &mut Moved) -> Result<(), SwapError> {
+    fn carry_out(&self, root: &Path, moved: &mut Moved) -> Result<(), SwapError> {
+        let state_folder = &root.join(STATE_FOLDER);
         let folder = self.database.parent().unwrap_or(Path::new("."));
         // Open to the end: closing one would drop the lock that keeps the others out.
         let mut kept = KeptOpen::default();
@@ -119,9 +122,18 @@ impl Swap {
                 self.move_away(&self.database)?;
             }
             files::sync_folder(folder).map_err(at(folder))?;
-        } else if !self.compare_what_came(state_folder, &mut kept)? {
-            // They say nothing, and are nothing to what is there by now.
-            staged::remove(&self.staged).map_err(at(&self.staged))?;
+            let is_in_place = true;
+            Swap {
+                is_in_place,
+                ..self.clone()
+            }
+            .write_down(root)?;
+        } else {
+            self.ensure_its_own(state_folder, &mut kept)?;
+            if !self.compare_what_came(state_folder, &mut kept)? {
+                // They say nothing, and are nothing to what is there by now.
+                staged::remove(&self.staged).map_err(at(&self.staged))?;
+            }
         }
         for suffix in SIDE_FILES {
             let waiting = side_file(&self.staged, suffix);
@@ -186,6 +198,31 @@ impl Swap {
             }
         }
         Ok(true)
+    }
+
+    /// After a kill behind the rename: whether what lies beside the main file that came can be its own.
+    ///
+    /// Safety: who had opened the file that was there, before the rename and after the look, goes on in it, and
+    /// its log gets the name of a log of the file that came. Whose it is, its pages do not tell.
+    fn ensure_its_own(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
+        if self.is_in_place || !self.target_has_main() {
+            return Ok(());
+        }
+        for name in aside::names_of(&self.database, &self.aside) {
+            ensure_unopened(&name, &self.database)?;
+        }
+        let now = Kind::DatabaseSet
+            .state(&self.database, kept)
+            .map_err(at(&self.database))?;
+        let log = side_of(&now, "-wal");
+        match log.is_some() && log != side_of(&self.target, "-wal") {
+            true => Err(SwapError::Unclear {
+                log: side_file(&self.database, "-wal"),
+                aside: self.aside.clone(),
+                manifest: manifest(state_folder),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn has_moved(&self, suffix: &str) -> Result<bool, SwapError> {
@@ -296,7 +333,7 @@ pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
     let mut kept = KeptOpen::default();
     let finished = match swap.is_overtaken(&state_folder, &mut kept)? {
         true => swap.give_up(&state_folder, &[]),
-        false => swap.carry_out(&state_folder, &mut Vec::new()),
+        false => swap.carry_out(root, &mut Vec::new()),
     };
     drop(kept);
     drop(lock);
@@ -332,36 +369,6 @@ fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
         .state(database, kept)
         .map_err(at(database))?;
     Ok(main_of(&state).to_owned())
-}
-
-/// Every other process is kept out of a database, also where SQLite cannot read it any more.
-///
-/// Safety: a lock over the whole file covers SQLite's own lock bytes, of which every connection that
-/// reads or writes, and every open one with a write-ahead log, holds a part. This process must have no
-/// connection of its own, and whoever reads the file meanwhile keeps its descriptors open ([`KeptOpen`]):
-/// closing one would drop the lock. Nor has another process it open then without a lock, see
-/// [`put_in_place`].
-#[derive(Debug)]
-pub(super) struct LockedOut {
-    _file: Option<File>,
-}
-
-impl LockedOut {
-    pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
-        let file = match File::options().read(true).write(true).open(database) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            file => Some(file.map_err(at(database))?),
-        };
-        match &file {
-            Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
-                Err(SwapError::InUse(database.to_owned()))
-            }
-            _ => {
-                ensure_unopened(database, database)?;
-                Ok(LockedOut { _file: file })
-            }
-        }
-    }
 }
 
 /// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.

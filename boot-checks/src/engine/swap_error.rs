@@ -21,8 +21,8 @@ pub(super) enum SwapError {
     /// What was put in place is another by now, and its side files still wait.
     #[error(
         "{} changed after it was put in place and before {} could be put beside it; nothing more was \
-         done, every file is there, and what it was to become is in {} too; where the database is to stay \
-         as it is now, move {} away",
+         done, every file is there, and what was there is in {}; where the database is to stay as it is now, \
+         move {} away",
         database.display(), waiting.display(), aside.display(), manifest.display()
     )]
     Overtaken {
@@ -30,7 +30,21 @@ pub(super) enum SwapError {
         database: PathBuf,
         /// A side file that belongs to what was put in place.
         waiting: PathBuf,
-        /// Where the copies of the run are.
+        /// Where what was there is.
+        aside: PathBuf,
+        /// What a killed run wrote down.
+        manifest: PathBuf,
+    },
+    /// Whose log it is that lies beside what was put in place is not known.
+    #[error(
+        "{} was written as its main file was being replaced, by a program that may have had the one open that \
+         was there, which is in {}; nothing more was done; copy all files away first; where the two fit, move {} \
+         away, and else put a kept copy in their place", log.display(), aside.display(), manifest.display()
+    )]
+    Unclear {
+        /// The log.
+        log: PathBuf,
+        /// Where the main file is that was there.
         aside: PathBuf,
         /// What a killed run wrote down.
         manifest: PathBuf,

@@ -38,6 +38,7 @@ impl HalfWay {
                 .state(&database, &mut KeptOpen::default())
                 .unwrap(),
             target: state.unwrap(),
+            is_in_place: false,
             aside: root.join(STATE_FOLDER).join("quarantine/run"),
             database,
             staged,
@@ -108,12 +109,42 @@ fn what_was_begun_below_another_root_is_named_and_left() {
     assert!(after == before, "something was touched");
 }
 
-/// As a run leaves it that is killed after the main file came.
+/// As a run leaves it that is killed after the main file came, and nobody had the other open.
 fn main_came(half_way: &HalfWay) {
+    main_was_renamed(half_way, true);
+}
+
+fn main_was_renamed(half_way: &HalfWay, is_in_place: bool) {
     let root = half_way.root("a");
     let swap = half_way.swap("a");
     swap.move_away(&root.join("x.db-wal")).unwrap();
     fs::rename(&swap.staged, &swap.database).unwrap();
+    let swap = Swap {
+        is_in_place,
+        ..swap
+    };
+    swap.write_down(&root).unwrap();
+}
+
+/// Whoever wrote it may have had the file open that was there.
+#[test]
+fn a_log_from_as_the_main_file_was_renamed_is_a_persons_decision() {
+    for (log, is_known) in [("", true), ("log since", false)] {
+        let half_way = HalfWay::new();
+        let root = half_way.root("a");
+        main_was_renamed(&half_way, false);
+        fs::remove_file(root.join(".x.db.restoring-wal")).unwrap();
+        fs::write(root.join("x.db-wal"), log).unwrap();
+        let before = half_way.files("a");
+        match finish(&root) {
+            Ok(done) => assert!(done && is_known),
+            Err(error) => {
+                let error = error.to_string();
+                assert!(!is_known && error.contains("swap.json"), "{error}");
+                assert!(half_way.files("a") == before, "touched");
+            }
+        }
+    }
 }
 
 #[test]
@@ -310,11 +341,10 @@ fn a_reason_names_its_file() {
         database: elsewhere.clone(),
         ..half_way.swap("a")
     };
-    let state_folder = half_way.root("a").join(STATE_FOLDER);
     fs::remove_file(&swap.staged).unwrap();
     fs::remove_file(side_file(&swap.staged, "-wal")).unwrap();
     let error = swap
-        .carry_out(&state_folder, &mut Vec::new())
+        .carry_out(&half_way.root("a"), &mut Vec::new())
         .unwrap_err()
         .to_string();
     let folder = elsewhere.parent().unwrap().display().to_string();
