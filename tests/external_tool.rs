@@ -313,6 +313,23 @@ fn a_database_that_a_tool_made_its_own_in_vain_is_its_owners_again() {
 }
 
 #[test]
+fn an_undo_gives_a_database_back_to_its_owner() {
+    let script = "cp var/grace.db new; mv new var/grace.db; touch upgraded";
+    let fixture = shop(WHOLE, script);
+    let database = fixture.database();
+    if std::os::unix::fs::chown(&database, Some(12_345), Some(12_346)).is_err() {
+        eprintln!("skipped: only root gives files away");
+        return;
+    }
+    let before = whose(&database);
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    assert_ne!(whose(&database), before);
+    let undone = fixture.run(&["undo", &run_id(&fixture)]);
+    undone.says(0, &["restored var/grace.db"]);
+    assert_eq!(whose(&database), before);
+}
+
+#[test]
 fn a_database_with_a_persistent_journal_is_undone_and_its_copy_put_back() {
     let fixture = shop(WHOLE, "touch upgraded");
     let persistent = "PRAGMA journal_mode = PERSIST; UPDATE orders SET note = 'new'";

@@ -54,7 +54,7 @@ fn copies_may_be_kept_on_another_file_system() {
         let undone = fixture.run(&["undo", run_id]);
         assert_eq!(undone.code, 0, "{}", undone.all());
         let now = heart(&fixture);
-        let away = |name: &&String| name.contains(".undone-");
+        let away = |name: &&String| name.contains(".aside-");
         assert!(now.keys().filter(away).count() <= 1, "{:?}", now.keys());
         let now = now.into_iter().filter(|(name, _)| !away(&name));
         assert!(before == now.collect(), "legacy: {legacy}");

@@ -244,7 +244,9 @@ fn what_was_there_is_on_the_disk_before_anything_of_it_is_moved() {
     let calls: Vec<&str> = calls.lines().collect();
     let last = |is_meant: &dyn Fn(&str) -> bool| calls.iter().rposition(|call| is_meant(call));
     // From here on files are moved.
-    let begun = last(&|call| call.starts_with("renamed ") && call.ends_with("var/boot/swap.json"));
+    let is_begin =
+        |call: &&str| call.starts_with("renamed ") && call.ends_with("var/boot/swap.json");
+    let begun = calls.iter().position(is_begin);
     let begun = begun.unwrap_or_else(|| panic!("{calls:#?}"));
     let moved = last(&|call| call.starts_with("renamed ") && call.ends_with("var/grace.db"));
     assert!(begun < moved.unwrap(), "{calls:#?}");

@@ -76,7 +76,7 @@ fn words(run_id: &str, undone: &Undone) -> String {
         text += &format!("  removed {}: it was not there before\n", path.display());
     }
     for path in &undone.set_aside {
-        let place = "it was not there before, and stands among the copies of the run";
+        let place = "it was not there before, and is kept in the run's quarantine";
         text += &format!("  set aside {}: {place}\n", path.display());
     }
     for path in &undone.stayed {

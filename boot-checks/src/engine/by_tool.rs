@@ -161,7 +161,11 @@ impl Restore<'_> {
             .state(&path, &mut KeptOpen::default())
             .map_err(Doubt::Unreadable)?;
         if now == touched.before {
-            return self.give_back(touched).map_err(Doubt::Owner);
+            let Some(owner) = touched.owner else {
+                return Ok(());
+            };
+            let given = File::open(&path).and_then(|file| host::give_to(&file, owner));
+            return given.map_err(Doubt::Owner);
         }
         let files = FileSet::look(&path);
         match files.main {
@@ -174,22 +178,11 @@ impl Restore<'_> {
                 if let Some(table) = differs {
                     return Err(Doubt::Rows(table));
                 }
-                // What replaces it gets its owner from it.
-                self.give_back(touched).map_err(Doubt::Owner)?;
             }
             _ => return Err(Doubt::NotCompared(DbError::NotADatabase)),
         }
         touched.after = Some(now);
         Ok(())
-    }
-
-    /// Gives the database to whom it belonged before the command, which may have put its own in its place.
-    pub(super) fn give_back(&self, touched: &Touched) -> io::Result<()> {
-        let path = touched.place(self.root);
-        match touched.owner {
-            Some(owner) if host::owner(&path)? != Some(owner) => host::give_to(&path, owner),
-            _ => Ok(()),
-        }
     }
 
     /// Says that what a command did stays, and what a person can do about it.

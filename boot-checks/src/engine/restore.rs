@@ -3,10 +3,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::in_place::{LockedOut, put_in_place};
+use super::in_place::LockedOut;
 use super::swap::{self, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, staged};
+use super::{Backups, STATE_FOLDER, staged};
 use crate::host::leftovers::remove_leftovers;
 use crate::host::{LockHolder, files};
 use crate::services::db::{self, Access, Connection, DbError};
@@ -143,19 +143,17 @@ impl Restore<'_> {
         if now == touched.before {
             return Ok(true);
         }
-        let io = |source| RestoreError::Io {
-            path: path.clone(),
-            source,
-        };
+        let io = io_error(&path);
         match touched.kind {
             Kind::Folder => Ok(fs::remove_dir(&path).is_ok()),
             Kind::File => {
-                announce(&touched.before).map_err(io)?;
-                self.file(&path, touched).map_err(io)?;
+                announce(&touched.before).map_err(&io)?;
+                self.file(&path, touched).map_err(&io)?;
                 Ok(true)
             }
-            Kind::Database => self.database(&path, touched, announce).map(|()| true),
-            Kind::DatabaseSet | Kind::ByTool => self.set(&path, touched, announce).map(|()| true),
+            Kind::Database | Kind::DatabaseSet | Kind::ByTool => {
+                self.replace(&path, touched, announce).map(|()| true)
+            }
         }
     }
 
@@ -179,42 +177,65 @@ impl Restore<'_> {
         }
     }
 
-    /// Puts every file of a set back as it was, readable or not (see [`Swap`]).
-    fn set(
+    /// Puts back what was there in the place of a database, or moves the database away where nothing was
+    /// (see [`Swap`]).
+    fn replace(
         &self,
         path: &Path,
         touched: &Touched,
         announce: Announce<'_>,
     ) -> Result<(), RestoreError> {
-        let io = |source| RestoreError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let failed = failed(path);
         let staged = match self.copy(touched) {
-            Some(copy) => swap::stage(&copy, path, &touched.before).map_err(io)?,
-            // Nothing was there: nothing comes, and what is there is moved away.
+            // Nothing was there: nothing comes.
             None if touched.before == ABSENT => staged::name_of(path),
             None => return Err(RestoreError::Copy(path.to_owned())),
+            Some(copy) if touched.kind == Kind::Database => {
+                staged::stage(&copy, path, &touched.before)?
+            }
+            Some(copy) => swap::stage(&copy, path, touched).map_err(io_error(path))?,
         };
-        let lock = LockedOut::take(path).map_err(&failed)?;
+        let replaced = self.swap(path, &staged, touched, announce);
+        if replaced.is_err() && !swap::is_half_way(&self.root.join(STATE_FOLDER)) {
+            // The reason itself is reported; the next run removes what stays.
+            let _ = staged::remove(&staged);
+        }
+        replaced
+    }
+
+    fn swap(
+        &self,
+        path: &Path,
+        staged: &Path,
+        touched: &Touched,
+        announce: Announce<'_>,
+    ) -> Result<(), RestoreError> {
+        let changed = || RestoreError::Changed(path.to_owned());
+        let folded = match touched.kind {
+            Kind::Database => Some(fold_what_is_left(path, touched)?),
+            _ => None,
+        };
+        let lock = LockedOut::take(path).map_err(failed(path))?;
         let mut kept = KeptOpen::default();
         let now = state(Kind::DatabaseSet, path, &mut kept)?;
-        if Some(&now) != touched.after.as_ref() {
-            return Err(RestoreError::Changed(path.to_owned()));
+        let is_expected = match &folded {
+            Some(main) => main_of(&now) == main && staged::is_one_file(path),
+            None => Some(&now) == touched.after.as_ref(),
+        };
+        if !is_expected {
+            return Err(changed());
         }
-        let target = state(Kind::DatabaseSet, &staged, &mut KeptOpen::default())?;
-        announce(&target).map_err(io)?;
+        let target = state(Kind::DatabaseSet, staged, &mut KeptOpen::default())?;
+        announce(&target).map_err(io_error(path))?;
         let swap = Swap {
             database: path.to_owned(),
-            staged,
+            staged: staged.to_owned(),
             present: main_of(&now).to_owned(),
             before: now.clone(),
             target,
             is_in_place: false,
             aside: self.aside(touched.kind),
         };
-        let swapped = swap.begin(self.root).map_err(&failed);
+        let swapped = swap.begin(self.root).map_err(failed(path));
         drop(kept);
         drop(lock);
         swapped
@@ -229,88 +250,30 @@ impl Restore<'_> {
             }
         }
     }
+}
 
-    /// Puts a database back by one rename.
-    ///
-    /// Safety: SQLite's exclusive lock is held from the comparison to the rename, so that no other
-    /// connection reads or writes in between; of connections that are merely open elsewhere see
-    /// [`put_in_place`]. The log of what is there is emptied first, because a log beside another main file
-    /// would be taken for that file's. The copy's own log is folded into it before, so that one rename
-    /// puts the whole of it in place: a kill leaves what the run left or what was there before, never a
-    /// mixture.
-    fn database(
-        &self,
-        path: &Path,
-        touched: &Touched,
-        announce: Announce<'_>,
-    ) -> Result<(), RestoreError> {
-        let io = |source| RestoreError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let db = |source| RestoreError::Database {
-            path: path.to_owned(),
-            source,
-        };
-        let staged = match self.copy(touched) {
-            Some(copy) => Some(staged::stage(&copy, path, &touched.before)?),
-            None => None,
-        };
-        let mut kept = KeptOpen::default();
-        let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
-        let moved = (|| {
-            lock_alone(&mut connection).map_err(db)?;
-            if Some(state(Kind::Database, path, &mut kept)?) != touched.after {
-                return Err(RestoreError::Changed(path.to_owned()));
-            }
-            staged::empty_log(&mut connection, path).map_err(db)?;
-            let target = match &staged {
-                Some(staged) => state(Kind::Database, staged, &mut KeptOpen::default())?,
-                None => ABSENT.to_owned(),
-            };
-            announce(&target).map_err(io)?;
-            let came = match &staged {
-                Some(staged) => {
-                    let came = put_in_place(staged, path, &self.aside(touched.kind));
-                    Some(came.map_err(failed(path))?)
-                }
-                None => self.set_aside(path).map(|()| None).map_err(io)?,
-            };
-            files::sync_folder(path.parent().unwrap_or(path)).map_err(io)?;
-            Ok(came)
-        })();
-        // Closed first: it empties the log that has this name.
-        connection.close();
-        let moved = moved.map(drop);
-        drop(kept);
-        if let Some(staged) = &staged {
-            // Gone where it was renamed.
-            let _ = fs::remove_file(staged);
+/// Moves the log of what a run left into its main file, where that is what the run left, and names the main
+/// file then.
+///
+/// Safety: SQLite's exclusive lock is held from the comparison until the log is empty, so that nothing is in
+/// the main file but what was compared. Who writes after it has another main file, or a log.
+fn fold_what_is_left(path: &Path, touched: &Touched) -> Result<String, RestoreError> {
+    let db = |source| RestoreError::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let mut kept = KeptOpen::default();
+    let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
+    let folded = (|| {
+        lock_alone(&mut connection).map_err(db)?;
+        if Some(state(Kind::Database, path, &mut kept)?) != touched.after {
+            return Err(RestoreError::Changed(path.to_owned()));
         }
-        moved
-    }
-
-    /// Moves a database away that the run had made: among the copies, or beside where it was when
-    /// they are on another file system.
-    fn set_aside(&self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let folder = self.backups.folder();
-        fs::create_dir_all(&folder)?;
-        let free = (1..).map(|number| format!("undone-{number}-{name}"));
-        let away = free
-            .map(|name| folder.join(name))
-            .find(|path| !path.exists())
-            .unwrap_or(folder);
-        match files::rename_without_replacing(path, &away) {
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let run = self.backups.folder();
-                let run = run.file_name().unwrap_or_default().to_string_lossy();
-                let beside = path.with_file_name(format!(".{name}.undone-{run}"));
-                files::rename_without_replacing(path, &beside)
-            }
-            other => other,
-        }
-    }
+        staged::empty_log(&mut connection, path).map_err(db)?;
+        Ok(main_of(&state(Kind::Database, path, &mut kept)?).to_owned())
+    })();
+    connection.close();
+    folded
 }
 
 /// Named, where the system tells who it is.
@@ -339,11 +302,15 @@ fn failed(path: &Path) -> impl Fn(SwapError) -> RestoreError + use<'_> {
     }
 }
 
-fn state(kind: Kind, path: &Path, kept: &mut KeptOpen) -> Result<String, RestoreError> {
-    kind.state(path, kept).map_err(|source| RestoreError::Io {
+fn io_error(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<'_> {
+    |source| RestoreError::Io {
         path: path.to_owned(),
         source,
-    })
+    }
+}
+
+fn state(kind: Kind, path: &Path, kept: &mut KeptOpen) -> Result<String, RestoreError> {
+    kind.state(path, kept).map_err(io_error(path))
 }
 
 /// Locks everybody else out, readers too, until the connection is closed.

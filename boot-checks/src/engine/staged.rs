@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::RestoreError;
 use super::restore::LOCK_WAIT;
-use super::touched::DATABASE_FILES;
+use super::touched::{DATABASE_FILES, Touched};
 use crate::host;
 use crate::services::db::{
     Access, Connection, DbError, FileSet, has_unfinished_journal, side_file,
@@ -75,11 +75,14 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
     whole.map(|()| staged)
 }
 
-/// Gives what is put back as it was the owner of what it is to replace, and the permissions from before,
-/// which `recorded` names: whose work is taken back may have changed them.
-pub(super) fn give_away(path: &Path, recorded: &str, file: &fs::File) -> io::Result<()> {
-    give_as_present(path, recorded, file)?;
-    match mode_of(recorded) {
+/// Gives what is put back as it was the owner and the permissions from before, which somebody else's command
+/// may have changed; where the owner is not known, it is that of what it is to replace.
+pub(super) fn give_away(path: &Path, touched: &Touched, file: &fs::File) -> io::Result<()> {
+    match touched.owner {
+        Some(owner) => host::give_to(file, owner)?,
+        None => give_as_present(path, &touched.before, file)?,
+    }
+    match mode_of(&touched.before) {
         Some(mode) => host::set_unix_mode(file, mode),
         None => Ok(()),
     }
@@ -116,11 +119,16 @@ pub(super) fn fold(copy: &Path) -> Result<(), DbError> {
 /// Moves everything from the log into the main file. A finished journal holds nothing.
 pub(super) fn empty_log(connection: &mut Connection, path: &Path) -> Result<(), DbError> {
     connection.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
-    let log = fs::metadata(side_file(path, "-wal"));
-    if log.is_ok_and(|log| log.len() > 0) || has_unfinished_journal(path) {
-        return Err(DbError::other("its side files are still in use"));
+    match is_one_file(path) {
+        true => Ok(()),
+        false => Err(DbError::other("its side files are still in use")),
     }
-    Ok(())
+}
+
+/// Whether nothing lies beside it that belongs into it.
+pub(super) fn is_one_file(path: &Path) -> bool {
+    let log = fs::metadata(side_file(path, "-wal"));
+    !log.is_ok_and(|log| log.len() > 0) && !has_unfinished_journal(path)
 }
 
 #[cfg(test)]

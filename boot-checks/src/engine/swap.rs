@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::in_place::{LockedOut, ensure_unopened, put_in_place};
 pub(super) use super::swap_error::SwapError;
 use super::swap_error::at;
-use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind};
+use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
 use super::{STATE_FOLDER, aside, staged};
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
@@ -372,7 +372,7 @@ fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
 }
 
 /// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
-pub(super) fn stage(copy: &Path, database: &Path, recorded: &str) -> io::Result<PathBuf> {
+pub(super) fn stage(copy: &Path, database: &Path, touched: &Touched) -> io::Result<PathBuf> {
     let staged = staged::name_of(database);
     staged::remove(&staged)?;
     for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
@@ -380,7 +380,7 @@ pub(super) fn stage(copy: &Path, database: &Path, recorded: &str) -> io::Result<
         if from.exists() {
             fs::copy(&from, &to)?;
             let file = File::options().write(true).open(&to)?;
-            staged::give_away(database, recorded, &file)?;
+            staged::give_away(database, touched, &file)?;
             file.sync_all()?;
         }
     }

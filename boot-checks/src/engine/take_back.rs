@@ -40,18 +40,14 @@ impl Door {
             Ok(())
         };
         match restore.run(touched, &mut announce) {
-            Ok(true) => touched.after = Some(target),
-            Err(error) if touched.kind == Kind::ByTool => {
-                return Err(Some(restore.left_by_tool(touched, &error)));
+            Ok(true) => {
+                touched.after = Some(target);
+                Ok(())
             }
-            Ok(false) | Err(_) => return Err(None),
+            Err(error) if touched.kind == Kind::ByTool => {
+                Err(Some(restore.left_by_tool(touched, &error)))
+            }
+            Ok(false) | Err(_) => Err(None),
         }
-        // Where the command had removed it, the folder's owner has it now.
-        restore.give_back(touched).map_err(|error| {
-            let name = touched.path.display();
-            Some(format!(
-                "{name} is there again, but not its owner's: {error}"
-            ))
-        })
     }
 }

@@ -11,6 +11,7 @@ use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
 use crate::host;
+use crate::host::leftovers::remove_leftovers_in;
 use crate::host::lock::{GateLock, LockError};
 use crate::services::SeenDatabases;
 use crate::services::db::{self, Access, Connection, FileSet};
@@ -103,6 +104,7 @@ pub fn undo(
         return Err(UndoError::NoChange(run_id.to_owned()));
     }
     let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
+    remove_leftovers_in(&state_folder);
     swap::finish(root).map_err(|error| UndoError::HalfWay(error.to_string()))?;
     let all = history(&journal.read().map_err(UndoError::Journal)?);
     let backups = Backups::new(&state_folder, run_id);

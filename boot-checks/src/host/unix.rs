@@ -247,10 +247,7 @@ pub fn is_own(metadata: &std::fs::Metadata) -> bool {
 pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let model = std::fs::metadata(from)?;
-    let own = to.metadata()?;
-    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
-        std::os::unix::fs::fchown(to, Some(model.uid()), Some(model.gid()))?;
-    }
+    give_to(to, (model.uid(), model.gid()))?;
     to.set_permissions(model.permissions())
 }
 
@@ -262,10 +259,8 @@ pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
 /// When the system refuses.
 pub fn give_to_owner_of(folder: &Path, mode: Option<u32>, to: &File) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let (model, own) = (std::fs::metadata(folder)?, to.metadata()?);
-    if (own.uid(), own.gid()) != (model.uid(), model.gid()) {
-        std::os::unix::fs::fchown(to, Some(model.uid()), Some(model.gid()))?;
-    }
+    let model = std::fs::metadata(folder)?;
+    give_to(to, (model.uid(), model.gid()))?;
     match mode {
         Some(mode) => to.set_permissions(std::fs::Permissions::from_mode(mode)),
         None => Ok(()),

@@ -119,7 +119,7 @@ pub fn owner(_path: &Path) -> io::Result<Option<(u32, u32)>> {
 /// # Errors
 ///
 /// Never.
-pub fn give_to(_path: &Path, _owner: (u32, u32)) -> io::Result<()> {
+pub fn give_to(_file: &File, _owner: (u32, u32)) -> io::Result<()> {
     Ok(())
 }
 

@@ -25,11 +25,16 @@ pub fn owner(path: &Path) -> io::Result<Option<(u32, u32)>> {
     Ok(Some((metadata.uid(), metadata.gid())))
 }
 
-/// Gives a file to this user and group.
+/// Gives an open file to this user and group, where it is not theirs already.
 ///
 /// # Errors
 ///
 /// When the system refuses.
-pub fn give_to(path: &Path, (user, group): (u32, u32)) -> io::Result<()> {
-    std::os::unix::fs::chown(path, Some(user), Some(group))
+pub fn give_to(file: &File, (user, group): (u32, u32)) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = file.metadata()?;
+    match (metadata.uid(), metadata.gid()) == (user, group) {
+        true => Ok(()),
+        false => std::os::unix::fs::fchown(file, Some(user), Some(group)),
+    }
 }
