@@ -623,8 +623,10 @@ fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
             .says(0, &["var/grace.db"]);
 
         // The command goes on without its gate, and no other one runs beside it.
-        let words = "the migration command of an earlier run is still under way, pid";
-        fixture.boot(&[]).says(1, &["changed nothing", words]);
+        let words = "the migration command of another run is still under way, pid";
+        let refused = fixture.boot(&[]);
+        refused.says(1, &[words, "let that migration command finish, or end it"]);
+        assert!(!refused.stdout.contains("by hand"), "{}", refused.stdout);
         fixture.write("go", "");
         let mark = fs::File::open(fixture.path("var/boot/tool")).unwrap();
         mark.lock().unwrap();

@@ -8,6 +8,7 @@ use crate::host;
 use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
 use crate::python::{SourceError, Sources};
 use crate::services::db::{DbError, Structure};
+use crate::services::migrations::ensure_none_is_under_way;
 
 /// The finding that a database error amounts to.
 pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
@@ -176,6 +177,10 @@ pub(super) fn lost(finding: Finding) -> Finding {
 pub(super) const PUT_BACK: &str =
     "`cargo xtask backups list`, then `cargo xtask backups restore RUN`";
 
+/// What to do about a migration command that outlived the run that began it.
+pub(super) const LET_IT_FINISH: &str =
+    "let that migration command finish, or end it, then boot again";
+
 /// What a person does where migrations are pending; one that may be applied by a boot has been tried there.
 pub(super) fn healed_by_migrations(cx: &Context, finding: Finding) -> Finding {
     match &cx.config.migrations {
@@ -184,6 +189,9 @@ pub(super) fn healed_by_migrations(cx: &Context, finding: Finding) -> Finding {
                 healed_without_observe(cx, finding, "runs the configured migration command");
             match cx.mode {
                 Mode::Observe => finding,
+                Mode::Heal if ensure_none_is_under_way(&cx.state_folder()).is_err() => {
+                    finding.action(LET_IT_FINISH)
+                }
                 Mode::Heal => finding.action(format!(
                     "run `{}` by hand in the application's folder and see to what it says, or let `command` \
                      under [migrations] in boot.toml name another",

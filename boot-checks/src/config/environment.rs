@@ -46,6 +46,13 @@ impl Environment {
         Ok(Environment::new(process.clone(), file))
     }
 
+    /// The same with this variable, whether there was one of its name or not.
+    pub fn with(mut self, name: &str, value: &str) -> Environment {
+        let value = Sourced::new(value.to_owned(), Source::Environment);
+        self.variables.insert(name.to_owned(), value);
+        self
+    }
+
     /// The value of a variable and where it came from.
     pub fn get(&self, name: &str) -> Option<&Sourced<String>> {
         self.variables.get(name)

@@ -1,7 +1,7 @@
 //! What the application's own tool makes of its database.
 
 use std::fmt::Display;
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use crate::host::{self, PrivateFolder};
 use crate::services::db::{
     Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
 };
+use crate::services::migrations::{NotBegun, RunningCommand};
 
 impl Door {
     /// Runs the application's own command on its database.
@@ -31,14 +32,15 @@ impl Door {
         argv: &[String],
         done: &mut Vec<Touched>,
     ) -> Result<(), DoorError> {
-        let mark = self.mark_running()?;
+        let state_folder = self.root().join(STATE_FOLDER);
+        let running = RunningCommand::begin(&state_folder).map_err(not_begun)?;
         let mut touched = Vec::new();
         if let Some(path) = cx.database_path() {
             touched.push(self.keep_for_tool(cx, path)?);
         }
         self.note(part, Phase::Begun, &touched)
-            .map_err(file_error(&self.root().join(STATE_FOLDER)))?;
-        let ran = run_migrator(cx, argv, mark);
+            .map_err(file_error(&state_folder))?;
+        let ran = run_migrator(cx, argv, running);
         for one in &mut touched {
             one.after = left(cx, &one.place(self.root()));
         }
@@ -47,32 +49,6 @@ impl Door {
         // Without this line an undo is refused; what the command did is whole.
         let _ = self.note(part, Phase::Applied, &touched);
         Ok(())
-    }
-
-    /// An empty file, locked. The command has it as its standard input, and so has what it starts.
-    ///
-    /// Safety: a command outlives a gate that is killed. The lock ends with the last process that has the file,
-    /// so whoever comes to run a command sees that one is under way still: beside another, each would take the
-    /// other's work for its own.
-    fn mark_running(&self) -> Result<File, DoorError> {
-        let path = self.root().join(STATE_FOLDER).join("tool");
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(file_error(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                let holder = host::process_that_opened(&path).ok().flatten();
-                let holder = holder.map_or_else(String::new, |pid| {
-                    format!(", pid {pid} ({})", host::process_description(pid))
-                });
-                Err(DoorError::NotPossible(format!(
-                    "the migration command of an earlier run is still under way{holder}; let it finish or end \
-                     it, then try again"
-                )))
-            }
-            Err(TryLockError::Error(source)) => Err(file_error(&path)(source)),
-        }
     }
 
     fn keep_for_tool(&self, cx: &Context, path: &Path) -> Result<Touched, DoorError> {
@@ -106,6 +82,15 @@ impl Door {
                 false => DoorError::Database(error),
             })
         })
+    }
+}
+
+fn not_begun(error: NotBegun) -> DoorError {
+    match error {
+        NotBegun::Io { path, source } => DoorError::File { path, source },
+        NotBegun::UnderWay(_) => {
+            DoorError::NotPossible(format!("{error}; let it finish or end it, then try again"))
+        }
     }
 }
 

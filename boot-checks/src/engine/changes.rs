@@ -1,9 +1,7 @@
 //! What each kind of change touches, and how it is made.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::Arc;
 
 use super::{DoorError, Kind};
@@ -11,8 +9,9 @@ use crate::config::Migrations;
 use crate::context::Context;
 use crate::host::files;
 use crate::model::{Change, SqlStatement};
+use crate::services::command::CommandError;
 use crate::services::db::{Connection, DbError, OnLock, create_complete};
-use crate::services::migrations::MigrationSet;
+use crate::services::migrations::{MigrationSet, RunningCommand};
 
 /// What a change touches. Exhaustive, so that a new kind of change cannot be made without saying what
 /// has to be put back.
@@ -136,8 +135,11 @@ pub(super) fn write_rows(
     transaction.commit()
 }
 
-/// `mark` is its standard input, and empty.
-pub(super) fn run_migrator(cx: &Context, argv: &[String], mark: File) -> Result<(), DoorError> {
+pub(super) fn run_migrator(
+    cx: &Context,
+    argv: &[String],
+    running: RunningCommand,
+) -> Result<(), DoorError> {
     let Migrations::External { timeout, .. } = &cx.config.migrations else {
         return Err(DoorError::NotPossible(
             "boot.toml names no migration command".to_owned(),
@@ -146,7 +148,13 @@ pub(super) fn run_migrator(cx: &Context, argv: &[String], mark: File) -> Result<
     let environment = cx
         .environment()
         .map_err(|error| DoorError::NotPossible(error.to_string()))?;
-    let done = cx.run_tool(argv, &environment, Stdio::from(mark), *timeout)?;
+    let environment = running.environment((*environment).clone());
+    let input = running.input().map_err(file_error(&cx.state_folder()))?;
+    let done = cx.run_tool(argv, &environment, input, *timeout);
+    if !matches!(done, Err(CommandError::TimedOut { .. })) {
+        running.end();
+    }
+    let done = done?;
     if !done.succeeded() {
         return Err(DoorError::ToolFailed {
             command: argv.join(" "),

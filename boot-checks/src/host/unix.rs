@@ -124,6 +124,30 @@ pub fn process_is_alive(pid: u32) -> bool {
 /// When the file cannot be looked at, or the system does not tell what processes have open.
 pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
     let wanted = file_identity(&std::fs::metadata(path)?);
+    other_process(|pid| {
+        // It has ended, or is another user's.
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let files = open.into_iter().flatten().flatten();
+        let mut files = files.flat_map(|it| std::fs::metadata(it.path()));
+        files.any(|file| file_identity(&file) == wanted)
+    })
+}
+
+/// Another process that was started with this variable in its environment, of those that this one may look into.
+///
+/// # Errors
+///
+/// When the system does not list the processes.
+pub fn process_with_variable(name: &str, value: &str) -> io::Result<Option<u32>> {
+    let wanted = format!("{name}={value}");
+    other_process(|pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| variable == wanted.as_bytes())
+    })
+}
+
+fn other_process(is_meant: impl Fn(u32) -> bool) -> io::Result<Option<u32>> {
     let mut lists_processes = false;
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
@@ -133,14 +157,7 @@ pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
         };
         if pid == std::process::id() {
             lists_processes = true;
-            continue;
-        }
-        // It has ended, or is another user's.
-        let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-            continue;
-        };
-        let mut files = open.flatten().flat_map(|it| std::fs::metadata(it.path()));
-        if files.any(|file| file_identity(&file) == wanted) {
+        } else if is_meant(pid) {
             return Ok(Some(pid));
         }
     }

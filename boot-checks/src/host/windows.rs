@@ -35,6 +35,15 @@ pub fn process_that_opened(_path: &Path) -> io::Result<Option<u32>> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
+/// Another process that was started with this variable in its environment: the system is not asked.
+///
+/// # Errors
+///
+/// Always.
+pub fn process_with_variable(_name: &str, _value: &str) -> io::Result<Option<u32>> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
 /// Free space is not asked for on Windows.
 ///
 /// # Errors

@@ -5,14 +5,19 @@
 //! structure, and by that tool's own check where `boot.toml` names one.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::checks::Check;
-use crate::checks::support::{cannot_look, database_finding, healed_by_migrations, lost};
+use crate::checks::support::{
+    LET_IT_FINISH, cannot_look, database_finding, healed_by_migrations, lost,
+};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::command;
-use crate::services::migrations::{Drift, MigrationRecord, MigrationStatus};
+use crate::services::migrations::{
+    Drift, MigrationRecord, MigrationStatus, NotBegun, ensure_none_is_under_way,
+};
 
 /// See the module.
 pub struct SchemaVersion;
@@ -25,28 +30,38 @@ impl Check for SchemaVersion {
     fn run(&self, cx: &Context) -> CheckResult {
         match &cx.config.migrations {
             Migrations::None => Ok(Findings::not_applicable("boot.toml names no migrations")),
-            Migrations::External { check: None, .. } => Ok(Findings::not_applicable(
-                "boot.toml names no `check` for its migrations",
-            )),
-            Migrations::External {
-                check: Some(argv),
-                timeout,
-                ..
-            } => {
-                let environment = cx.environment().map_err(cannot_look)?;
-                let done = cx
-                    .run_tool(argv, &environment, Stdio::null(), *timeout)
-                    .map_err(|error| cannot_look(&error).action(error.hint("check")))?;
-                Ok(if done.succeeded() {
-                    Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
-                } else {
-                    Findings::problem(external_problem(cx, argv, &done))
-                        .fact("schema_mismatches", 1)
-                })
-            }
+            Migrations::External { check, timeout, .. } => external(cx, check.as_deref(), *timeout),
             Migrations::BuiltIn | Migrations::Folder(_) => own(cx),
         }
     }
+}
+
+/// By the application's own tool, while nothing is still migrating.
+fn external(cx: &Context, check: Option<&[String]>, timeout: Duration) -> CheckResult {
+    match ensure_none_is_under_way(&cx.state_folder()) {
+        Ok(()) => {}
+        Err(error @ NotBegun::UnderWay(_)) => {
+            let finding = Finding::new("migration_under_way", error.to_string())
+                .cause("the boot that began it was killed or gave it up, or is still at it")
+                .action(LET_IT_FINISH);
+            return Ok(Findings::problem(finding));
+        }
+        Err(error @ NotBegun::Io { .. }) => return Err(cannot_look(error)),
+    }
+    let Some(argv) = check else {
+        return Ok(Findings::not_applicable(
+            "boot.toml names no `check` for its migrations",
+        ));
+    };
+    let environment = cx.environment().map_err(cannot_look)?;
+    let done = cx
+        .run_tool(argv, &environment, Stdio::null(), timeout)
+        .map_err(|error| cannot_look(&error).action(error.hint("check")))?;
+    Ok(if done.succeeded() {
+        Findings::healthy(format!("`{}` succeeded", argv.join(" ")))
+    } else {
+        Findings::problem(external_problem(cx, argv, &done)).fact("schema_mismatches", 1)
+    })
 }
 
 fn external_problem(cx: &Context, argv: &[String], done: &command::Done) -> Finding {
