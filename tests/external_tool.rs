@@ -436,6 +436,64 @@ fn a_migration_by_a_tool_is_undone_and_its_copy_put_back() {
 }
 
 #[test]
+fn runs_in_vain_drive_out_no_copy_of_one_that_changed_something() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    let before = fs::read(fixture.database()).unwrap();
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    let run = run_id(&fixture);
+    fail_often(&fixture);
+    let kept = fs::read_dir(fixture.path("var/boot/backups")).unwrap();
+    assert_eq!(kept.count(), 8);
+    fixture.run(&["undo", &run]).says(0, &["is taken back"]);
+    assert!(fs::read(fixture.database()).unwrap() == before);
+}
+
+/// A restart loop.
+fn fail_often(fixture: &Fixture) {
+    let _ = fs::remove_file(fixture.path("upgraded"));
+    tool(fixture, "CREATE TABLE half (x)", "exit 4");
+    for _ in 0..10 {
+        fixture.boot(&[]).says(3, &["its changes were taken back"]);
+    }
+}
+
+#[test]
+fn runs_in_vain_do_not_fill_the_disk_of_the_database() {
+    let device = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        fs::metadata(path).ok().map(|metadata| metadata.dev())
+    };
+    let fixture = shop("SELECT 1", "true");
+    let memory = Path::new("/dev/shm");
+    if device(memory).is_none() || device(memory) == device(&fixture.path("")) {
+        eprintln!("skipped: there is no other file system");
+        return;
+    }
+    let elsewhere = tempfile::tempdir_in(memory).unwrap();
+    fs::create_dir_all(fixture.path("var/boot")).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), fixture.path("var/boot/backups")).unwrap();
+    fail_often(&fixture);
+    let names = fs::read_dir(fixture.path("var")).unwrap();
+    let names = names.map(|name| name.unwrap().file_name().into_string().unwrap());
+    let aside = names.filter(|name| name.starts_with(".grace.db.aside-"));
+    assert_eq!(aside.count(), 8);
+}
+
+#[test]
+fn a_copy_that_made_room_is_not_called_damaged() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    fixture.boot(&[]).says(0, &["ran `./tool upgrade`"]);
+    let run = run_id(&fixture);
+    let copies = copies(&fixture, &run, "backups");
+    let main = copies.join("0-grace.db");
+    let undo = || fixture.run(&["undo", &run]);
+    fs::remove_file(main).unwrap();
+    undo().says(8, &["nothing was touched", "is missing or damaged"]);
+    fs::remove_dir(copies).unwrap();
+    undo().says(8, &["nothing was touched", "is no longer kept"]);
+}
+
+#[test]
 fn a_database_that_a_tool_made_and_that_was_undone_can_be_made_again() {
     let fixture = shop("CREATE TABLE orders (id)", "touch upgraded");
     fs::remove_file(fixture.database()).unwrap();

@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::touched::{DATABASE_FILES, KeptOpen};
+use super::{Journal, JournalEntry, aside, undo};
 use crate::host;
 use crate::services::db::side_file;
 
@@ -20,6 +21,9 @@ pub(super) const QUARANTINE: &str = "quarantine";
 
 /// Runs whose copies are kept. A run that changes nothing has none, so these are the last heals.
 pub(super) const RUNS_MAX: usize = 8;
+
+/// How far below the application's root the copies' folder is.
+const DEPTH: usize = 3;
 
 /// What must be left for the application when a copy has been made.
 const ROOM_LEFT_BYTES: u64 = 4 << 20;
@@ -132,16 +136,48 @@ impl Backups {
         Ok(())
     }
 
-    /// Removes the oldest runs' copies, so that there is a place for one more. Run ids begin with the
-    /// time, so that their names are in its order; one that is later than this run's is from before the
-    /// clock went backwards, and older than all others.
+    /// Removes the oldest runs' copies, so that there is a place for one more; first those of runs that left
+    /// nothing of what they did, of which a restart loop makes many. Run ids begin with the time, so that their
+    /// names are in its order; one that is later than this run's is from before the clock went backwards, and
+    /// older than all others.
     fn prune(&self) {
         let mut runs = host::files::names_in(&self.all, usize::MAX).unwrap_or_default();
-        runs.sort_unstable_by_key(|run| (*run <= self.run_id, run.clone()));
         let excess = (runs.len() + 1).saturating_sub(RUNS_MAX);
+        if excess == 0 {
+            return;
+        }
+        let journal = Journal::new(&self.all.with_file_name(""), &self.run_id);
+        // Where it cannot be read, the oldest go.
+        let entries = journal.read_all_runs().unwrap_or_default();
+        let leaves_something = |run: &String| {
+            let of_run = entries.iter().filter(|entry| entry.run_id == *run);
+            undo::leaves_something(of_run)
+        };
+        runs.sort_by_cached_key(|run| (leaves_something(run), *run <= self.run_id, run.clone()));
         for run in runs.into_iter().take(excess) {
             // What stays is tried again by the next run; a heal must not fail for it.
-            let _ = fs::remove_dir_all(self.all.join(run));
+            let _ = fs::remove_dir_all(self.all.join(&run));
+            if !leaves_something(&run) {
+                self.remove_beside(entries.iter().filter(|entry| entry.run_id == run));
+            }
+        }
+    }
+
+    /// What a run replaced that left nothing of what it did, where that is beside the database because the copies
+    /// are on another file system.
+    fn remove_beside<'a>(&self, of_run: impl Iterator<Item = &'a JournalEntry>) {
+        let root = self.all.ancestors().nth(DEPTH);
+        let Some(root) = root else {
+            return;
+        };
+        for entry in of_run {
+            let databases = entry.touched.iter().filter(|it| it.kind.is_database());
+            for touched in databases {
+                let folder = self.all.join(&entry.run_id);
+                for name in aside::names_of(&touched.place(root), &folder) {
+                    let _ = fs::remove_file(name);
+                }
+            }
         }
     }
 }

@@ -124,6 +124,17 @@ impl Journal {
         Ok(entries)
     }
 
+    /// The lines of every run, as [`Journal::read`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::read`].
+    pub(super) fn read_all_runs(&self) -> io::Result<Vec<JournalEntry>> {
+        let mut entries = Vec::new();
+        self.each(|entry| entries.push(entry))?;
+        Ok(entries)
+    }
+
     /// Whether every line of every run can be read; looked at once.
     ///
     /// # Errors

@@ -3,6 +3,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::backups::RUNS_MAX;
 use super::in_place::LockedOut;
 use super::swap::{self, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
@@ -23,6 +24,12 @@ pub enum RestoreError {
     /// The copy is not what was saved.
     #[error("the copy of {} is missing or damaged", .0.display())]
     Copy(PathBuf),
+    /// The copy made room for those of later runs.
+    #[error(
+        "the copy of {} is no longer kept: those of the last {RUNS_MAX} runs are that changed something",
+        .0.display()
+    )]
+    Pruned(PathBuf),
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -104,7 +111,13 @@ impl Restore<'_> {
 
     /// Whether the copy is what was there before; where nothing was, none is needed.
     pub(super) fn check_copy(&self, touched: &Touched, kind: Kind) -> Result<(), RestoreError> {
-        let missing = || RestoreError::Copy(self.root.join(&touched.path));
+        let missing = || {
+            let path = self.root.join(&touched.path);
+            match self.backups.folder().exists() || kind == Kind::DatabaseSet {
+                true => RestoreError::Copy(path),
+                false => RestoreError::Pruned(path),
+            }
+        };
         let Some(copy) = self.copy(touched) else {
             return match touched.before.as_str() {
                 ABSENT => Ok(()),

@@ -191,8 +191,15 @@ impl Past {
     }
 }
 
+/// Whether something is not as it was before a run, as far as the journal knows; so it is where the journal knows
+/// nothing of the run.
+pub(super) fn leaves_something<'a>(of_run: impl Iterator<Item = &'a JournalEntry>) -> bool {
+    let all = history(of_run);
+    all.is_empty() || !all.iter().all(|past| past.touched.is_as_before())
+}
+
 /// In the order in which the things were first touched.
-fn history(entries: &[JournalEntry]) -> Vec<Past> {
+fn history<'a>(entries: impl IntoIterator<Item = &'a JournalEntry>) -> Vec<Past> {
     let mut all: Vec<Past> = Vec::new();
     for entry in entries {
         for touched in &entry.touched {
