@@ -352,3 +352,72 @@ fn who_opens_the_database_as_it_is_replaced_is_seen_and_it_gets_its_place_back()
     assert_eq!(undo(&sandbox, &run_id).code, Some(0));
     assert_as_before(&sandbox, Start::Legacy(Journal::Delete), &before);
 }
+
+/// Somebody opens the database between the look whether anybody has and the rename, the gate is killed at each
+/// change from then on, and the other one commits and crashes.
+#[test]
+fn what_is_committed_through_the_file_that_was_replaced_is_never_mixed_with_what_came() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let (template, _, run_id) = booted(Start::Legacy(Journal::HotWal));
+    let (mut tried, mut refused) = (0, 0);
+    for at in 1.. {
+        let sandbox = template.copy();
+        let go = sandbox.root().join("go");
+        let mut command = undo_command(sandbox.root(), &run_id);
+        with_library(&mut command, sandbox.root(), library)
+            .env("FAULTS_LINKED", &go)
+            .env("FAULTS_AT", at.to_string())
+            .env("FAULTS_KIND", "kill");
+        let mut undo = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let second = sandbox.root().join("var/boot/quarantine").join(&run_id);
+        let second = second.join("aside-1-grace.db");
+        let mut ended = None;
+        while !second.exists() && ended.is_none() {
+            ended = undo.try_wait().unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if ended.is_some() {
+            continue;
+        }
+        // Open, and has read nothing yet.
+        let mut connection = sandbox.open();
+        std::fs::write(&go, "").unwrap();
+        if undo.wait().unwrap().code().is_some() {
+            break;
+        }
+        tried += 1;
+        let insert = "INSERT INTO playbooks (name) VALUES ('acknowledged')";
+        let acknowledged = connection.execute(insert);
+        // As a crash leaves it; here, the connection is still open.
+        let crashed = sandbox.copy();
+        connection.close();
+        let before = snapshot(&crashed);
+        let booted = boot(crashed.root());
+        if booted.code != Some(0) {
+            refused += 1;
+            let words = booted.text();
+            assert!(words.contains("swap.json"), "at {at}: {words}");
+            assert!(snapshot(&crashed) == before, "at {at}: touched");
+            continue;
+        }
+        let mut connection = crashed.open();
+        verify_rows(&mut connection, ROWS).unwrap();
+        assert_eq!(
+            connection.scalar("PRAGMA integrity_check"),
+            Ok("ok".into()),
+            "at {at}"
+        );
+        let count = "SELECT count(*) FROM playbooks WHERE name = 'acknowledged'";
+        let expected = i64::from(acknowledged.is_ok());
+        assert_eq!(connection.scalar(count), Ok(expected.into()), "at {at}");
+        connection.close();
+    }
+    assert!(tried > 0 && refused > 0, "{tried} tried, {refused} refused");
+    println!("| undo beside an open file | Kill | {tried} points | {refused} refused | 0 wrong |");
+}
