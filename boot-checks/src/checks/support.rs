@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::config::{Migrations, PythonConfig};
 use crate::context::{Context, NoSources};
 use crate::host;
+use crate::host::migration_command::ensure_none_is_under_way;
 use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
 use crate::python::{SourceError, Sources};
 use crate::services::db::{DbError, Structure};
-use crate::services::migrations::ensure_none_is_under_way;
 
 /// The finding that a database error amounts to.
 pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {

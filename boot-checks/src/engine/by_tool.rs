@@ -13,11 +13,11 @@ use super::restore::{LOCK_WAIT, Restore};
 use super::touched::{ABSENT, KeptOpen, Kind};
 use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
 use crate::context::Context;
+use crate::host::migration_command::{NotBegun, RunningCommand};
 use crate::host::{self, PrivateFolder};
 use crate::services::db::{
     Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
 };
-use crate::services::migrations::{NotBegun, RunningCommand};
 
 impl Door {
     /// Runs the application's own command on its database.

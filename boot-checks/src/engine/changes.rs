@@ -8,10 +8,11 @@ use super::{DoorError, Kind};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::host::files;
+use crate::host::migration_command::RunningCommand;
 use crate::model::{Change, SqlStatement};
 use crate::services::command::CommandError;
 use crate::services::db::{Connection, DbError, OnLock, create_complete};
-use crate::services::migrations::{MigrationSet, RunningCommand};
+use crate::services::migrations::MigrationSet;
 
 /// What a change touches. Exhaustive, so that a new kind of change cannot be made without saying what
 /// has to be put back.
@@ -148,7 +149,8 @@ pub(super) fn run_migrator(
     let environment = cx
         .environment()
         .map_err(|error| DoorError::NotPossible(error.to_string()))?;
-    let environment = running.environment((*environment).clone());
+    let (name, value) = running.variable();
+    let environment = (*environment).clone().with(name, value);
     let input = running.input().map_err(file_error(&cx.state_folder()))?;
     let done = cx.run_tool(argv, &environment, input, *timeout);
     if !matches!(done, Err(CommandError::TimedOut { .. })) {

@@ -9,6 +9,7 @@ pub mod files;
 pub(crate) mod leftovers;
 pub mod links;
 pub mod lock;
+pub(crate) mod migration_command;
 mod private;
 pub mod shell;
 #[cfg(unix)]

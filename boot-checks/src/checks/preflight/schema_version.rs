@@ -13,11 +13,10 @@ use crate::checks::support::{
 };
 use crate::config::Migrations;
 use crate::context::Context;
+use crate::host::migration_command::{NotBegun, ensure_none_is_under_way};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::command;
-use crate::services::migrations::{
-    Drift, MigrationRecord, MigrationStatus, NotBegun, ensure_none_is_under_way,
-};
+use crate::services::migrations::{Drift, MigrationRecord, MigrationStatus};
 
 /// See the module.
 pub struct SchemaVersion;

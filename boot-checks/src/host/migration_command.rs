@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::config::Environment;
-use crate::host;
+use super::{file_identity, process_description, process_that_opened, process_with_variable};
 
 /// What whatever the command starts has in its environment.
 const VARIABLE: &str = "GRACE_BOOT_MIGRATION";
@@ -73,9 +72,9 @@ impl RunningCommand {
         self.file.try_clone().map(Stdio::from)
     }
 
-    /// What the command is to have as its environment.
-    pub(crate) fn environment(&self, environment: Environment) -> Environment {
-        environment.with(VARIABLE, &self.number)
+    /// What the command is to have in its environment: name and value.
+    pub(crate) fn variable(&self) -> (&'static str, &str) {
+        (VARIABLE, &self.number)
     }
 
     /// Notes that the command has ended. What it left running is no migration any more.
@@ -111,12 +110,12 @@ fn path(state_folder: &Path) -> PathBuf {
 /// No other file has it as long as this one is there.
 fn number(file: &File, path: &Path) -> Result<String, NotBegun> {
     let metadata = file.metadata().map_err(io_error(path))?;
-    let (device, file) = host::file_identity(&metadata);
+    let (device, file) = file_identity(&metadata);
     Ok(format!("{device}:{file}"))
 }
 
 fn ensure_nobody_has(number: &str, path: &Path) -> Result<(), NotBegun> {
-    match host::process_with_variable(VARIABLE, number) {
+    match process_with_variable(VARIABLE, number) {
         Ok(None) => Ok(()),
         Ok(found) => Err(under_way(found)),
         Err(error) => match error.kind() {
@@ -128,11 +127,11 @@ fn ensure_nobody_has(number: &str, path: &Path) -> Result<(), NotBegun> {
 }
 
 fn under_way_by_file(path: &Path) -> NotBegun {
-    under_way(host::process_that_opened(path).ok().flatten())
+    under_way(process_that_opened(path).ok().flatten())
 }
 
 fn under_way(pid: Option<u32>) -> NotBegun {
-    let named = pid.map(|pid| format!(", pid {pid} ({})", host::process_description(pid)));
+    let named = pid.map(|pid| format!(", pid {pid} ({})", process_description(pid)));
     NotBegun::UnderWay(named.unwrap_or_default())
 }
 
@@ -151,10 +150,9 @@ mod tests {
 
     /// Something that a command started, and that goes on when the gate does not.
     fn left_by(running: RunningCommand, script: &str) -> std::process::Child {
-        let environment = running.environment(Environment::default());
-        let variables = environment.iter().map(|(name, value)| (name, &value.value));
+        let (name, value) = running.variable();
         let mut shell = Command::new("sh");
-        shell.args(["-c", script]).envs(variables);
+        shell.args(["-c", script]).env(name, value);
         shell.stdin(running.input().unwrap()).spawn().unwrap()
     }
 

@@ -1,0 +1,130 @@
+//! Other processes: who they are, and what they have.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use super::{file_identity, system_start};
+use crate::host::Clock;
+
+/// More of what the system tells of a process is not read.
+const PROCESS_BYTES_MAX: u64 = 64 << 10;
+
+/// What is known of a process: its command line without secrets, its state, which may explain a wait, and since
+/// when it runs.
+pub fn process_description(pid: u32) -> String {
+    let read = |name: &str| {
+        let mut contents = Vec::new();
+        if let Ok(file) = File::open(format!("/proc/{pid}/{name}")) {
+            // What was read before an error is what is known.
+            let _ = file.take(PROCESS_BYTES_MAX).read_to_end(&mut contents);
+        }
+        contents
+    };
+    let words: Vec<String> = read("cmdline")
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    let command = crate::host::command_line::shown(&words);
+    let status = String::from_utf8_lossy(&read("status")).into_owned();
+    let state = status
+        .lines()
+        .find_map(|line| line.strip_prefix("State:"))
+        .map_or("state unknown", str::trim);
+    let since = started(&String::from_utf8_lossy(&read("stat")));
+    let since = since.map(|since| format!("since {}", Clock::local(since)));
+    let known = [command, state.to_owned(), since.unwrap_or_default()];
+    let known = known.iter().filter(|words| !words.is_empty());
+    known.map(String::as_str).collect::<Vec<_>>().join("; ")
+}
+
+/// When the process began whose line in `/proc` this is; its name, in brackets, may hold anything.
+fn started(stat: &str) -> Option<std::time::SystemTime> {
+    const AFTER_NAME: usize = 19;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let ticks: u64 = rest.split_whitespace().nth(AFTER_NAME)?.parse().ok()?;
+    let milliseconds = ticks.checked_mul(1_000)? / rustix::param::clock_ticks_per_second().max(1);
+    system_start()?.checked_add(std::time::Duration::from_millis(milliseconds))
+}
+
+/// Whether a process with this id exists.
+pub fn process_is_alive(pid: u32) -> bool {
+    i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .is_some_and(|pid| {
+            !matches!(
+                rustix::process::test_kill_process(pid),
+                Err(rustix::io::Errno::SRCH)
+            )
+        })
+}
+
+/// Another process that has this file open, of those that this one may look into; none where none of
+/// them has.
+///
+/// # Errors
+///
+/// When the file cannot be looked at, or the system does not tell what processes have open.
+pub fn process_that_opened(path: &Path) -> io::Result<Option<u32>> {
+    let wanted = file_identity(&std::fs::metadata(path)?);
+    other_process(|pid| {
+        // It has ended, or is another user's.
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let files = open.into_iter().flatten().flatten();
+        let mut files = files.flat_map(|it| std::fs::metadata(it.path()));
+        files.any(|file| file_identity(&file) == wanted)
+    })
+}
+
+/// Another process that was started with this variable in its environment, of those that this one may look into.
+///
+/// # Errors
+///
+/// When the system does not list the processes.
+pub fn process_with_variable(name: &str, value: &str) -> io::Result<Option<u32>> {
+    let wanted = format!("{name}={value}");
+    other_process(|pid| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| variable == wanted.as_bytes())
+    })
+}
+
+fn other_process(is_meant: impl Fn(u32) -> bool) -> io::Result<Option<u32>> {
+    let mut lists_processes = false;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        let Some(pid) = pid else {
+            continue;
+        };
+        if pid == std::process::id() {
+            lists_processes = true;
+        } else if is_meant(pid) {
+            return Ok(Some(pid));
+        }
+    }
+    match lists_processes {
+        true => Ok(None),
+        false => Err(io::Error::other("/proc does not list the processes")),
+    }
+}
+
+/// Lets a command and everything that it starts be stopped together.
+pub fn in_a_group_of_its_own(command: &mut std::process::Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+/// Stops the command with this id, which was started in a group of its own, and everything that it
+/// started in turn: a shell's child would go on otherwise, and write what was said to be stopped.
+pub fn stop_group(pid: u32) {
+    let group = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // Gone already, then.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
