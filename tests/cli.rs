@@ -342,7 +342,8 @@ fn strict_makes_warnings_block() {
     let boot = |arguments: &[&str]| {
         support::answer(fixture.command().env("BOOT_PORT", &port).args(arguments))
     };
-    boot(&[]).says(0, &["BOOT PIPELINE SUCCESS (1 warning)", "is in use"]);
+    let by = format!("process: pid {} (", std::process::id());
+    boot(&[]).says(0, &["BOOT PIPELINE SUCCESS (1 warning)", "is in use", &by]);
     boot(&["--strict"]).says(
         5,
         &[

@@ -30,8 +30,9 @@ pub use unix::{
     file_identity, free_bytes, give_to, give_to_owner_of, hand_over, hostname,
     in_a_group_of_its_own, is_link_loop, is_own, last_change, lock_holder, lock_whole_file,
     on_termination, only_the_owner_may_enter, outlive_file_size_limit, owner, process_description,
-    process_is_alive, process_that_opened, process_with_variable, read_at, restrict_to_owner,
-    set_unix_mode, stop_group, system_boot, system_start, terminal_width, unix_mode, user_number,
+    process_is_alive, process_that_listens, process_that_opened, process_with_variable, read_at,
+    restrict_to_owner, set_unix_mode, stop_group, system_boot, system_start, terminal_width,
+    unix_mode, user_number,
 };
 #[cfg(windows)]
 pub use windows::{
@@ -39,8 +40,9 @@ pub use windows::{
     file_identity, free_bytes, give_to, give_to_owner_of, hand_over, hostname,
     in_a_group_of_its_own, is_link_loop, is_own, last_change, lock_holder, lock_whole_file,
     on_termination, only_the_owner_may_enter, outlive_file_size_limit, owner, process_description,
-    process_is_alive, process_that_opened, process_with_variable, read_at, restrict_to_owner,
-    set_unix_mode, stop_group, system_boot, system_start, terminal_width, unix_mode, user_number,
+    process_is_alive, process_that_listens, process_that_opened, process_with_variable, read_at,
+    restrict_to_owner, set_unix_mode, stop_group, system_boot, system_start, terminal_width,
+    unix_mode, user_number,
 };
 
 /// Fills a buffer from a place, whatever others read of the same file.

@@ -15,8 +15,8 @@ mod process;
 
 pub use owner::{give_to, owner, set_unix_mode};
 pub use process::{
-    in_a_group_of_its_own, process_description, process_is_alive, process_that_opened,
-    process_with_variable, stop_group,
+    in_a_group_of_its_own, process_description, process_is_alive, process_that_listens,
+    process_that_opened, process_with_variable, stop_group,
 };
 
 /// Who holds a lock on these bytes that a writer would have to wait for.

@@ -44,6 +44,15 @@ pub fn process_with_variable(_name: &str, _value: &str) -> io::Result<Option<u32
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
+/// Another process that listens on this TCP port: the system is not asked.
+///
+/// # Errors
+///
+/// Always.
+pub fn process_that_listens(_port: u16) -> io::Result<Option<u32>> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
 /// Free space is not asked for on Windows.
 ///
 /// # Errors

@@ -92,6 +92,37 @@ pub fn process_with_variable(name: &str, value: &str) -> io::Result<Option<u32>>
     })
 }
 
+/// Another process that listens on this TCP port, of those that this one may look into.
+///
+/// # Errors
+///
+/// When the system does not tell who listens.
+pub fn process_that_listens(port: u16) -> io::Result<Option<u32>> {
+    let mut sockets = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        match std::fs::read_to_string(table) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            text => sockets.extend(text?.lines().filter_map(|line| listener(line, port))),
+        }
+    }
+    other_process(|pid| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
+        let files = open.into_iter().flatten().flatten();
+        let mut links = files.flat_map(|it| std::fs::read_link(it.path()));
+        links.any(|link| sockets.iter().any(|socket| link == Path::new(socket)))
+    })
+}
+
+/// The socket of a line of `/proc/net/tcp`, where it listens on this port.
+fn listener(line: &str, port: u16) -> Option<String> {
+    const LISTENS: &str = "0A";
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (_, of_line) = words.get(1)?.rsplit_once(':')?;
+    let is_meant = u16::from_str_radix(of_line, 16) == Ok(port) && *words.get(3)? == LISTENS;
+    let inode = words.get(9)?;
+    is_meant.then(|| format!("socket:[{inode}]"))
+}
+
 fn other_process(is_meant: impl Fn(u32) -> bool) -> io::Result<Option<u32>> {
     let mut lists_processes = false;
     for entry in std::fs::read_dir("/proc")? {
