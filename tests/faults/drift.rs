@@ -183,6 +183,24 @@ fn a_renamed_column_is_refused() {
 }
 
 #[test]
+fn a_renamed_table_is_refused_with_its_rows() {
+    for forget in ["", FORGET] {
+        let sandbox = orders();
+        run(&sandbox, "ALTER TABLE orders RENAME TO orders_2025");
+        run(&sandbox, forget);
+        refused(
+            &sandbox,
+            &[
+                "table orders",
+                "found orders_2025, which has its columns",
+                "a rename is suspected",
+            ],
+        );
+        assert_eq!(number(&sandbox, "SELECT count(*) FROM orders_2025"), 1000);
+    }
+}
+
+#[test]
 fn another_type_is_refused() {
     let sandbox = orders();
     run(

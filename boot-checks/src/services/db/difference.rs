@@ -11,6 +11,13 @@ pub struct Difference {
     pub notes: Vec<String>,
 }
 
+/// What the name of a table is written behind.
+const TABLE: &str = "table ";
+
+fn index(name: &str) -> String {
+    format!("index {name}")
+}
+
 /// Something missing, and the statement that adds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addition {
@@ -52,6 +59,38 @@ impl Difference {
         self.refusals.is_empty() && self.additions.iter().all(|addition| !addition.holds_values)
     }
 
+    /// Whether a table is missing.
+    pub fn lacks_a_table(&self) -> bool {
+        self.additions.iter().any(|it| it.object.starts_with(TABLE))
+    }
+
+    /// Of all tables that there are: where one that is not expected has the columns of one that is missing, that one
+    /// is not made anew, because it may have been renamed, with its rows.
+    pub fn suspect_renames(&mut self, all: &Structure, expected: &Structure) {
+        for (name, wanted) in &expected.tables {
+            if all.table(name).is_some() {
+                continue;
+            }
+            // As it is, or as it was before newer columns came.
+            let may_be_it = |table: &Table| {
+                let mut columns = table.columns.iter();
+                table.columns.len() > 1 && columns.all(|it| wanted.column(&it.name).is_some())
+            };
+            let mut tables = all.tables.iter();
+            let renamed = tables.find(|(name, it)| expected.table(name).is_none() && may_be_it(it));
+            let Some((found, _)) = renamed else {
+                continue;
+            };
+            let object = format!("{TABLE}{name}");
+            let its_indexes: Vec<String> = wanted.indexes.keys().map(|it| index(it)).collect();
+            self.additions
+                .retain(|it| it.object != object && !its_indexes.contains(&it.object));
+            let found = format!("{found}, which has its columns");
+            let reason = "a rename is suspected, and an empty one would hide its rows";
+            self.refuse(object, &found, name, reason);
+        }
+    }
+
     fn add(&mut self, object: String, statement: String) {
         self.additions.push(Addition {
             object,
@@ -62,7 +101,7 @@ impl Difference {
 
     fn add_index(&mut self, index: &str, definition: &Index) {
         self.additions.push(Addition {
-            object: format!("index {index}"),
+            object: self::index(index),
             statement: definition.sql.clone(),
             holds_values: false,
         });
@@ -92,7 +131,7 @@ pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
 }
 
 fn add_table(name: &str, wanted: &Table, difference: &mut Difference) {
-    difference.add(format!("table {name}"), wanted.sql.clone());
+    difference.add(format!("{TABLE}{name}"), wanted.sql.clone());
     for (index, definition) in &wanted.indexes {
         difference.add_index(index, definition);
     }
@@ -265,6 +304,33 @@ mod tests {
 
     fn difference(actual: &str, expected: &str) -> Difference {
         compare(&structure(actual), &structure(expected))
+    }
+
+    #[test]
+    fn a_table_with_the_columns_of_a_missing_one_may_be_that_one_renamed() {
+        let expected =
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, n); CREATE INDEX i ON t (a)";
+        for (actual, is_suspected) in [
+            ("CREATE TABLE old (id, a)", true),
+            ("CREATE TABLE old (id, b)", false),
+            ("CREATE TABLE other (id, a, b)", false),
+            ("CREATE TABLE other (id)", false),
+            ("CREATE TABLE T (id, a); CREATE TABLE old (id, a)", false),
+        ] {
+            let (actual, expected) = (structure(actual), structure(expected));
+            let mut difference = compare(&actual, &expected);
+            let was_missing = difference.lacks_a_table();
+            difference.suspect_renames(&actual, &expected);
+            let refused: Vec<&str> = difference
+                .refusals
+                .iter()
+                .map(|it| it.object.as_str())
+                .collect();
+            assert_eq!(refused == ["table t"], is_suspected);
+            assert_eq!(difference.lacks_a_table(), was_missing && !is_suspected);
+            let makes_index = difference.additions.iter().any(|it| it.object == "index i");
+            assert_eq!(makes_index, !is_suspected);
+        }
     }
 
     #[test]

@@ -117,6 +117,12 @@ impl MigrationStatus {
             MigrationRecord::None => status.pending = set.versions(),
             MigrationRecord::Sqlx => status.read_record(rows, set)?,
         }
+        // A pending migration may rename tables itself.
+        let may_be_made_anew = status.pending.is_empty() || status.record == MigrationRecord::None;
+        if may_be_made_anew && status.difference.lacks_a_table() {
+            let all = Structure::read(connection, &[])?;
+            status.difference.suspect_renames(&all, set.expected());
+        }
         Ok(status)
     }
 
