@@ -4,6 +4,8 @@
 mod connection;
 #[path = "../src/services/db/error.rs"]
 mod error;
+#[path = "../src/services/db/side_files.rs"]
+mod side_files;
 #[path = "../src/services/db/structure.rs"]
 mod structure;
 

@@ -369,17 +369,49 @@ fn a_log_with_other_salts_is_found_where_a_link_leads() {
 }
 
 #[test]
-fn a_log_that_is_no_file_is_named() {
-    let fixture = Fixture::healthy();
-    let made = Command::new("mkfifo")
-        .arg(fixture.path("var/grace.db-wal"))
-        .status();
-    assert!(made.unwrap().success());
-    let before = fixture.tree_of_others();
-    fixture
-        .boot(&[])
-        .says(1, &["var/grace.db-wal cannot be read"]);
-    assert!(before == fixture.tree_of_others(), "something was changed");
+fn a_side_file_that_is_no_file_is_named() {
+    for (suffix, words) in [("-wal", "cannot be read"), ("-journal", "is no file")] {
+        let fixture = Fixture::healthy();
+        let name = format!("var/grace.db{suffix}");
+        let made = Command::new("mkfifo").arg(fixture.path(&name)).status();
+        assert!(made.unwrap().success());
+        let before = fixture.tree_of_others();
+        fixture.boot(&[]).says(1, &[&format!("{name} {words}")]);
+        assert!(before == fixture.tree_of_others(), "something was changed");
+    }
+}
+
+/// Opening it would delete the log: whoever goes past the check that says so, opens it no more than a boot.
+#[test]
+fn an_empty_main_file_beside_what_holds_rows_is_opened_by_nothing() {
+    for suffix in ["-wal", "-journal"] {
+        let fixture = Fixture::healthy();
+        fs::write(fixture.database(), "").unwrap();
+        let side = fixture.path(&format!("var/grace.db{suffix}"));
+        fs::write(&side, "what was committed").unwrap();
+        let before = fixture.tree_of_others();
+        for arguments in [
+            &["boot"][..],
+            &["boot", "--skip", "preflight"],
+            &["boot", "--skip", "preflight::database_readable"],
+            &["boot", "smoke", "--observe"],
+            &["heal", "unlock_database"],
+            &["heal", "schedule_monitor"],
+            &["heal", "apply_pending_migrations"],
+            &["heal", "restamp_migrations"],
+            &["heal", "register_playbooks"],
+            &["heal", "apply_pending_migrations", "--plan"],
+        ] {
+            let answer = fixture.run(arguments);
+            let is_kept = before == fixture.tree_of_others();
+            assert!(is_kept, "{arguments:?}: {}", answer.all());
+        }
+        let skipped = fixture.run(&["boot", "--skip", "preflight"]);
+        skipped.says(
+            1,
+            &["var/grace.db is empty, and", "copy all of its files away"],
+        );
+    }
 }
 
 /// Every name that a shell, an URL or a format string could stumble over.
@@ -424,6 +456,7 @@ fn a_database_may_have_any_name() {
         "it's \"quoted\".db",
         "ünï-日本-📝.db",
         "100%.db",
+        "which?.db",
         "a\nb.db",
     ] {
         let fixture = Fixture::empty();

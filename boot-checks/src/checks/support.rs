@@ -55,6 +55,18 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
             format!("the system cannot read or write {name}"),
         )
         .action("look at the kernel's log and at the health of that disk"),
+        DbError::LogAlone { log } => {
+            let message = format!("{name} is empty, and {} is not", short(cx, log));
+            Finding::new("database_empty", message)
+                .cause("opening it would delete what lies beside it, which may hold committed rows")
+                .action("copy all of its files away, then boot without leaving a check out")
+        }
+        DbError::SideFile { file } => {
+            let message = format!("{} is no file", short(cx, file));
+            Finding::new("database_cannot_open", message)
+                .cause("SQLite keeps what belongs to the database under this name")
+                .action("move it away: it is none of the database's files")
+        }
         DbError::Other { .. } => {
             Finding::new("database_error", format!("{name} cannot answer: {error}"))
         }

@@ -144,8 +144,10 @@ impl Context {
 /// is no sign of that.
 fn is_left_behind(files: &FileSet) -> bool {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
+    // A finished transaction leaves its journal where `journal_mode` is `PERSIST`.
+    let is_interrupted = holds(files.journal_bytes) && db::has_unfinished_journal(&files.path);
     let is_open = || host::lock_holder(&files.path, db::LOCK_BYTES);
-    (holds(files.wal_bytes) || holds(files.journal_bytes)) && !matches!(is_open(), Ok(Some(_)))
+    (holds(files.wal_bytes) || is_interrupted) && !matches!(is_open(), Ok(Some(_)))
 }
 
 #[cfg(test)]

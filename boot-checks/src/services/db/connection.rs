@@ -9,6 +9,7 @@ use sqlx::{
 };
 
 use super::DbError;
+use super::side_files::ensure_may_be_opened;
 use crate::model::{SqlStatement, SqlValue};
 
 /// One row: a value per column.
@@ -50,9 +51,10 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// SQLite's reason. That a file could be opened says nothing about it: SQLite reads its first
-    /// byte with the first statement.
+    /// SQLite's reason, or that it is not asked because it would lose something. That a file could be opened
+    /// says nothing about it: SQLite reads its first byte with the first statement.
     pub fn open(path: &Path, access: Access, wait: Duration) -> Result<Connection, DbError> {
+        ensure_may_be_opened(path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(access == Access::ReadOnly)

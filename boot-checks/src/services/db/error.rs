@@ -1,4 +1,5 @@
 use std::error::Error as _;
+use std::path::PathBuf;
 
 use sqlx::Error;
 
@@ -47,6 +48,18 @@ pub enum DbError {
         /// Extended code.
         code: i32,
     },
+    /// The main file is empty, and what lies beside it is not: SQLite is not asked.
+    #[error("the main file is empty, and {} is not; opening it would lose what that holds", log.display())]
+    LogAlone {
+        /// What lies beside it.
+        log: PathBuf,
+    },
+    /// What lies beside the main file is no file: SQLite is not asked.
+    #[error("{} is no file", file.display())]
+    SideFile {
+        /// What lies beside it.
+        file: PathBuf,
+    },
     /// Any other: a fault in a statement or in its use.
     #[error("{message}")]
     Other {
@@ -71,7 +84,9 @@ impl DbError {
             | DbError::NotADatabase
             | DbError::CannotOpen { .. }
             | DbError::Full
-            | DbError::Io { .. } => true,
+            | DbError::Io { .. }
+            | DbError::LogAlone { .. }
+            | DbError::SideFile { .. } => true,
             DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
         }
     }

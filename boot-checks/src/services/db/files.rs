@@ -2,6 +2,8 @@ use std::fs::{File, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub(super) use super::side_files::side_file;
+
 /// What stands at the path of the main file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MainFile {
@@ -99,13 +101,6 @@ impl FileSet {
         let wal_mode = matches!(&self.main, MainFile::Database(header) if header.is_wal());
         wal_mode || self.wal_bytes.is_some() || self.journal_bytes.is_some_and(|bytes| bytes > 0)
     }
-}
-
-/// The path of a side file.
-pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// Whether a database's rollback journal may still be needed. Where transactions leave it behind

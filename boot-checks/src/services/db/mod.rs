@@ -17,6 +17,7 @@ mod recovery;
 mod rows;
 pub mod salvage;
 mod same_rows;
+mod side_files;
 mod stray_log;
 mod structure;
 mod version;
@@ -27,8 +28,8 @@ pub(crate) use copy::copy_for_looking;
 pub use create::create_complete;
 pub use difference::{Difference, compare};
 pub use error::DbError;
+pub(crate) use files::has_unfinished_journal;
 pub use files::{FileSet, Header, MainFile};
-pub(crate) use files::{has_unfinished_journal, side_file};
 pub use foreign_log::{ForeignLog, foreign_log};
 pub use integrity::{
     BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
@@ -36,6 +37,7 @@ pub use integrity::{
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
+pub(crate) use side_files::side_file;
 pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
