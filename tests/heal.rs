@@ -4,8 +4,9 @@ mod support;
 
 use std::fs;
 
+use boot_checks::services::db::{Access, Connection};
 use serde_json::Value;
-use support::{Answer, Fixture, answer, binary, step};
+use support::{Answer, Fixture, PATIENCE, answer, binary, step};
 
 /// Runs another command than `boot` for this application.
 fn xtask(fixture: &Fixture, arguments: &[&str]) -> Answer {
@@ -121,6 +122,37 @@ fn exactly_the_plan_that_was_shown_is_carried_out() {
     );
     assert!(fixture.read(".env").contains("SECRET_KEY="));
     heal(&fixture, &["create_default_env"]).says(0, &["nothing to heal"]);
+}
+
+/// What a migration does is what is agreed to, and not its number.
+#[test]
+fn a_migration_that_was_edited_since_the_plan_was_shown_is_not_run() {
+    let fixture = Fixture::empty();
+    let toml = "name = \"shop\"\n[database]\nurl = \"sqlite:///./var/grace.db\"\n[migrations]\nfolder = \"sql\"\n";
+    fixture.write("boot.toml", toml);
+    fixture.write(
+        "sql/1_orders.sql",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY);",
+    );
+    fixture.boot(&[]).says(0, &["BOOT PIPELINE SUCCESS"]);
+    fixture.sql("INSERT INTO orders VALUES (1), (2)");
+    let pending = "CREATE TABLE four (x INTEGER);";
+    fixture.write("sql/4_four.sql", pending);
+    let plan = ["apply_pending_migrations", "--plan"];
+    heal(&fixture, &plan).says(0, &["  4:", pending]);
+    let shown = fingerprint(&fixture, "apply_pending_migrations");
+    fixture.write("sql/4_four.sql", format!("{pending} DELETE FROM orders;"));
+    let apply = ["apply_pending_migrations", "--apply", &shown];
+    heal(&fixture, &apply).says(8, &["not the plan"]);
+    let rows = |fixture: &Fixture| {
+        let mut connection =
+            Connection::open(&fixture.database(), Access::ReadOnly, PATIENCE).unwrap();
+        connection.scalar("SELECT count(*) FROM orders").unwrap()
+    };
+    assert_eq!(rows(&fixture), 2.into());
+    fixture.write("sql/4_four.sql", pending);
+    heal(&fixture, &apply).says(0, &["applied migration 4"]);
+    assert_eq!(rows(&fixture), 2.into());
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod connection;
 #[path = "../src/services/db/error.rs"]
 mod error;
+#[path = "../src/services/db/one_transaction.rs"]
+mod one_transaction;
 #[path = "../src/services/db/side_files.rs"]
 mod side_files;
 #[path = "../src/services/db/structure.rs"]
@@ -11,4 +13,5 @@ mod structure;
 
 pub use connection::Connection;
 pub use error::DbError;
+pub use one_transaction::stay_in_one_transaction;
 pub use structure::Structure;

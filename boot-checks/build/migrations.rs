@@ -5,22 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::services::db::{Connection, Structure};
-
-/// Statements that a transaction cannot take back, or that would end the one around them.
-const NOT_IN_A_TRANSACTION: [&str; 11] = [
-    "ATTACH",
-    "BEGIN",
-    "COMMIT",
-    "DETACH",
-    "END",
-    "PRAGMA",
-    "RELEASE",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "VACUUM",
-    "REINDEX",
-];
+use crate::services::db::{Connection, Structure, stay_in_one_transaction};
 
 struct Migration {
     version: i64,
@@ -36,10 +21,7 @@ pub(crate) fn generate(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> 
     let mut database = Connection::in_memory()?;
     for migration in &migrations {
         let sql = fs::read_to_string(&migration.file)?;
-        refuse_unsafe(&migration.file, &sql)?;
-        database
-            .execute(&sql)
-            .map_err(|error| format!("{}: {error}", migration.file.display()))?;
+        run(&mut database, &migration.file, &sql)?;
         writeln!(
             code,
             "    Embedded {{ version: {}, description: {:?}, sql: {sql:?} }},",
@@ -89,55 +71,16 @@ fn list(folder: &Path) -> Result<Vec<Migration>, Box<dyn Error>> {
     Ok(migrations)
 }
 
-fn refuse_unsafe(file: &Path, sql: &str) -> Result<(), Box<dyn Error>> {
-    if sql
-        .lines()
-        .any(|line| line.trim_start().starts_with("-- no-transaction"))
-    {
-        return Err(format!("{}: `-- no-transaction` is not allowed", file.display()).into());
+/// What a transaction cannot take back does not run in one; whoever ends it is found by SQLite.
+fn run(database: &mut Connection, file: &Path, sql: &str) -> Result<(), Box<dyn Error>> {
+    let file = file.display();
+    let mut lines = sql.lines();
+    if lines.any(|line| line.trim_start().starts_with("-- no-transaction")) {
+        return Err(format!("{file}: `-- no-transaction` is not allowed").into());
     }
-    for statement in statements(sql) {
-        let word: String = statement
-            .chars()
-            .take_while(|c| c.is_ascii_alphabetic())
-            .collect::<String>();
-        if NOT_IN_A_TRANSACTION.contains(&word.to_ascii_uppercase().as_str()) {
-            return Err(format!("{}: {word} cannot live in a transaction", file.display()).into());
-        }
+    match stay_in_one_transaction(database, sql) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{file}: it ends the transaction that it is run in").into()),
+        Err(error) => Err(format!("{file}: {error}").into()),
     }
-    Ok(())
-}
-
-/// The statements, without comments. Good enough to find their first words: a semicolon inside a
-/// string or a trigger only makes more pieces, none of which begins with a forbidden word but `END`
-/// of a trigger, which is why triggers' bodies are passed over.
-fn statements(sql: &str) -> Vec<String> {
-    let mut plain = String::new();
-    let mut rest = sql;
-    while let Some(c) = rest.chars().next() {
-        let skip = if rest.starts_with("--") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |at| at + 2)
-        } else if matches!(c, '\'' | '"') {
-            rest[1..].find(c).map_or(rest.len(), |at| at + 2)
-        } else {
-            plain.push(c);
-            c.len_utf8()
-        };
-        rest = &rest[skip..];
-    }
-    let mut in_trigger = false;
-    let mut found = Vec::new();
-    for piece in plain.split(';') {
-        let piece = piece.trim();
-        let upper = piece.to_ascii_uppercase();
-        if !in_trigger {
-            in_trigger = upper.starts_with("CREATE") && upper.contains(" TRIGGER ");
-            found.push(piece.to_owned());
-        } else if upper == "END" {
-            in_trigger = false;
-        }
-    }
-    found
 }

@@ -175,7 +175,7 @@ impl Door {
                 let set = set()?;
                 adopt(connection, &set, statements, expected_fingerprint, on_lock)
             }),
-            Change::RestampMigrations { versions } => {
+            Change::RestampMigrations { versions, .. } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     restamp(connection, set()?.as_ref(), versions, on_lock)
                 })

@@ -42,15 +42,17 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
         }
         Change::ReplaceOwnFile { path, .. } => vec![format!("write {}", short(path))],
         Change::CreateDatabase { path } => vec![format!("make the database {}", short(path))],
-        Change::ApplyMigrations { versions } => listed(
-            "apply migrations, in one transaction".to_owned(),
-            &mut versions.iter().map(i64::to_string),
-        ),
+        Change::ApplyMigrations { versions, texts } => {
+            let head = "apply migrations, in one transaction".to_owned();
+            let all = versions.iter().zip(texts);
+            let lines = all.flat_map(|(version, text)| migration(*version, text));
+            std::iter::once(head).chain(lines).collect()
+        }
         Change::AdoptSchema { statements, .. } => listed(
             "add to the database, in one transaction".to_owned(),
             &mut statements.iter().cloned(),
         ),
-        Change::RestampMigrations { versions } => listed(
+        Change::RestampMigrations { versions, .. } => listed(
             "renew the checksums of migrations, in one transaction".to_owned(),
             &mut versions.iter().map(i64::to_string),
         ),
@@ -73,4 +75,23 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
         ),
         Change::RunMigrator { argv } => vec![format!("run `{}`", argv.join(" "))],
     }
+}
+
+/// As much of its text as a person reads.
+fn migration(version: i64, text: &str) -> Vec<String> {
+    let all: Vec<&str> = text.lines().collect();
+    let mut lines = vec![format!("  {version}:")];
+    lines.extend(
+        all.iter()
+            .take(STATEMENTS_MAX)
+            .map(|line| format!("    {line}")),
+    );
+    if let Some(more) = all
+        .len()
+        .checked_sub(STATEMENTS_MAX)
+        .filter(|more| *more > 0)
+    {
+        lines.push(format!("    ... {more} more lines"));
+    }
+    lines
 }

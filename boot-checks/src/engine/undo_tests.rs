@@ -173,6 +173,7 @@ fn samples() -> Vec<(Application, Change)> {
                     plain,
                     Change::ApplyMigrations {
                         versions: vec![version],
+                        texts: Vec::new(),
                     },
                 )
             }
@@ -201,8 +202,11 @@ fn samples() -> Vec<(Application, Change)> {
                 plain.run_sql(&format!(
                     "UPDATE _sqlx_migrations SET checksum = x'{checksum}' WHERE version = {version}"
                 ));
-                let versions = vec![version];
-                (plain, Change::RestampMigrations { versions })
+                let change = Change::RestampMigrations {
+                    versions: vec![version],
+                    checksums: Vec::new(),
+                };
+                (plain, change)
             }
             9 => {
                 let (path, expected, edited) = (at("a.py"), b"x = 1".to_vec(), b"x = 2".to_vec());

@@ -109,6 +109,9 @@ pub enum Change {
     ApplyMigrations {
         /// Versions, oldest first.
         versions: Vec<i64>,
+        /// What is run, in the same order.
+        #[serde(skip)]
+        texts: Vec<String>,
     },
     /// Add what is missing to a database without a migration record and record the migrations as
     /// applied, all in one transaction.
@@ -124,6 +127,8 @@ pub enum Change {
     RestampMigrations {
         /// Versions, oldest first.
         versions: Vec<i64>,
+        /// What is written, in hexadecimal digits, in the same order.
+        checksums: Vec<String>,
     },
     /// Put what could be saved of a damaged database in its place; the damaged files are kept.
     RebuildDatabase {

@@ -203,8 +203,11 @@ impl Change {
                 contents: _,
             } => path(it, visit),
             Change::CreateDatabase { path: it } => path(it, visit),
-            Change::ApplyMigrations { versions: _ } | Change::RestampMigrations { versions: _ } => {
-            }
+            Change::ApplyMigrations { versions: _, texts } => texts.iter_mut().for_each(visit),
+            Change::RestampMigrations {
+                versions: _,
+                checksums,
+            } => checksums.iter_mut().for_each(visit),
             Change::AdoptSchema {
                 statements,
                 versions: _,

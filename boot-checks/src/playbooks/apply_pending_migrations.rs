@@ -54,7 +54,7 @@ fn plan_for(status: &MigrationStatus, set: &MigrationSet) -> Result<Plan, PlanEr
             "{tool} migrates this database: name its command in boot.toml"
         )),
         MigrationRecord::None => Ok(adopt(status, set)),
-        MigrationRecord::Sqlx => apply(status),
+        MigrationRecord::Sqlx => apply(status, set),
     }
 }
 
@@ -87,7 +87,7 @@ fn adopt(status: &MigrationStatus, set: &MigrationSet) -> Plan {
     }
 }
 
-fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
+fn apply(status: &MigrationStatus, set: &MigrationSet) -> Result<Plan, PlanError> {
     if status
         .drift
         .iter()
@@ -112,6 +112,7 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
             summary: format!("made {} again", missing.join(", ")),
             changes: vec![Change::ApplyMigrations {
                 versions: Vec::new(),
+                texts: Vec::new(),
             }],
         });
     }
@@ -125,6 +126,11 @@ fn apply(status: &MigrationStatus) -> Result<Plan, PlanError> {
         summary: format!("applied migration {}", versions.join(", ")),
         changes: vec![Change::ApplyMigrations {
             versions: status.pending.clone(),
+            texts: set
+                .iter()
+                .filter(|migration| status.pending.contains(&migration.version))
+                .map(|migration| migration.sql.as_str().to_owned())
+                .collect(),
         }],
     })
 }

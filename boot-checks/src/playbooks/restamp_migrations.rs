@@ -47,7 +47,18 @@ impl Playbook for RestampMigrations {
         let names: Vec<String> = versions.iter().map(i64::to_string).collect();
         Ok(Plan {
             summary: format!("renewed the checksum of migration {}", names.join(", ")),
-            changes: vec![Change::RestampMigrations { versions }],
+            changes: vec![Change::RestampMigrations {
+                checksums: set
+                    .iter()
+                    .filter(|migration| versions.contains(&migration.version))
+                    .map(|migration| hex(&migration.checksum))
+                    .collect(),
+                versions,
+            }],
         })
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -183,6 +183,7 @@ pub(crate) fn repair(decision: Decision, result: RepairResult) -> Repair {
         decision,
         changes: vec![Change::ApplyMigrations {
             versions: vec![2, 3],
+            texts: Vec::new(),
         }],
         fingerprint: "5f2c9a".to_owned(),
         proposal: None,
@@ -306,7 +307,10 @@ pub(crate) fn every_kind() -> Vec<Event> {
             contents: bytes(),
         },
         Change::CreateDatabase { path: path() },
-        Change::ApplyMigrations { versions: vec![1] },
+        Change::ApplyMigrations {
+            versions: vec![1],
+            texts: vec!["ALTER TABLE t ADD COLUMN a".to_owned()],
+        },
         Change::AdoptSchema {
             statements: vec!["ALTER TABLE t ADD COLUMN a".to_owned()],
             versions: vec![1],

@@ -13,6 +13,7 @@ mod files;
 mod foreign_log;
 mod integrity;
 mod log_frames;
+mod one_transaction;
 mod recovery;
 mod rows;
 pub mod salvage;
@@ -34,6 +35,7 @@ pub use foreign_log::{ForeignLog, foreign_log};
 pub use integrity::{
     BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
 };
+pub use one_transaction::stay_in_one_transaction;
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;

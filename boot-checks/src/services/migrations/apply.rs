@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sqlx::migrate::{Migrate, Migration};
 
 use super::status::{differs_in_line_endings, rows_of_record};
@@ -139,7 +141,7 @@ fn in_one_transaction(
 fn verify(
     connection: &mut Connection,
     set: &MigrationSet,
-    broken_before: usize,
+    broken_before: BrokenKeys,
 ) -> Result<(), DbError> {
     let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
     let difference = compare(&Structure::read(connection, &names)?, set.expected());
@@ -155,15 +157,40 @@ fn verify(
             refusal.object
         )));
     }
-    if broken_foreign_keys(connection)? > broken_before {
-        return Err(DbError::other("rows would refer to rows that do not exist"));
+    for (key, number) in broken_foreign_keys(connection)? {
+        let before = broken_before.get(&key).copied().unwrap_or_default();
+        if number > before {
+            let (table, row, parent) = key;
+            let row = row.map(|row| format!(" {row}")).unwrap_or_default();
+            return Err(DbError::other(format!(
+                "row{row} of {table} would refer to a row of {parent} that does not exist"
+            )));
+        }
     }
     Ok(())
 }
 
+/// How many references are broken of a table's row, where it has a number, to another table.
+type BrokenKeys = BTreeMap<(String, Option<i64>, String), usize>;
+
 /// An application's data may have broken references already; the gate must not add any.
-fn broken_foreign_keys(connection: &mut Connection) -> Result<usize, DbError> {
-    Ok(connection.query("PRAGMA foreign_key_check", &[])?.len())
+fn broken_foreign_keys(connection: &mut Connection) -> Result<BrokenKeys, DbError> {
+    let mut broken = BrokenKeys::new();
+    for row in connection.query("PRAGMA foreign_key_check", &[])? {
+        let [SqlValue::Text(table), row, SqlValue::Text(parent), ..] = row.as_slice() else {
+            return Err(DbError::other(
+                "the check of foreign keys is not understood",
+            ));
+        };
+        let row = match row {
+            SqlValue::Integer(row) => Some(*row),
+            _ => None,
+        };
+        *broken
+            .entry((table.clone(), row, parent.clone()))
+            .or_default() += 1;
+    }
+    Ok(broken)
 }
 
 /// Runs the text as it is and writes sqlx's own form of the record, within the open transaction.
@@ -279,8 +306,21 @@ mod tests {
         connection
             .execute("INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);")
             .unwrap();
-        assert!(apply_pending(&mut connection, &both, &mut |_| Ok(())).is_err());
+        let apply = |connection: &mut Connection| apply_pending(connection, &both, &mut |_| Ok(()));
+        let error = apply(&mut connection).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "row 1 of c would refer to a row of p that does not exist"
+        );
         assert_eq!(count(&mut connection, "p"), SqlValue::Integer(1));
+        // As many as before, and another one.
+        connection.execute("INSERT INTO c VALUES (2)").unwrap();
+        let instead = ("2_b.sql", "DELETE FROM c WHERE p = 2; DELETE FROM p;");
+        let (_folder, instead) = set_of(&[FIRST, instead]);
+        assert!(apply_pending(&mut connection, &instead, &mut |_| Ok(())).is_err());
+        // What was broken before stays so.
+        let (_folder, other) = set_of(&[FIRST, ("2_b.sql", "INSERT INTO p VALUES (3);")]);
+        apply_pending(&mut connection, &other, &mut |_| Ok(())).unwrap();
     }
 
     #[test]

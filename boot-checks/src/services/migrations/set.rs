@@ -6,7 +6,7 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, Migrator};
 
 use crate::services::db::block_on;
-use crate::services::db::{Connection, DbError, Structure};
+use crate::services::db::{Connection, DbError, Structure, stay_in_one_transaction};
 
 /// A migration as it was embedded when the gate was built.
 struct Embedded {
@@ -53,6 +53,14 @@ pub enum MigrationSetError {
     /// A statement cannot be undone by a transaction.
     #[error("migration {version} opts out of transactions, so a kill could leave half of it")]
     NoTransaction {
+        /// Its version.
+        version: i64,
+    },
+    /// A kill could leave what it did until then.
+    #[error(
+        "migration {version} ends the transaction that it is run in, so a kill could leave half of it"
+    )]
+    EndsTransaction {
         /// Its version.
         version: i64,
     },
@@ -106,11 +114,26 @@ impl MigrationSet {
             migrator,
             expected: Structure::default(),
         };
-        set.expected = set.shadow().map_err(|source| MigrationSetError::Broken {
+        set.expected = set.tried(folder)?;
+        Ok(set)
+    }
+
+    /// The structure that they lead to, each in one transaction.
+    fn tried(&self, folder: &Path) -> Result<Structure, MigrationSetError> {
+        let broken = |source| MigrationSetError::Broken {
             folder: folder.to_owned(),
             source,
-        })?;
-        Ok(set)
+        };
+        let mut database = Connection::in_memory().map_err(broken)?;
+        for migration in self.iter() {
+            let stayed = stay_in_one_transaction(&mut database, migration.sql.as_str());
+            if !stayed.map_err(broken)? {
+                return Err(MigrationSetError::EndsTransaction {
+                    version: migration.version,
+                });
+            }
+        }
+        Structure::read(&mut database, &[]).map_err(broken)
     }
 
     /// The structure that a database with all migrations has.
@@ -146,12 +169,6 @@ impl MigrationSet {
         for migration in self.iter().filter(|it| versions.contains(&it.version)) {
             connection.execute(migration.sql.as_str())?;
         }
-        Structure::read(&mut connection, &[])
-    }
-
-    fn shadow(&self) -> Result<Structure, DbError> {
-        let mut connection = Connection::in_memory()?;
-        self.apply_all(&mut connection)?;
         Structure::read(&mut connection, &[])
     }
 }
@@ -201,7 +218,7 @@ mod tests {
     #[test]
     fn the_embedded_structure_is_the_one_that_the_migrations_lead_to() {
         let set = MigrationSet::built_in();
-        assert_eq!(*set.expected(), set.shadow().unwrap());
+        assert_eq!(*set.expected(), set.tried(Path::new("")).unwrap());
         assert!(set.versions().is_sorted() && !set.versions().is_empty());
     }
 
@@ -223,6 +240,8 @@ mod tests {
         for sql in [
             "-- no-transaction\nCREATE TABLE a (x);",
             "CREATE TABEL a (x);",
+            "CREATE TABLE a (x); COMMIT; CREATE TABLE b (x); BEGIN;",
+            "VACUUM;",
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("1_a.sql"), sql).unwrap();
