@@ -658,6 +658,21 @@ fn without_a_database_beside_its_log_the_tool_does_not_run() {
 }
 
 #[test]
+fn a_database_that_vanished_after_a_killed_boot_is_no_empty_start() {
+    let fixture = shop(WHOLE, WAITS);
+    let mut child = begin(&fixture);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fixture.write("go", "");
+    let mark = fs::File::open(fixture.path("var/boot/tool")).unwrap();
+    mark.lock().unwrap();
+    fs::remove_file(fixture.database()).unwrap();
+    let words = "var/grace.db was there at an earlier boot and is gone";
+    fixture.boot(&[]).says(1, &[words]);
+    assert!(!fixture.database().exists());
+}
+
+#[test]
 fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
     for (sql, ending) in [(HALF, "exit 4"), (WHOLE, "touch upgraded")] {
         let fixture = shop(sql, &format!("{WAITS}; {ending}"));

@@ -204,3 +204,24 @@ holders! {
     a_stopped_writer_while_a_legacy_database_is_adopted:
         Sandbox::prepared(Start::Legacy(Journal::Delete)), "BEGIN IMMEDIATE", true;
 }
+
+/// Others that only read, before and after the writer came: who is waited for is the writer.
+#[test]
+fn the_writer_is_named_and_not_a_reader() {
+    for journal in [Journal::Delete, Journal::HotWal] {
+        let sandbox = booted(Start::Legacy(journal));
+        let reads = "BEGIN\nSELECT count(*) FROM notes";
+        let before = Other::start(&sandbox.database(), reads);
+        let writer = Other::start(&sandbox.database(), &format!("BEGIN IMMEDIATE\n{INSERT}"));
+        let after = Other::start(&sandbox.database(), reads);
+        let refused = impatient_boot(&sandbox);
+        let words = refused.text().replace('\n', " ");
+        let named = format!("locked by pid {} ", writer.pid());
+        let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&named), "{journal:?}: {words}");
+        for reader in [before, after] {
+            reader.kill();
+        }
+        writer.finish();
+    }
+}

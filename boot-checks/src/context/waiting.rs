@@ -11,8 +11,9 @@ use crate::host::LockHolder;
 use crate::services::command::{self, CommandError, Done};
 use crate::services::db::{self, DbError};
 
-/// How long to sleep between two looks at a locked database.
-const LOCK_BACK_OFF: Duration = Duration::from_millis(50);
+/// How long to sleep between two looks at a locked database: at first this, and the longer the wait has been, the
+/// longer, up to this.
+const LOCK_BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
 impl Context {
     /// Tells whoever looks on what takes a while.
@@ -77,10 +78,13 @@ impl Context {
             .lock_holder
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(holder);
-        if Instant::now() >= deadline {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(error);
         }
-        std::thread::sleep(LOCK_BACK_OFF);
+        let waited = self.lock_budget.saturating_sub(left);
+        let [least, most] = LOCK_BACK_OFF;
+        std::thread::sleep((waited / 4).clamp(least, most).min(left));
         Ok(())
     }
 

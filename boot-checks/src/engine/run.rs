@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::artefacts::Artefacts;
 use super::incident;
-use super::memory::remember;
+use super::memory::{remember, remember_database};
 use super::session::words;
 use super::swap;
 use super::tidy::tidy;
@@ -226,6 +226,10 @@ fn boot_locked(
     cx.allow_create = options.allow_create;
     cx.approved.clone_from(&options.approved);
     let cx = Arc::new(cx);
+    if cx.mode == Mode::Heal {
+        // Before the first change: a kill must not leave a database that nobody knows of.
+        remember_database(&cx);
+    }
     let selection = options.selection.clone();
     let session = Arc::new(Session::new(
         Arc::clone(&cx),

@@ -54,18 +54,35 @@ pub const LOCK_BYTES: RecordLock = RecordLock {
     length: 512,
 };
 
-/// The lock bytes of the shared-memory index of a write-ahead log
-/// (<https://www.sqlite.org/walformat.html#wal_locks>): the write lock is the first of them.
-const SHM_LOCK_BYTES: RecordLock = RecordLock {
-    start: 120,
-    length: 8,
-};
+/// Where a lock keeps a writer out, the byte that only a writer holds first: readers hold parts of the others, and
+/// in write-ahead log mode every open connection does. In the main file RESERVED and PENDING, and in the index of
+/// a log its write lock (<https://www.sqlite.org/walformat.html#wal_locks>).
+const WRITER_BYTES: [(&str, RecordLock); 5] = [
+    ("", one_byte(0x4000_0001)),
+    ("-shm", one_byte(120)),
+    ("", one_byte(0x4000_0000)),
+    (
+        "-shm",
+        RecordLock {
+            start: 120,
+            length: 8,
+        },
+    ),
+    ("", LOCK_BYTES),
+];
+
+const fn one_byte(start: u64) -> RecordLock {
+    RecordLock { start, length: 1 }
+}
 
 /// Who keeps a writer out of a database, by a lock on its main file or on the index of its log; none where nobody
 /// does or nothing can be asked. Not while this process has it open, see [`host::lock_holder`].
 pub fn lock_holder(database: &Path) -> Option<LockHolder> {
-    let ask = |file: &Path, bytes| host::lock_holder(file, bytes).ok().flatten();
-    ask(database, LOCK_BYTES).or_else(|| ask(&side_file(database, "-shm"), SHM_LOCK_BYTES))
+    let mut asked = WRITER_BYTES.iter();
+    asked.find_map(|(suffix, bytes)| {
+        let file = side_file(database, suffix);
+        host::lock_holder(&file, *bytes).ok().flatten()
+    })
 }
 
 /// A name as an SQL identifier.
