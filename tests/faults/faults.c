@@ -256,9 +256,25 @@ int mkdir(const char *path, mode_t mode) {
 ON_PATH(unlink)
 ON_PATH(rmdir)
 
+/* A name in an open folder, as whoever removes a whole tree gives it. */
 int unlinkat(int folder, const char *path, int flags) {
     REAL(unlinkat, int, int, const char *, int);
+    char whole[8192];
+    if (path[0] != '/' && folder != AT_FDCWD) {
+        char link[32];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+        ssize_t length = readlink(link, whole, sizeof whole / 2);
+        if (length > 0) {
+            snprintf(whole + length, sizeof whole - (size_t)length, "/%s", path);
+            return is_due(whole, 0, NULL) ? -1 : real(folder, path, flags);
+        }
+    }
     return is_due(path, 0, NULL) ? -1 : real(folder, path, flags);
+}
+
+int fchown(int fd, uid_t user, gid_t group) {
+    REAL(fchown, int, int, uid_t, gid_t);
+    return is_due_fd(fd, 0, NULL) ? -1 : real(fd, user, group);
 }
 
 int rename(const char *from, const char *to) {

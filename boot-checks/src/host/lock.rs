@@ -53,6 +53,10 @@ pub enum LockError {
 impl GateLock {
     /// Takes the lock, waiting at most `budget`; `on_wait` is told once who is waited for.
     ///
+    /// Safety: the system holds it for the open file and lets go of it with the process, however that ends, so
+    /// that no dead holder is waited for. The file is never removed: two processes that lock two files of one
+    /// name would both have it. What stands in it is for people, and nothing is decided by it.
+    ///
     /// # Errors
     ///
     /// When another boot still holds it after `budget`, or the file cannot be used.

@@ -81,6 +81,9 @@ const INTERRUPTED: i32 = 9;
 /// every page of every table and index and the list of free pages, but not each entry of an index
 /// against its row.
 ///
+/// Safety: it reads, and what it did not come to within the budget is said to be unfinished, never whole. Damage is
+/// what SQLite says in its codes or in words of pages; a lock, a full disk or an error of the system is none.
+///
 /// # Errors
 ///
 /// SQLite's reason, where that is no damage.

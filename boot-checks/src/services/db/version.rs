@@ -28,8 +28,9 @@ impl SqliteVersion {
         })
     }
 
-    /// Whether this SQLite may share a database with other processes. Only a write-ahead log is in
-    /// danger, and a boot always shares: the application opens the same database after it, or beside
+    /// Whether this SQLite may share a database with other processes.
+    ///
+    /// Safety: only a write-ahead log is in danger, and a boot always shares: the application opens the same database after it, or beside
     /// it.
     pub fn may_share(self, is_wal: bool) -> bool {
         !is_wal || self >= WAL_SAFE_FROM
