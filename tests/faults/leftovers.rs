@@ -1,8 +1,10 @@
 //! What a crash of the application leaves beside its database.
 
+use std::process::Command;
+
 use boot_checks::model::SqlValue;
 
-use crate::boots::boot;
+use crate::boots::{Boot, boot, run};
 use crate::holders::{Other, bytes};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 
@@ -19,15 +21,38 @@ fn crash_with_a_hot_log(rows: usize, autocheckpoint: u32) {
     // Every statement that was answered before the kill was acknowledged.
     Other::start(&sandbox.database(), statements.trim_end()).kill();
     assert!(sandbox.side("-wal").metadata().unwrap().len() > 0);
+    // What a person does who takes it for locked, beside somebody who really holds it and after that one died.
+    let locked = sandbox.copy();
+    let holder = Other::start(&locked.database(), "BEGIN IMMEDIATE");
+    let held = unlock(&locked);
+    let named = format!("pid {}", holder.pid());
+    assert!(
+        held.code == Some(1) && held.text().contains(&named),
+        "{}",
+        held.text()
+    );
+    holder.kill();
+    let unlocked = unlock(&locked);
+    assert_eq!(unlocked.code, Some(0), "{}", unlocked.text());
     let plain = boot(sandbox.root());
     assert_eq!(plain.code, Some(0), "{}", plain.text());
-    let mut connection = sandbox.open();
-    let sql = "SELECT count(*) * 1000000 + count(DISTINCT id) FROM crash";
-    let expected = i64::try_from(rows * 1_000_001).unwrap();
-    assert_eq!(connection.scalar(sql), Ok(SqlValue::Integer(expected)));
-    verify_rows(&mut connection, ROWS).unwrap();
-    connection.close();
+    for sandbox in [&locked, &sandbox] {
+        let mut connection = sandbox.open();
+        let sql = "SELECT count(*) * 1000000 + count(DISTINCT id) FROM crash";
+        let expected = i64::try_from(rows * 1_000_001).unwrap();
+        assert_eq!(connection.scalar(sql), Ok(SqlValue::Integer(expected)));
+        verify_rows(&mut connection, ROWS).unwrap();
+        connection.close();
+    }
     println!("| hot log | {rows} rows, autocheckpoint {autocheckpoint} | 0 rows lost |");
+}
+
+fn unlock(sandbox: &Sandbox) -> Boot {
+    let mut heal = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let heal = heal.env_clear().args(["heal", "unlock_database"]);
+    run(heal
+        .args(["--lock-timeout", "300ms", "--root"])
+        .arg(sandbox.root()))
 }
 
 macro_rules! hot_logs {
