@@ -254,6 +254,11 @@ fn an_undo_that_was_killed_goes_on_where_it_was() {
             let undone = undo(&sandbox, &run_id);
             assert_eq!(undone.code, Some(0), "{start:?} at {at}: {}", undone.text());
             assert_as_before(&sandbox, start, &before);
+            if start == Start::Empty {
+                // What the run had made is no loss.
+                let again = boot(sandbox.root());
+                assert_eq!(again.code, Some(0), "at {at}: {}", again.text());
+            }
         }
     }
     println!("| undo | Kill | {tried} points | 0 wrong |");

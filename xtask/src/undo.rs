@@ -90,6 +90,7 @@ fn verdict(error: &UndoError) -> Verdict {
         UndoError::Lock(LockError::Held { .. }) => Verdict::LockHeld,
         UndoError::Lock(LockError::Unusable { .. })
         | UndoError::InUse(_)
+        | UndoError::UnderWay(_)
         | UndoError::Journal(_)
         | UndoError::HalfWay(_)
         | UndoError::Stopped(_) => Verdict::Blocked,

@@ -2,6 +2,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+
 use super::touched::{DATABASE_FILES, KeptOpen};
 use super::{Journal, JournalEntry, aside, undo};
 use crate::host;
@@ -138,7 +141,7 @@ impl Backups {
 
     /// Removes the oldest runs' copies, so that there is a place for one more; first those of runs that left
     /// nothing of what they did, of which a restart loop makes many. Run ids begin with the time, so that their
-    /// names are in its order; one that is later than this run's is from before the clock went backwards, and
+    /// names are in its order; one that is much later than this run's is from before the clock went backwards, and
     /// older than all others.
     fn prune(&self) {
         let mut runs = host::files::names_in(&self.all, usize::MAX).unwrap_or_default();
@@ -153,7 +156,10 @@ impl Backups {
             let of_run = entries.iter().filter(|entry| entry.run_id == *run);
             undo::leaves_something(of_run)
         };
-        runs.sort_by_cached_key(|run| (leaves_something(run), *run <= self.run_id, run.clone()));
+        runs.sort_by_cached_key(|run| {
+            let is_past = !is_much_later(run, &self.run_id);
+            (leaves_something(run), is_past, run.clone())
+        });
         for run in runs.into_iter().take(excess) {
             // What stays is tried again by the next run; a heal must not fail for it.
             let _ = fs::remove_dir_all(self.all.join(&run));
@@ -181,6 +187,24 @@ impl Backups {
         }
     }
 }
+
+/// Whether one run's time is later than another's by more than clocks are set back where summer ends.
+fn is_much_later(run: &str, than: &str) -> bool {
+    let time = |run: &str| {
+        let time = run.get(..TIME_CHARS)?;
+        DateTime::strptime("%Y%m%d_%H%M%S", time).ok()
+    };
+    match (time(run), time(than)) {
+        (Some(run), Some(than)) => run.duration_since(than) > SUMMER_TIME_MAX,
+        _ => run > than,
+    }
+}
+
+/// Of a run id, those that say when it began.
+const TIME_CHARS: usize = "20260101_000000".len();
+
+/// Twice as much as by any law.
+const SUMMER_TIME_MAX: SignedDuration = SignedDuration::from_hours(2);
 
 #[cfg(test)]
 mod tests {
@@ -238,6 +262,21 @@ mod tests {
         let left = names(&folder.path().join("backups"));
         assert_eq!(left.len(), RUNS_MAX);
         assert_eq!(left[0], "20260101_000000", "the runs since are kept");
+    }
+
+    #[test]
+    fn where_summer_ends_the_newest_runs_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("x");
+        fs::write(&original, "x").unwrap();
+        let summer = (0..RUNS_MAX).map(|run| format!("20261025_0250{run:02}"));
+        for run in summer.chain(["20261025_020500_2".to_owned()]) {
+            let backups = Backups::new(folder.path(), &run);
+            backups.save_file(&original).unwrap();
+        }
+        let left = names(&folder.path().join("backups"));
+        assert_eq!(left.len(), RUNS_MAX);
+        assert_eq!(left[1], "20261025_025001", "the oldest made room");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::restore::{LOCK_WAIT, Restore};
 use super::touched::{ABSENT, KeptOpen, Kind};
 use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
 use crate::context::Context;
-use crate::host::migration_command::{NotBegun, RunningCommand};
+use crate::host::migration_command::{NotBegun, RunningCommand, ensure_none_is_under_way};
 use crate::host::{self, PrivateFolder};
 use crate::services::db::{
     Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
@@ -108,6 +108,9 @@ fn left(cx: &Context, path: &Path) -> Option<String> {
 /// Why what a command did is not taken back without a person's word.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Doubt {
+    /// The command goes on, or whether it does cannot be told.
+    #[error("{0}")]
+    UnderWay(String),
     /// Somebody has it open.
     #[error("process {0} has it open")]
     Open(u32),
@@ -142,6 +145,7 @@ impl Restore<'_> {
     /// what they have merely open they write under its second name among the copies.
     pub(super) fn ensure_nobody_loses(&self, touched: &mut Touched) -> Result<(), Doubt> {
         let path = touched.place(self.root);
+        ensure_it_has_ended(&self.root.join(STATE_FOLDER))?;
         let now = Kind::ByTool
             .state(&path, &mut KeptOpen::default())
             .map_err(Doubt::Unreadable)?;
@@ -191,7 +195,22 @@ impl Restore<'_> {
     }
 }
 
-/// What was stopped may take a moment to be gone.
+/// A command that was stopped may have left something running in a session of its own. What was stopped takes a
+/// moment to be gone.
+fn ensure_it_has_ended(state_folder: &Path) -> Result<(), Doubt> {
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match ensure_none_is_under_way(state_folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => {
+                return Err(Doubt::UnderWay(error.to_string()));
+            }
+            Err(_) => std::thread::sleep(POLL),
+        }
+    }
+}
+
+/// The same of one that has the database open.
 fn ensure_not_open(path: &Path) -> Result<(), Doubt> {
     let deadline = Instant::now() + LOCK_WAIT;
     loop {

@@ -1,12 +1,12 @@
 //! One main file takes the place of another, and nobody gets at either meanwhile.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::aside;
 use super::swap_error::{SwapError, at};
-use crate::host;
+use crate::host::{self, files};
 
 /// Gives a main file the place of the one that is there, which the caller keeps everybody out of. As long as
 /// what is answered lives, nobody gets at the one that came either.
@@ -15,14 +15,26 @@ use crate::host;
 /// that has a write-ahead log, SQLite finds the log by the name, so that it would write into that of the file
 /// that came, and both were lost. So nothing is replaced that another process has open. Who opens it between
 /// the look and the rename is seen by the look after it, and what was there gets its place back before
-/// anybody could read or write either. Processes that the system does not show (of other users, where the gate
+/// anybody could read or write either; whoever had opened what came until then is told by SQLite that it is no
+/// database, and opens what is there. Processes that the system does not show (of other users, where the gate
 /// is not root's, and of other containers) are not seen; what they still write into a file without such a log is
 /// under its second name ([`aside::give_second_name`]).
 pub(super) fn put_in_place(
     staged: &Path,
     database: &Path,
     aside: &Path,
+    is_there: bool,
 ) -> Result<LockedOut, SwapError> {
+    if !is_there {
+        let came = LockedOut::take(staged)?;
+        // Somebody may make one at this very instant.
+        return match files::rename_without_replacing(staged, database) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(SwapError::InUse(database.to_owned()))
+            }
+            put => put.map(|()| came).map_err(at(staged)),
+        };
+    }
     ensure_unopened(database, database)?;
     let came = LockedOut::take(staged)?;
     let second = aside::give_second_name(database, aside).map_err(at(database))?;
@@ -30,11 +42,33 @@ pub(super) fn put_in_place(
     if let Some(second) = second
         && let Err(error) = ensure_unopened(&second, database)
     {
-        fs::hard_link(database, staged).map_err(at(staged))?;
+        copy_again(database, staged).map_err(at(staged))?;
         fs::rename(&second, database).map_err(at(database))?;
+        came.spoil().map_err(at(staged))?;
         return Err(error);
     }
     Ok(came)
+}
+
+/// What came is to be there for another try, and is another file then.
+fn copy_again(came: &Path, staged: &Path) -> io::Result<()> {
+    fs::copy(came, staged)?;
+    let file = File::options().write(true).open(staged)?;
+    host::copy_owner_and_mode(came, &file)?;
+    file.sync_all()
+}
+
+/// Moves a main file away where nothing comes, as [`put_in_place`] does where something does.
+pub(super) fn take_away(database: &Path, aside: &Path) -> Result<(), SwapError> {
+    ensure_unopened(database, database)?;
+    let moved = aside::move_away(database, aside).map_err(at(database))?;
+    if let Some(moved) = moved
+        && let Err(error) = ensure_unopened(&moved, database)
+    {
+        files::rename_without_replacing(&moved, database).map_err(at(database))?;
+        return Err(error);
+    }
+    Ok(())
 }
 
 /// Whether no other process has a file open, which `database` names for people. Where nothing is there, nobody
@@ -62,7 +96,7 @@ pub(super) fn ensure_unopened(file: &Path, database: &Path) -> Result<(), SwapEr
 /// [`put_in_place`].
 #[derive(Debug)]
 pub(super) struct LockedOut {
-    _file: Option<File>,
+    file: Option<File>,
 }
 
 impl LockedOut {
@@ -77,8 +111,17 @@ impl LockedOut {
             }
             _ => {
                 ensure_unopened(database, database)?;
-                Ok(LockedOut { _file: file })
+                Ok(LockedOut { file })
             }
         }
+    }
+    /// Makes the file one that SQLite takes for no database, whoever has it open.
+    fn spoil(&self) -> io::Result<()> {
+        let mut file = match &self.file {
+            Some(file) => file,
+            None => return Ok(()),
+        };
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(b"another file has this one's place")
     }
 }

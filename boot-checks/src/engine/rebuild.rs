@@ -13,6 +13,7 @@ use super::touched::{KeptOpen, Kind};
 use super::{Door, DoorError, STATE_FOLDER, Touched};
 use crate::context::Context;
 use crate::host;
+use crate::host::migration_command::ensure_none_is_under_way;
 use crate::model::SalvageReport;
 use crate::services::db::salvage::{self, KeptCopies, SalvageError};
 use crate::services::db::{DbError, side_file};
@@ -127,6 +128,8 @@ pub(super) fn remove_workshops(database: &Path) {
 /// Waits for whoever has the database open, as long as the run may wait, and keeps everybody out then.
 pub(super) fn locked_out(cx: &Context, path: &Path) -> Result<LockedOut, DoorError> {
     cx.forget_connection();
+    ensure_none_is_under_way(&cx.state_folder())
+        .map_err(|error| DoorError::NotPossible(error.to_string()))?;
     loop {
         match LockedOut::take(path) {
             Err(SwapError::InUse(_)) => wait(cx, DbError::Locked { code: 5 })?,

@@ -78,6 +78,7 @@ impl Door {
             before: before.clone(),
             target: target.clone(),
             is_in_place: false,
+            root: None,
             aside: self.backups().quarantine().folder(),
         };
         // What will be there is known, so that an undo is certain whenever the run is killed.

@@ -205,7 +205,7 @@ impl Restore<'_> {
             Some(copy) if touched.kind == Kind::Database => {
                 staged::stage(&copy, path, &touched.before)?
             }
-            Some(copy) => swap::stage(&copy, path, touched).map_err(io_error(path))?,
+            Some(copy) => staged::stage_set(&copy, path, touched).map_err(io_error(path))?,
         };
         let replaced = self.swap(path, &staged, touched, announce);
         if replaced.is_err() && !swap::is_half_way(&self.root.join(STATE_FOLDER)) {
@@ -246,6 +246,7 @@ impl Restore<'_> {
             before: now.clone(),
             target,
             is_in_place: false,
+            root: None,
             aside: self.aside(touched.kind),
         };
         let swapped = swap.begin(self.root).map_err(failed(path));

@@ -75,9 +75,25 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
     whole.map(|()| staged)
 }
 
+/// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
+pub(super) fn stage_set(copy: &Path, database: &Path, touched: &Touched) -> io::Result<PathBuf> {
+    let staged = name_of(database);
+    remove(&staged)?;
+    for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
+        let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
+        if from.exists() {
+            fs::copy(&from, &to)?;
+            let file = fs::File::options().write(true).open(&to)?;
+            give_away(database, touched, &file)?;
+            file.sync_all()?;
+        }
+    }
+    Ok(staged)
+}
+
 /// Gives what is put back as it was the owner and the permissions from before, which somebody else's command
 /// may have changed; where the owner is not known, it is that of what it is to replace.
-pub(super) fn give_away(path: &Path, touched: &Touched, file: &fs::File) -> io::Result<()> {
+fn give_away(path: &Path, touched: &Touched, file: &fs::File) -> io::Result<()> {
     match touched.owner {
         Some(owner) => host::give_to(file, owner)?,
         None => give_as_present(path, &touched.before, file)?,

@@ -1,14 +1,15 @@
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::in_place::{LockedOut, ensure_unopened, put_in_place};
+use super::in_place::{LockedOut, ensure_unopened, put_in_place, take_away};
 pub(super) use super::swap_error::SwapError;
 use super::swap_error::at;
-use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
+use super::touched::{ABSENT, KeptOpen, Kind};
 use super::{STATE_FOLDER, aside, staged};
+use crate::host;
 use crate::host::files::{self, Durability};
 use crate::services::db::side_file;
 
@@ -41,6 +42,9 @@ pub(super) struct Swap {
     pub(super) is_in_place: bool,
     /// Where the side files go that are there.
     pub(super) aside: PathBuf,
+    /// What tells the root that began it from a copy; an earlier version wrote down nothing.
+    #[serde(default)]
+    pub(super) root: Option<(u64, u64)>,
 }
 
 /// Where side files were moved to, and from.
@@ -57,16 +61,16 @@ impl Swap {
     /// Writes down what is to be done, and does it. The caller keeps everybody else out.
     pub(super) fn begin(&self, root: &Path) -> Result<(), SwapError> {
         self.write_down(root)?;
-        let state_folder = root.join(STATE_FOLDER);
         let mut moved = Vec::new();
-        self.carry_out(root, &mut moved)
-            .or_else(|error| match error {
-                SwapError::Opened { .. } => {
-                    self.give_up(&state_folder, &moved)?;
-                    Err(error)
-                }
-                other => Err(other),
-            })
+        // Open until all of it is back: closing one would drop the lock that keeps the others out.
+        let mut kept = KeptOpen::default();
+        match self.carry_out(root, &mut moved, &mut kept) {
+            Err(error @ SwapError::Opened { .. }) => {
+                self.give_up(&root.join(STATE_FOLDER), &moved)?;
+                Err(error)
+            }
+            other => other,
+        }
     }
 
     /// Safety: paths below the root are written down relative to it, so that whoever takes it up in a
@@ -74,7 +78,12 @@ impl Swap {
     fn write_down(&self, root: &Path) -> Result<(), SwapError> {
         let file = manifest(&root.join(STATE_FOLDER));
         let below = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_owned();
-        serde_json::to_vec_pretty(&self.with_paths(below))
+        let root = fs::metadata(root).map_err(at(root))?;
+        let written = Swap {
+            root: Some(host::file_identity(&root)),
+            ..self.with_paths(below)
+        };
+        serde_json::to_vec_pretty(&written)
             .map_err(io::Error::from)
             .and_then(|text| files::write_atomic(&file, &text, Durability::Synced, None))
             .map_err(at(&file))
@@ -95,20 +104,25 @@ impl Swap {
         if !self.aside.starts_with(root) {
             return Ok(true);
         }
-        if self.database.starts_with(root) || staged::is_there(&self.staged) {
+        let itself = fs::metadata(root).map_err(at(root))?;
+        let is_itself = self.root == Some(host::file_identity(&itself));
+        if is_itself || self.database.starts_with(root) || staged::is_there(&self.staged) {
             return Ok(false);
         }
         Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
-    fn carry_out(&self, root: &Path, moved: &mut Moved) -> Result<(), SwapError> {
+    fn carry_out(
+        &self,
+        root: &Path,
+        moved: &mut Moved,
+        kept: &mut KeptOpen,
+    ) -> Result<(), SwapError> {
         let state_folder = &root.join(STATE_FOLDER);
         let folder = self.database.parent().unwrap_or(Path::new("."));
-        // Open to the end: closing one would drop the lock that keeps the others out.
-        let mut kept = KeptOpen::default();
         let mut came = None;
-        if self.main_is_to_come(&mut kept)? {
-            self.compare(state_folder, &mut kept)?;
+        if self.main_is_to_come(kept)? {
+            self.compare(state_folder, kept)?;
             for suffix in SIDE_FILES {
                 let file = side_file(&self.database, suffix);
                 let name = self.move_away(&file)?;
@@ -117,9 +131,11 @@ impl Swap {
             // On the disk before the main file is: it must never be found beside another's log.
             files::sync_folder(folder).map_err(at(folder))?;
             if self.target_has_main() {
-                came = Some(put_in_place(&self.staged, &self.database, &self.aside)?);
+                let is_there = self.present != ABSENT;
+                let put = put_in_place(&self.staged, &self.database, &self.aside, is_there);
+                came = Some(put?);
             } else {
-                self.move_away(&self.database)?;
+                take_away(&self.database, &self.aside)?;
             }
             files::sync_folder(folder).map_err(at(folder))?;
             let is_in_place = true;
@@ -129,8 +145,8 @@ impl Swap {
             }
             .write_down(root)?;
         } else {
-            self.ensure_its_own(state_folder, &mut kept)?;
-            if !self.compare_what_came(state_folder, &mut kept)? {
+            self.ensure_its_own(state_folder, kept)?;
+            if !self.compare_what_came(state_folder, kept)? {
                 // They say nothing, and are nothing to what is there by now.
                 staged::remove(&self.staged).map_err(at(&self.staged))?;
             }
@@ -203,25 +219,30 @@ impl Swap {
     /// After a kill behind the rename: whether what lies beside the main file that came can be its own.
     ///
     /// Safety: who had opened the file that was there, before the rename and after the look, goes on in it, and
-    /// its log gets the name of a log of the file that came. Whose it is, its pages do not tell.
+    /// its log gets the name of a log of the file that came. Whose it is, its pages do not tell; and what was
+    /// written into the file that was there is in no other.
     fn ensure_its_own(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
         if self.is_in_place || !self.target_has_main() {
             return Ok(());
         }
-        for name in aside::names_of(&self.database, &self.aside) {
+        let names = aside::names_of(&self.database, &self.aside);
+        let mut is_as_it_was = names.is_empty();
+        for name in names {
             ensure_unopened(&name, &self.database)?;
+            is_as_it_was |= main_now(&name, &mut KeptOpen::default())? == self.present;
         }
         let now = Kind::DatabaseSet
             .state(&self.database, kept)
             .map_err(at(&self.database))?;
         let log = side_of(&now, "-wal");
-        match log.is_some() && log != side_of(&self.target, "-wal") {
-            true => Err(SwapError::Unclear {
-                log: side_file(&self.database, "-wal"),
+        let has_its_own_log = log.is_none() || log == side_of(&self.target, "-wal");
+        match is_as_it_was && has_its_own_log {
+            true => Ok(()),
+            false => Err(SwapError::Unclear {
+                database: self.database.clone(),
                 aside: self.aside.clone(),
                 manifest: manifest(state_folder),
             }),
-            false => Ok(()),
         }
     }
 
@@ -243,10 +264,13 @@ impl Swap {
     }
 
     fn main_is_to_come(&self, kept: &mut KeptOpen) -> Result<bool, SwapError> {
-        if self.target_has_main() {
-            return Ok(self.staged.exists());
+        let now = main_now(&self.database, kept)?;
+        if !self.target_has_main() {
+            return Ok(now == self.present);
         }
-        Ok(main_now(&self.database, kept)? == self.present)
+        // What came may have the other name too, where it was about to make room again.
+        let has_come = now == main_of(&self.target) && now != self.present;
+        Ok(self.staged.exists() && !has_come)
     }
 
     fn compare(&self, state_folder: &Path, kept: &mut KeptOpen) -> Result<(), SwapError> {
@@ -333,7 +357,7 @@ pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
     let mut kept = KeptOpen::default();
     let finished = match swap.is_overtaken(&state_folder, &mut kept)? {
         true => swap.give_up(&state_folder, &[]),
-        false => swap.carry_out(root, &mut Vec::new()),
+        false => swap.carry_out(root, &mut Vec::new(), &mut kept),
     };
     drop(kept);
     drop(lock);
@@ -369,22 +393,6 @@ fn main_now(database: &Path, kept: &mut KeptOpen) -> Result<String, SwapError> {
         .state(database, kept)
         .map_err(at(database))?;
     Ok(main_of(&state).to_owned())
-}
-
-/// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
-pub(super) fn stage(copy: &Path, database: &Path, touched: &Touched) -> io::Result<PathBuf> {
-    let staged = staged::name_of(database);
-    staged::remove(&staged)?;
-    for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
-        let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
-        if from.exists() {
-            fs::copy(&from, &to)?;
-            let file = File::options().write(true).open(&to)?;
-            staged::give_away(database, touched, &file)?;
-            file.sync_all()?;
-        }
-    }
-    Ok(staged)
 }
 
 #[cfg(test)]

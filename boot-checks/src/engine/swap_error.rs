@@ -35,15 +35,16 @@ pub(super) enum SwapError {
         /// What a killed run wrote down.
         manifest: PathBuf,
     },
-    /// Whose log it is that lies beside what was put in place is not known.
+    /// Somebody may have written into the file that was there, or its log lies beside what was put in place.
     #[error(
-        "{} was written as its main file was being replaced, by a program that may have had the one open that \
-         was there, which is in {}; nothing more was done; copy all files away first; where the two fit, move {} \
-         away, and else put a kept copy in their place", log.display(), aside.display(), manifest.display()
+        "somebody wrote as {} was being replaced, who may have had the file open that was there; that one is \
+         in {}; nothing more was done, and every file is there; copy all of them away and see which holds what \
+         was written; where the database is to stay as it is now, move {} away, and then a kept copy can be put \
+         in its place too", database.display(), aside.display(), manifest.display()
     )]
     Unclear {
-        /// The log.
-        log: PathBuf,
+        /// The main file.
+        database: PathBuf,
         /// Where the main file is that was there.
         aside: PathBuf,
         /// What a killed run wrote down.

@@ -1,3 +1,5 @@
+use std::fs::File;
+
 use super::*;
 
 /// A root, and in it a database with a log that is to be replaced by another with a log.
@@ -39,6 +41,7 @@ impl HalfWay {
                 .unwrap(),
             target: state.unwrap(),
             is_in_place: false,
+            root: None,
             aside: root.join(STATE_FOLDER).join("quarantine/run"),
             database,
             staged,
@@ -124,6 +127,38 @@ fn main_was_renamed(half_way: &HalfWay, is_in_place: bool) {
         ..swap
     };
     swap.write_down(&root).unwrap();
+}
+
+/// It has a second name then, and what is written into it is in no other file.
+#[test]
+fn what_was_written_into_the_file_that_was_there_is_a_persons_decision() {
+    for is_written in [false, true] {
+        let half_way = HalfWay::new();
+        let root = half_way.root("a");
+        let swap = half_way.swap("a");
+        aside::give_second_name(&swap.database, &swap.aside).unwrap();
+        main_was_renamed(&half_way, false);
+        fs::remove_file(root.join(".x.db.restoring-wal")).unwrap();
+        if is_written {
+            fs::write(swap.aside.join("aside-1-x.db"), "committed since").unwrap();
+        }
+        let before = half_way.files("a");
+        let finished = finish(&root);
+        assert_eq!(finished.is_err(), is_written, "{finished:?}");
+        assert!(!is_written || half_way.files("a") == before, "touched");
+    }
+}
+
+/// A kill as it was about to make room again: what came has its place, and waits as well.
+#[test]
+fn what_came_and_waits_too_has_come() {
+    let half_way = HalfWay::new();
+    let root = half_way.root("a");
+    main_was_renamed(&half_way, false);
+    fs::copy(root.join("x.db"), root.join(".x.db.restoring")).unwrap();
+    finish(&root).unwrap();
+    let log = fs::read(root.join("x.db-wal")).unwrap();
+    assert_eq!(log, b"new log", "its log is beside it");
 }
 
 /// Whoever wrote it may have had the file open that was there.
@@ -344,7 +379,11 @@ fn a_reason_names_its_file() {
     fs::remove_file(&swap.staged).unwrap();
     fs::remove_file(side_file(&swap.staged, "-wal")).unwrap();
     let error = swap
-        .carry_out(&half_way.root("a"), &mut Vec::new())
+        .carry_out(
+            &half_way.root("a"),
+            &mut Vec::new(),
+            &mut KeptOpen::default(),
+        )
         .unwrap_err()
         .to_string();
     let folder = elsewhere.parent().unwrap().display().to_string();

@@ -13,6 +13,7 @@ use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, 
 use crate::host;
 use crate::host::leftovers::remove_leftovers_in;
 use crate::host::lock::{GateLock, LockError};
+use crate::host::migration_command::ensure_none_is_under_way;
 use crate::services::SeenDatabases;
 use crate::services::db::{self, Access, Connection, FileSet};
 
@@ -47,6 +48,9 @@ pub enum UndoError {
     /// Somebody uses the database. Nothing was touched.
     #[error("nothing was touched: {0}")]
     InUse(#[source] RestoreError),
+    /// Whether a migration command is under way cannot be told, or one is.
+    #[error("nothing was touched: {0}")]
+    UnderWay(String),
     /// Files that an earlier run was replacing are no longer what they were.
     #[error("{0}")]
     HalfWay(String),
@@ -105,6 +109,7 @@ pub fn undo(
     }
     let _lock = GateLock::acquire(&state_folder.join("lock"), holder, lock_budget, on_wait)?;
     remove_leftovers_in(&state_folder);
+    ensure_none_is_under_way(&state_folder).map_err(|it| UndoError::UnderWay(it.to_string()))?;
     swap::finish(root).map_err(|error| UndoError::HalfWay(error.to_string()))?;
     let all = history(&journal.read().map_err(UndoError::Journal)?);
     let backups = Backups::new(&state_folder, run_id);
@@ -131,7 +136,20 @@ pub fn undo(
     }
     forget_integrity(root);
     let mut undone = Undone::default();
-    let mut never_was = Vec::new();
+    // A copy that took the place of one that had vanished is no beginning: that one was there.
+    let is_made_by_run = |past: &&&Past| {
+        let is_made = matches!(past.touched.kind, Kind::Database | Kind::ByTool);
+        is_made && past.touched.before == ABSENT
+    };
+    let never_was = left.iter().filter(is_made_by_run);
+    let never_was: Vec<PathBuf> = never_was.map(|past| past.touched.path.clone()).collect();
+    // Before it goes: where a kill comes between, it is there, and the next boot sees it.
+    forget_databases(root, &never_was).map_err(|source| {
+        UndoError::Stopped(RestoreError::Io {
+            path: state_folder.clone(),
+            source,
+        })
+    })?;
     for past in left.into_iter().rev() {
         let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
@@ -141,18 +159,7 @@ pub fn undo(
             (true, _, _) => &mut undone.restored,
         };
         list.push(past.touched.path.clone());
-        // A copy that took the place of one that had vanished is no beginning: that one was there.
-        let is_made_by_run = matches!(past.touched.kind, Kind::Database | Kind::ByTool);
-        if is_made_by_run && past.touched.before == ABSENT {
-            never_was.push(past.touched.path.clone());
-        }
     }
-    forget_databases(root, &never_was).map_err(|source| {
-        UndoError::Stopped(RestoreError::Io {
-            path: state_folder.clone(),
-            source,
-        })
-    })?;
     // What was taken back needs nobody's eye. Where the notice stays, it says where to look.
     let _ = notices::acknowledge(&state_folder, Some(run_id));
     notices::tidy(&state_folder);

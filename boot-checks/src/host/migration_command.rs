@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{file_identity, process_description, process_that_opened, process_with_variable};
 
@@ -107,11 +107,15 @@ fn path(state_folder: &Path) -> PathBuf {
     state_folder.join("tool")
 }
 
-/// No other file has it as long as this one is there.
+/// No other file has it, nor had one that is gone.
 fn number(file: &File, path: &Path) -> Result<String, NotBegun> {
     let metadata = file.metadata().map_err(io_error(path))?;
-    let (device, file) = file_identity(&metadata);
-    Ok(format!("{device}:{file}"))
+    let (device, inode) = file_identity(&metadata);
+    // A file that is gone gives its number to a new one.
+    let made = metadata.created().ok();
+    let made = made.and_then(|made| made.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let made = made.map_or(0, |made| made.as_nanos());
+    Ok(format!("{device}:{inode}:{made}"))
 }
 
 fn ensure_nobody_has(number: &str, path: &Path) -> Result<(), NotBegun> {

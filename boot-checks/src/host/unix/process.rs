@@ -133,7 +133,7 @@ fn other_process(is_meant: impl Fn(u32) -> bool) -> io::Result<Option<u32>> {
         };
         if pid == std::process::id() {
             lists_processes = true;
-        } else if is_meant(pid) {
+        } else if is_meant(pid) && !is_about_to_be_another(pid) {
             return Ok(Some(pid));
         }
     }
@@ -158,4 +158,15 @@ pub fn stop_group(pid: u32) {
         // Gone already, then.
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     }
+}
+
+/// Whether it is this very program, forked a moment ago to become another one: until then it has all that this
+/// process has, and then nothing of it.
+fn is_about_to_be_another(pid: u32) -> bool {
+    let exe = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe"));
+    let own = std::process::id();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    let is_child = parent.is_some_and(|parent| parent.trim() == own.to_string());
+    is_child && matches!((exe(pid), exe(own)), (Ok(its), Ok(own)) if its == own)
 }
