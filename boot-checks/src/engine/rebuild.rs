@@ -10,7 +10,7 @@ use super::in_database::wait;
 use super::in_place::LockedOut;
 use super::swap::SwapError;
 use super::touched::{KeptOpen, Kind};
-use super::{Door, DoorError, STATE_FOLDER, Touched};
+use super::{Door, DoorError, STATE_FOLDER, Touched, staged};
 use crate::context::Context;
 use crate::host;
 use crate::host::migration_command::ensure_none_is_under_way;
@@ -85,7 +85,7 @@ impl Door {
             host::copy_owner_and_mode(model, &file).map_err(io)?;
         }
         file.sync_all().map_err(io)?;
-        let staged = staged_name(plan.path);
+        let staged = staged_name(self.root(), plan.path);
         // What a killed run left under this name never had the final one.
         fs::rename(&made.file, &staged).map_err(io)?;
         host::files::sync_folder(folder).map_err(io)?;
@@ -104,9 +104,8 @@ impl Door {
 }
 
 /// The name under which a rebuilt file waits beside the database.
-pub(super) fn staged_name(database: &Path) -> PathBuf {
-    let name = database.file_name().unwrap_or_default().to_string_lossy();
-    database.with_file_name(format!(".{name}.rebuilt"))
+pub(super) fn staged_name(root: &Path, database: &Path) -> PathBuf {
+    staged::own_name(root, database, "rebuilt")
 }
 
 fn workshop_prefix(database: &Path) -> String {

@@ -48,7 +48,8 @@ impl Door {
             ABSENT => None,
             _ => Some(self.set_to_quarantine(plan.path, &before, &mut kept)?),
         };
-        let staged = staged::stage(plan.copy, plan.path, plan.kept).map_err(stage_error)?;
+        let staged =
+            staged::stage(self.root(), plan.copy, plan.path, plan.kept).map_err(stage_error)?;
         let swapped = self.swap_in(part, plan.path, &staged, (before, saved), done);
         if swapped.is_err() && done.is_empty() {
             // Not begun: what waits under its own name is of no use to anybody.

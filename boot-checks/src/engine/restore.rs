@@ -200,12 +200,14 @@ impl Restore<'_> {
     ) -> Result<(), RestoreError> {
         let staged = match self.copy(touched) {
             // Nothing was there: nothing comes.
-            None if touched.before == ABSENT => staged::name_of(path),
+            None if touched.before == ABSENT => staged::name_of(self.root, path),
             None => return Err(RestoreError::Copy(path.to_owned())),
             Some(copy) if touched.kind == Kind::Database => {
-                staged::stage(&copy, path, &touched.before)?
+                staged::stage(self.root, &copy, path, &touched.before)?
             }
-            Some(copy) => staged::stage_set(&copy, path, touched).map_err(io_error(path))?,
+            Some(copy) => {
+                staged::stage_set(self.root, &copy, path, touched).map_err(io_error(path))?
+            }
         };
         let replaced = self.swap(path, &staged, touched, announce);
         if replaced.is_err() && !swap::is_half_way(&self.root.join(STATE_FOLDER)) {

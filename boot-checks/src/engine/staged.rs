@@ -13,9 +13,21 @@ use crate::services::db::{
 };
 
 /// The name under which a copy waits beside the database.
-pub(super) fn name_of(database: &Path) -> PathBuf {
+pub(super) fn name_of(root: &Path, database: &Path) -> PathBuf {
+    own_name(root, database, "restoring")
+}
+
+/// A name of this root's own beside a database. Several roots may know one that is below none or another of
+/// them, and what one of them has begun is not another's to remove.
+pub(super) fn own_name(root: &Path, database: &Path, what: &str) -> PathBuf {
     let name = database.file_name().unwrap_or_default().to_string_lossy();
-    database.with_file_name(format!(".{name}.restoring"))
+    let of_root = match fs::metadata(root) {
+        Ok(metadata) if !database.starts_with(root) => {
+            format!("-{:x}", host::file_identity(&metadata).1)
+        }
+        _ => String::new(),
+    };
+    database.with_file_name(format!(".{name}.{what}{of_root}"))
 }
 
 /// Whether anything waits under that name.
@@ -44,12 +56,17 @@ fn remove_one(file: &Path) -> io::Result<()> {
 /// A copy beside the database, as one file that holds everything, flushed to the disk. It gets the owner
 /// and the permissions of what is there; where nothing is, the folder's owner and the permissions that
 /// `recorded`, the state that the journal knows of the copy, names.
-pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf, RestoreError> {
+pub(super) fn stage(
+    root: &Path,
+    copy: &Path,
+    path: &Path,
+    recorded: &str,
+) -> Result<PathBuf, RestoreError> {
     let io = |source| RestoreError::Io {
         path: path.to_owned(),
         source,
     };
-    let staged = name_of(path);
+    let staged = name_of(root, path);
     remove(&staged).map_err(io)?;
     let whole = (|| {
         for suffix in DATABASE_FILES {
@@ -76,8 +93,13 @@ pub(super) fn stage(copy: &Path, path: &Path, recorded: &str) -> Result<PathBuf,
 }
 
 /// Copies a kept set beside a database, flushed to the disk, so that it can be put in place.
-pub(super) fn stage_set(copy: &Path, database: &Path, touched: &Touched) -> io::Result<PathBuf> {
-    let staged = name_of(database);
+pub(super) fn stage_set(
+    root: &Path,
+    copy: &Path,
+    database: &Path,
+    touched: &Touched,
+) -> io::Result<PathBuf> {
+    let staged = name_of(root, database);
     remove(&staged)?;
     for suffix in DATABASE_FILES.iter().chain(&["-shm"]) {
         let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
@@ -163,7 +185,7 @@ mod tests {
             connection.execute(&sql).unwrap();
             connection.close();
             assert!(side_file(&copy, "-journal").exists(), "{mode}");
-            let staged = stage(&copy, &path, "database 640 x").unwrap();
+            let staged = stage(folder.path(), &copy, &path, "database 640 x").unwrap();
             assert!(fs::read(&staged).unwrap() == fs::read(&copy).unwrap());
             assert!(!side_file(&staged, "-journal").exists(), "{mode}");
             assert!(side_file(&copy, "-journal").exists(), "{mode}");

@@ -17,7 +17,10 @@ pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     let state_folder = root.join(STATE_FOLDER);
     remove_leftovers_in(&state_folder);
     if let Some(database) = database.filter(|_| !swap::is_half_way(&state_folder)) {
-        for waiting in [staged::name_of(database), rebuild::staged_name(database)] {
+        for waiting in [
+            staged::name_of(root, database),
+            rebuild::staged_name(root, database),
+        ] {
             // Nearly always nothing is there, and a look costs less than a removal.
             if staged::is_there(&waiting) {
                 let _ = staged::remove(&waiting);
