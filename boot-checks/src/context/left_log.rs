@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::Context;
 use crate::services::db::{
-    DbError, FileSet, ForeignLog, Integrity, MainFile, Recovery, StrayLog, foreign_log,
-    rehearse_recovery, stray_log,
+    BadJournal, DbError, FileSet, ForeignLog, Integrity, MainFile, Recovery, StrayLog, bad_journal,
+    broken_log, foreign_log, rehearse_recovery, stray_log,
 };
 
 /// A log or journal beside the database.
@@ -25,6 +25,15 @@ pub enum LeftLog {
     DoesNotFit(Vec<String>),
     /// Damaged with and without it.
     Damaged(Vec<String>),
+    /// It does not hold up to where it was written: SQLite would take a part of it for all of it.
+    Broken {
+        /// The side file's suffix.
+        suffix: &'static str,
+        /// What does not hold.
+        reason: String,
+    },
+    /// What SQLite would make of it could not be tried.
+    NotTried(String),
     /// It cannot be read.
     Unreadable(String),
 }
@@ -68,6 +77,10 @@ impl Context {
                 return Err(DbError::Corrupt { code: 11, message });
             }
             LeftLog::Unreadable(reason) => format!("its log cannot be read: {reason}"),
+            LeftLog::Broken { suffix, reason } => format!("its {suffix} does not hold: {reason}"),
+            LeftLog::NotTried(reason) => {
+                format!("what lies beside it could not be tried on a copy: {reason}")
+            }
             LeftLog::Stray(_) | LeftLog::Foreign(_) | LeftLog::DoesNotFit(_) => {
                 "its log does not belong to it, and is not opened".to_owned()
             }
@@ -100,11 +113,31 @@ fn judge(files: &FileSet, is_left_behind: bool, was_replaced: impl Fn() -> bool)
             Ok(Some(foreign)) => return LeftLog::Foreign(foreign),
             Ok(None) => {}
         }
+        match broken_log(&files.path) {
+            Err(error) => return LeftLog::Unreadable(error.to_string()),
+            Ok(Some(reason)) => {
+                let suffix = "-wal";
+                return LeftLog::Broken { suffix, reason };
+            }
+            Ok(None) => {}
+        }
+    }
+    if has_journal {
+        match bad_journal(&files.path, was_replaced()) {
+            Err(error) => return LeftLog::Unreadable(error.to_string()),
+            Ok(Some(BadJournal::Foreign(foreign))) => return LeftLog::Foreign(foreign),
+            Ok(Some(BadJournal::Broken(reason))) => {
+                let suffix = "-journal";
+                return LeftLog::Broken { suffix, reason };
+            }
+            Ok(None) => {}
+        }
     }
     match rehearse_recovery(files, BUDGET) {
         Ok(Recovery::Holds(seen)) => LeftLog::Fits(Ok(seen)),
         Ok(Recovery::DoesNotFit(words)) => LeftLog::DoesNotFit(words),
         Ok(Recovery::Damaged(words)) => LeftLog::Damaged(words),
+        Err(error @ DbError::NotCopied { .. }) => LeftLog::NotTried(error.to_string()),
         Err(error) => LeftLog::Fits(Err(error.to_string())),
     }
 }

@@ -40,7 +40,12 @@ impl PrivateFolder {
         PrivateFolder::new_in(&std::env::temp_dir())
     }
 
-    fn new_in(place: &Path) -> io::Result<PrivateFolder> {
+    /// The same in another place.
+    ///
+    /// # Errors
+    ///
+    /// The system's reason.
+    pub(crate) fn new_in(place: &Path) -> io::Result<PrivateFolder> {
         remove_leftovers(place);
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);

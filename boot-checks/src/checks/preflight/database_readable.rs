@@ -137,7 +137,11 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             .evidence("change counter of the database", main)
             .evidence("in the log", format!("{first} to {last}")),
         LeftLog::Foreign(put @ (ForeignLog::PutLater { .. } | ForeignLog::Replaced)) => {
-            let log = shell::quoted(&format!("{name}-wal"));
+            let suffix = match side_file(cx.database_path()?, "-wal").exists() {
+                true => "-wal",
+                false => "-journal",
+            };
+            let log = shell::quoted(&format!("{name}{suffix}"));
             let finding = match put {
                 ForeignLog::PutLater { later } => {
                     let seconds = format!("{} s", later.as_secs());
@@ -163,6 +167,20 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             };
             database_finding(cx, &error)
         }
+        LeftLog::Broken { suffix, reason } => Finding::new(
+            "database_log_broken",
+            format!("{name}{suffix} does not hold: {reason}"),
+        )
+        .cause("a disk or a program damaged it; SQLite would take a part of it for all of it")
+        .action(format!(
+            "copy all of its files away, then put a kept copy in their place: {PUT_BACK}"
+        )),
+        LeftLog::NotTried(reason) => Finding::new(
+            "database_log_untried",
+            format!("what a crash left beside {name} could not be tried on a copy: {reason}"),
+        )
+        .cause("opening it as it is might mix two states")
+        .action("make room for a copy of the database where TMPDIR points, or beside it, then boot again"),
         LeftLog::Unreadable(error) => {
             let finding = Finding::new(
                 "database_unreadable",

@@ -7,7 +7,9 @@ const OBSERVED_COPY_BYTES_MAX: u64 = 4 << 30;
 /// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
 /// leaves every byte as it is.
 pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError> {
-    let io = |error: std::io::Error| DbError::other(format!("copying for observation: {error}"));
+    let io = |error: std::io::Error| DbError::NotCopied {
+        reason: error.to_string(),
+    };
     // The index of the log is a cache of live processes: SQLite makes it anew beside the copy.
     let index = side_file(&files.path, "-shm");
     let mut sources = vec![files.path.clone()];
@@ -29,11 +31,19 @@ pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError
             "the database is too large to observe without touching it",
         ));
     }
-    let folder = PrivateFolder::new().map_err(io)?;
-    for source in &sources {
-        let name = source.file_name().unwrap_or_default();
-        std::fs::copy(source, folder.path().join(name)).map_err(io)?;
-    }
+    let copied = |folder: PrivateFolder| {
+        for source in &sources {
+            let name = source.file_name().unwrap_or_default();
+            std::fs::copy(source, folder.path().join(name))?;
+        }
+        Ok(folder)
+    };
+    let beside = files.path.parent().unwrap_or(&files.path);
+    // The first reason is told: that there is no room beside it either is no surprise.
+    let folder = PrivateFolder::new().and_then(copied).or_else(|error| {
+        let folder = PrivateFolder::new_in(beside);
+        folder.and_then(copied).map_err(|_| io(error))
+    })?;
     if stamps().map_err(io)? != before {
         return Err(DbError::other(
             "the database was being written while it was observed",

@@ -60,6 +60,12 @@ pub enum DbError {
         /// What lies beside it.
         file: PathBuf,
     },
+    /// A copy to look at could not be made.
+    #[error("copying for observation: {reason}")]
+    NotCopied {
+        /// The system's reason.
+        reason: String,
+    },
     /// Any other: a fault in a statement or in its use.
     #[error("{message}")]
     Other {
@@ -86,7 +92,8 @@ impl DbError {
             | DbError::Full
             | DbError::Io { .. }
             | DbError::LogAlone { .. }
-            | DbError::SideFile { .. } => true,
+            | DbError::SideFile { .. }
+            | DbError::NotCopied { .. } => true,
             DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
         }
     }

@@ -31,7 +31,7 @@ pub enum ForeignLog {
 
 /// By how much the main file has to be later: the coarsest clock of a file system that is still in use
 /// (FAT counts in steps of two seconds). Two files that are copied together are within it.
-const LATER_MIN: Duration = Duration::from_secs(2);
+pub(super) const LATER_MIN: Duration = Duration::from_secs(2);
 
 /// The same where the file system counts in fractions of a second: the kernel's clock ticks at least a
 /// hundred times a second, and two files that are written at once may be one tick apart.
@@ -95,32 +95,45 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
     let (of_main, of_log) = (main.metadata()?, pages.metadata()?);
     let changed = host::last_change(&of_main);
     let was_started_since = host::system_start().is_some_and(|start| changed < start);
-    let is_its_own = seen.has_lowest || (was_started_since && seen.has_any);
-    let later = [
+    let is_its_own = seen.was_moved() || (was_started_since && !seen.same.is_empty());
+    let changed = [
         changed_later(&of_main, &of_log),
         written_over(&of_main, &of_log),
-        younger(&of_main, &of_log),
     ];
-    let later = later.into_iter().flatten().max();
-    let foreign = later
+    let changed = changed.into_iter().flatten().max().filter(|_| !is_its_own);
+    Ok(changed
         .map(|later| ForeignLog::PutLater { later })
-        .or_else(|| {
-            (was_replaced && !was_written_since(&of_main, &of_log)).then_some(ForeignLog::Replaced)
-        });
-    Ok(foreign.filter(|_| !is_its_own))
+        .or_else(|| put_later(&of_main, &of_log, was_replaced)))
+}
+
+/// Whether the main file came to be, or to have its place, after what lies beside it: whatever it holds, SQLite
+/// makes no main file anew.
+pub(super) fn put_later(
+    main: &Metadata,
+    beside: &Metadata,
+    was_replaced: bool,
+) -> Option<ForeignLog> {
+    let replaced = || {
+        let is_later = was_replaced && !was_written_since(main, beside);
+        is_later.then_some(ForeignLog::Replaced)
+    };
+    let later = younger(main, beside).map(|later| ForeignLog::PutLater { later });
+    later.or_else(replaced)
 }
 
 /// How much later the main file, or what the system knows of it, was changed.
-fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
+pub(super) fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
     let changed = host::last_change(main);
     let later = changed.duration_since(host::last_change(log)).ok()?;
     // A time that is still to come says nothing.
     (later > LATER_MIN && changed <= SystemTime::now()).then_some(later)
 }
 
-/// Whether the log was still written to after the main file had been put there.
+/// Whether the log was still written to after the main file had been put there. Its owner, its permissions and its
+/// name say nothing of that.
 fn was_written_since(main: &Metadata, log: &Metadata) -> bool {
-    let later = host::last_change(log).duration_since(host::last_change(main));
+    let written = log.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let later = written.duration_since(host::last_change(main));
     later.is_ok_and(|later| later > LATER_MIN)
 }
 
@@ -169,8 +182,10 @@ struct Seen<'a> {
     has_commit: bool,
     /// Whether one of these is in the main file as a transaction left it.
     has_lowest: bool,
-    /// Whether any page is.
-    has_any: bool,
+    /// Pages that are; two are enough.
+    same: BTreeSet<u32>,
+    /// Whether the log has more than one page.
+    has_several: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -184,7 +199,8 @@ impl<'a> Seen<'a> {
             lowest: BTreeSet::new(),
             has_commit: false,
             has_lowest: false,
-            has_any: false,
+            same: BTreeSet::new(),
+            has_several: false,
         }
     }
 
@@ -210,13 +226,20 @@ impl<'a> Seen<'a> {
         }
         for (page, place) in std::mem::take(&mut self.open) {
             let is_lowest = self.lowest.contains(&page);
-            let says_more = !self.has_any || (is_lowest && !self.has_lowest);
+            self.has_several |= self.lowest.first() != Some(&page);
+            let says_more = self.same.len() < 2 || (is_lowest && !self.has_lowest);
             if says_more && self.is_same(page, place)? {
-                self.has_any = true;
+                self.same.insert(page);
                 self.has_lowest |= is_lowest;
             }
         }
         Ok(())
+    }
+
+    /// Whether a checkpoint of this log wrote the main file: its lowest page is there, and another one. One alone may
+    /// be what it was before by chance, as a mark that is set and taken away.
+    fn was_moved(&self) -> bool {
+        self.has_lowest && (self.same.len() > 1 || !self.has_several)
     }
 
     fn is_same(&self, page: u32, place: u64) -> io::Result<bool> {

@@ -11,6 +11,7 @@ mod difference;
 mod error;
 mod files;
 mod foreign_log;
+mod hot_journal;
 mod integrity;
 mod log_frames;
 mod one_transaction;
@@ -32,6 +33,7 @@ pub use error::DbError;
 pub(crate) use files::has_unfinished_journal;
 pub use files::{FileSet, Header, MainFile};
 pub use foreign_log::{ForeignLog, foreign_log};
+pub use hot_journal::{BadJournal, bad_journal};
 pub use integrity::{
     BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
 };
@@ -40,7 +42,7 @@ pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
-pub use stray_log::{StrayLog, stray_log};
+pub use stray_log::{StrayLog, broken_log, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 

@@ -62,15 +62,23 @@ fn refuse_what_is_too_large(files: &FileSet) -> Result<(), DbError> {
         _ => 0,
     };
     let bytes = main + files.wal_bytes.unwrap_or(0) + files.journal_bytes.unwrap_or(0);
-    let free = host::free_bytes(&std::env::temp_dir()).unwrap_or(0);
-    // The main file is copied a second time where the first outcome is not sound.
-    if bytes > COPY_BYTES_MAX || free < 2 * bytes + ROOM_LEFT_BYTES {
+    if bytes > COPY_BYTES_MAX {
         let (bytes, most) = (bytes >> 20, COPY_BYTES_MAX >> 20);
         return Err(DbError::other(format!(
-            "{bytes} MiB are copied twice where there is room, and {most} MiB at most"
+            "it is {bytes} MiB with what lies beside it, and {most} MiB are copied at most"
         )));
     }
-    Ok(())
+    let beside = files.path.parent().unwrap_or(&files.path);
+    let places = [std::env::temp_dir(), beside.to_owned()];
+    let free = places.map(|place| host::free_bytes(&place).unwrap_or(0));
+    // The main file is copied a second time where the first outcome is not sound.
+    let wanted = 2 * bytes + ROOM_LEFT_BYTES;
+    match free.iter().max() {
+        Some(free) if *free < wanted => Err(DbError::NotCopied {
+            reason: format!("{wanted} bytes are needed for a while, and {free} are free"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn look(copy: &Path, budget: Duration) -> Result<Integrity, DbError> {

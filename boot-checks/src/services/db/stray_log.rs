@@ -3,9 +3,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::log_frames::u32_at;
+use super::log_frames::{Frames, u32_at};
 use super::side_file;
-use crate::host::read_exact_at;
+use crate::host::{self, read_exact_at};
 
 /// Committed pages in a write-ahead log that SQLite would pass over, and then overwrite or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,15 @@ pub struct StrayLog {
 const LOG_HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
 
+/// Where a main file says how large its pages are.
+const PAGE_SIZE_AT: u64 = 16;
+
 /// The two numbers that name one generation of the log
 /// (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
 type Salts = [u8; 8];
 
-/// Looks at a log whose frames do not carry the salts of its header. SQLite takes such a log for an
-/// empty one.
+/// Looks at a log of which SQLite would take no frame: its frames do not carry the salts of its header, or one of
+/// the two does not hold. SQLite takes such a log for an empty one.
 ///
 /// Safety: SQLite is right where a checkpoint had moved everything into the main file and a kill came
 /// while the log was begun anew; every committed page is in the main file then, byte for byte. Where
@@ -44,17 +47,23 @@ pub fn stray_log(path: &Path) -> io::Result<Option<StrayLog>> {
     if bytes <= LOG_HEADER_BYTES + FRAME_HEADER_BYTES {
         return Ok(None);
     }
-    let log = File::open(log)?;
-    let mut header = [0; LOG_HEADER_BYTES as usize];
-    read_exact_at(&log, &mut header, 0)?;
-    let generation: Salts = std::array::from_fn(|at| header[16 + at]);
-    let page_size = u64::from(u32_at(&header, 8));
-    let (_, _, first) = frame(&log, LOG_HEADER_BYTES)?;
-    if first == generation || !(512..=65_536).contains(&page_size) {
+    if Frames::open(&log)?.is_some_and(|mut frames| frames.next_frame().is_some()) {
         return Ok(None);
     }
-    let pages = committed(&log, bytes, page_size, first)?;
+    let log = File::open(log)?;
     let main = File::open(path)?;
+    // The log's own word for it may be what does not hold.
+    let mut of_main = [0; 2];
+    read_exact_at(&main, &mut of_main, PAGE_SIZE_AT)?;
+    let page_size = match u16::from_be_bytes(of_main) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    if !(512..=65_536).contains(&page_size) {
+        return Ok(None);
+    }
+    let (_, _, first) = frame(&log, LOG_HEADER_BYTES)?;
+    let pages = committed(&log, bytes, page_size, first)?;
     let mut missing_pages = 0;
     let (mut there, mut wanted) = (Vec::new(), Vec::new());
     for (page, at) in &pages {
@@ -68,6 +77,49 @@ pub fn stray_log(path: &Path) -> io::Result<Option<StrayLog>> {
         pages: pages.len(),
         missing_pages,
     }))
+}
+
+/// Looks at a log of which SQLite would take the beginning: whether one that it would pass over follows a frame
+/// that does not hold, and ends a transaction.
+///
+/// Safety: a killed process leaves what it had written, so that behind a frame that is written by half there is
+/// none of the same generation that ends a transaction. A power cut may leave one, since a log is flushed only where
+/// it is moved into the main file: where the machine was started since, SQLite is right.
+///
+/// # Errors
+///
+/// When the log cannot be read.
+pub fn broken_log(path: &Path) -> io::Result<Option<String>> {
+    let path = side_file(path, "-wal");
+    let Some(mut frames) = Frames::open(&path)? else {
+        return Ok(None);
+    };
+    let step = FRAME_HEADER_BYTES + frames.page_size() as u64;
+    let mut held: u64 = 0;
+    while frames.next_frame().is_some() {
+        held += 1;
+    }
+    let log = File::open(&path)?;
+    let metadata = log.metadata()?;
+    let written = metadata.modified()?;
+    if held == 0 || host::system_start().is_some_and(|start| written < start) {
+        return Ok(None);
+    }
+    let (_, _, own) = frame(&log, LOG_HEADER_BYTES)?;
+    let mut at = LOG_HEADER_BYTES + (held + 1) * step;
+    while at + step <= metadata.len() {
+        let (page, pages_after_commit, salts) = frame(&log, at)?;
+        if salts != own || page == 0 {
+            break;
+        }
+        if pages_after_commit > 0 {
+            return Ok(Some(format!(
+                "what follows its first {held} pages does not"
+            )));
+        }
+        at += step;
+    }
+    Ok(None)
 }
 
 /// Where each page stands that the transactions of this generation committed last.
@@ -125,6 +177,44 @@ mod tests {
         std::fs::write(side_file(&path, "-wal"), log).unwrap();
         connection.close();
         path
+    }
+
+    #[test]
+    fn what_is_replayed_is_all_that_was_committed_whatever_byte_is_another() {
+        const HEADER_OF_FRAME: usize = FRAME_HEADER_BYTES as usize;
+        let folder = tempfile::tempdir().unwrap();
+        let (live, path) = (folder.path().join("live.db"), folder.path().join("a.db"));
+        let mut connection = Connection::open(&live, Access::Create, Duration::ZERO).unwrap();
+        let setup = "PRAGMA page_size = 512; PRAGMA journal_mode = WAL;
+                     PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x)";
+        connection.execute(setup).unwrap();
+        for row in 0..12 {
+            let insert = format!("INSERT INTO t VALUES ({row}), (zeroblob(300))");
+            connection.execute(&insert).unwrap();
+        }
+        let files = ["", "-wal"].map(|suffix| std::fs::read(side_file(&live, suffix)).unwrap());
+        connection.close();
+        let count = |path: &Path| {
+            let mut connection = Connection::open(path, Access::ReadWrite, Duration::ZERO).unwrap();
+            let count = connection.scalar("SELECT count(*) FROM t");
+            connection.close();
+            count
+        };
+        // A last transaction of which a byte is missing is one that was never written to its end.
+        let last = files[1].len() - 3 * (HEADER_OF_FRAME + 512);
+        let mut found = 0;
+        for at in (0..32).chain((32..last).step_by(53)) {
+            let mut log = files[1].clone();
+            log[at] ^= 0x55;
+            std::fs::write(&path, &files[0]).unwrap();
+            std::fs::write(side_file(&path, "-wal"), log).unwrap();
+            let _ = std::fs::remove_file(side_file(&path, "-shm"));
+            let is_bad =
+                stray_log(&path).unwrap().is_some() || broken_log(&path).unwrap().is_some();
+            found += usize::from(is_bad);
+            assert!(is_bad || count(&path) == Ok(24.into()), "byte {at}");
+        }
+        assert!(found > 30, "{found} found");
     }
 
     #[test]
