@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use boot_checks::model::{Lost, SalvageReport, SqlValue};
+use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
 use boot_checks::services::db::salvage::{KeptCopies, salvage};
 use boot_checks::services::db::{
     Access, Connection, FileSet, Integrity, MainFile, integrity_check, quick_check,
@@ -37,11 +37,23 @@ pub(crate) enum Damage {
     Header,
     Garbage,
     FreeList,
+    /// The first page of a tree as it was when it was the only one: a write that never came to the disk.
+    OldRoot,
+    /// The first page of a table as it was when the table was made.
+    EmptyRoot,
+    /// A leaf of a table names fewer rows than it holds.
+    FewerRows,
+    /// A leaf of an index or of a table without rowids names fewer entries than it holds.
+    FewerEntries,
+    /// A page is a copy of another: a write that went to the wrong place.
+    CopyOfAnother,
+    /// Two pages have each other's place.
+    Swapped,
     /// Bytes of a row in place: no structure is hurt, and nothing can see it.
     Payload,
 }
 
-pub(crate) const STRUCTURAL: [Damage; 8] = [
+pub(crate) const STRUCTURAL: [Damage; 14] = [
     Damage::ZeroedInterior,
     Damage::ZeroedLeaf,
     Damage::CellPointers,
@@ -50,7 +62,19 @@ pub(crate) const STRUCTURAL: [Damage; 8] = [
     Damage::Header,
     Damage::Garbage,
     Damage::FreeList,
+    Damage::OldRoot,
+    Damage::EmptyRoot,
+    Damage::FewerRows,
+    Damage::FewerEntries,
+    Damage::CopyOfAnother,
+    Damage::Swapped,
 ];
+
+/// Whether SQLite sees damage of this kind wherever it is. A page that another takes the place of may fit
+/// there, and where no index counts the rows of a table, nothing does.
+pub(crate) fn is_always_seen(kind: Damage) -> bool {
+    !matches!(kind, Damage::CopyOfAnother | Damage::Swapped)
+}
 
 const SEEDS: u64 = 50;
 
@@ -140,6 +164,36 @@ fn pages_of(bytes: &[u8], page: usize, kinds: &[u8]) -> Vec<usize> {
         .collect()
 }
 
+fn number(bytes: &[u8], at: usize, length: usize) -> usize {
+    let bytes = &bytes[at..at + length];
+    bytes
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+}
+
+/// First pages of trees of more than one page, with the first of their leaves, both from 0.
+fn roots(bytes: &[u8], page: usize, kinds: [u8; 2]) -> Vec<(usize, usize)> {
+    let [interior, leaf] = kinds;
+    let above = pages_of(bytes, page, &[interior]);
+    let children = |at: usize| {
+        let cells = number(bytes, at * page + 3, 2);
+        let cell = move |cell| at * page + number(bytes, at * page + 12 + 2 * cell, 2);
+        let left = (0..cells).map(move |it| number(bytes, cell(it), 4) - 1);
+        left.chain([number(bytes, at * page + 8, 4) - 1])
+    };
+    let below: Vec<usize> = above.iter().flat_map(|at| children(*at)).collect();
+    let roots = above.iter().filter(|at| !below.contains(at));
+    let first_leaf = |root: usize| {
+        let mut at = root;
+        while bytes[at * page] == interior {
+            at = children(at).next().unwrap();
+        }
+        assert_eq!(bytes[at * page], leaf);
+        at
+    };
+    roots.map(|root| (*root, first_leaf(*root))).collect()
+}
+
 /// Damages a healthy database; deterministic for each seed.
 pub(crate) fn damage(bytes: &mut Vec<u8>, kind: Damage, seed: u64) {
     let page = match u16::from_be_bytes([bytes[16], bytes[17]]) {
@@ -207,6 +261,41 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, kind: Damage, seed: u64) {
                 bytes[at..at + 4].copy_from_slice(&(2 + numbers.below(9) as u32).to_be_bytes());
             }
         }
+        Damage::OldRoot => {
+            let mut roots_of_all = roots(&whole, page, [0x05, 0x0d]);
+            roots_of_all.extend(roots(&whole, page, [0x02, 0x0a]));
+            let (root, leaf) = roots_of_all[numbers.below(roots_of_all.len())];
+            bytes.copy_within(leaf * page..(leaf + 1) * page, root * page);
+        }
+        Damage::EmptyRoot => {
+            let roots = roots(&whole, page, [0x05, 0x0d]);
+            let at = roots[numbers.below(roots.len())].0 * page;
+            bytes[at..at + page].fill(0);
+            bytes[at] = 0x0d;
+            bytes[at + 5..at + 7].copy_from_slice(&(page as u16).to_be_bytes());
+        }
+        Damage::FewerRows | Damage::FewerEntries => {
+            let leaf = if kind == Damage::FewerRows {
+                0x0d
+            } else {
+                0x0a
+            };
+            let at = pick(&[leaf]);
+            let cells = number(bytes, at + 3, 2);
+            let named = cells - 1 - numbers.below(cells.min(24));
+            bytes[at + 3..at + 5].copy_from_slice(&(named as u16).to_be_bytes());
+        }
+        Damage::CopyOfAnother | Damage::Swapped => {
+            let all = [0x02, 0x05, 0x0a, 0x0d];
+            let (one, mut other) = (pick(&all), pick(&all));
+            while whole[one..one + page] == whole[other..other + page] {
+                other = pick(&all);
+            }
+            bytes[one..one + page].copy_from_slice(&whole[other..other + page]);
+            if kind == Damage::Swapped {
+                bytes[other..other + page].copy_from_slice(&whole[one..one + page]);
+            }
+        }
         Damage::Payload => {
             let at = pick(&[0x0d]);
             let last = at + page - 1;
@@ -242,16 +331,22 @@ fn verify(kind: Damage, seed: u64, before: &Rows, file: &Path, report: &SalvageR
             told.saved + told.merged,
             "{table}; {what}"
         );
-        for row in there {
-            assert!(
-                rows_before.binary_search(row).is_ok(),
-                "{table} {row}; {what}"
-            );
-        }
-        let gone = (rows_before.len() - there.len()) as u64;
+        let is_strange = |row: &&String| rows_before.binary_search(row).is_err();
+        let strange = there.iter().filter(is_strange).count();
+        let gone = rows_before.iter();
+        let gone = gone.filter(|row| there.binary_search(row).is_err());
+        let gone = gone.count() as u64;
         match told.lost {
-            Lost::Exactly(lost) => assert_eq!(lost, gone, "{table}; {what}"),
-            Lost::AtMost(lost) => assert!(lost >= gone, "{table} lost {gone}; {what}"),
+            Lost::Exactly(lost) => assert_eq!((lost, strange), (gone, 0), "{table}; {what}"),
+            Lost::AtMost(lost) => {
+                assert!(lost >= gone, "{table} lost {gone}; {what}");
+                assert_eq!(strange, 0, "{table}; {what}");
+            }
+            // Only then may rows of another table be among those that were saved.
+            Lost::NotKnown => {}
+        }
+        if report.method != Method::Salvage {
+            assert_eq!(there, rows_before, "{table}, without a person; {what}");
         }
     }
     let mut connection = Connection::open(file, Access::ReadOnly, Duration::ZERO).unwrap();
@@ -278,12 +373,17 @@ fn salvage_all(kind: Damage) {
     let bytes = std::fs::read(&healthy).unwrap();
     let total: usize = before.values().map(Vec::len).sum();
     let (mut saved, mut refused, mut exact) = (0, 0, 0);
+    let (mut unseen, mut automatic) = (0, 0);
     for seed in 0..SEEDS {
         let path = folder.path().join("damaged.db");
         let mut damaged = bytes.clone();
         damage(&mut damaged, kind, seed);
         std::fs::write(&path, &damaged).unwrap();
-        assert!(is_caught(&path), "{kind:?} {seed} was not caught");
+        if !is_caught(&path) {
+            assert!(!is_always_seen(kind), "{kind:?} {seed} was not caught");
+            unseen += 1;
+            continue;
+        }
         let work = tempfile::tempdir().unwrap();
         let kept = KeptCopies {
             backups: Path::new("/nowhere"),
@@ -293,6 +393,7 @@ fn salvage_all(kind: Damage) {
             Ok(salvaged) => {
                 verify(kind, seed, &before, &salvaged.file, &salvaged.report);
                 saved += salvaged.report.saved() as usize;
+                automatic += usize::from(salvaged.report.method != Method::Salvage);
                 let is_exact = |it: &boot_checks::model::TableSalvage| {
                     matches!(it.lost, Lost::Exactly(_) | Lost::AtMost(0))
                 };
@@ -308,10 +409,10 @@ fn salvage_all(kind: Damage) {
             "the damaged file was touched"
         );
     }
-    let tries = SEEDS as usize;
+    let tries = SEEDS as usize - unseen;
     assert!(refused < tries, "{kind:?}: nothing was ever saved");
     println!(
-        "| {kind:?} | {SEEDS} places | all caught | {saved} of {} rows saved | {exact} with exact losses | {refused} refused |",
+        "| {kind:?} | {SEEDS} places | {unseen} not seen | {automatic} whole without a person | {saved} of {} rows saved | {exact} with exact losses | {refused} refused |",
         total * (tries - refused)
     );
 }
@@ -331,6 +432,12 @@ kinds! {
     a_damaged_header: Header;
     a_page_of_garbage: Garbage;
     a_damaged_free_list: FreeList;
+    an_old_first_page: OldRoot;
+    an_empty_first_page: EmptyRoot;
+    a_leaf_that_names_fewer_rows: FewerRows;
+    a_leaf_that_names_fewer_entries: FewerEntries;
+    a_page_that_is_a_copy_of_another: CopyOfAnother;
+    two_pages_in_each_others_place: Swapped;
 }
 
 /// No checksum stands beside a row: bytes that were changed in place are the application's to notice.

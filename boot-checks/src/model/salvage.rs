@@ -22,6 +22,8 @@ pub enum Lost {
     Exactly(u64),
     /// Not known, and certainly no more than this.
     AtMost(u64),
+    /// Nothing says how many there were.
+    NotKnown,
 }
 
 impl Lost {
@@ -30,10 +32,15 @@ impl Lost {
         matches!(self, Lost::Exactly(0) | Lost::AtMost(0))
     }
 
-    /// The number that it cannot exceed.
-    pub fn most(self) -> u64 {
-        match self {
-            Lost::Exactly(rows) | Lost::AtMost(rows) => rows,
+    /// Of two tables together.
+    #[must_use]
+    pub fn and(self, other: Lost) -> Lost {
+        match (self, other) {
+            (Lost::NotKnown, _) | (_, Lost::NotKnown) => Lost::NotKnown,
+            (Lost::Exactly(one), Lost::Exactly(more)) => Lost::Exactly(one.saturating_add(more)),
+            (Lost::Exactly(one) | Lost::AtMost(one), Lost::Exactly(more) | Lost::AtMost(more)) => {
+                Lost::AtMost(one.saturating_add(more))
+            }
         }
     }
 }
@@ -44,6 +51,7 @@ impl fmt::Display for Lost {
             Lost::Exactly(rows) => write!(f, "{rows} lost"),
             Lost::AtMost(0) => f.write_str("0 lost"),
             Lost::AtMost(rows) => write!(f, "lost: unknown, at most {rows}"),
+            Lost::NotKnown => f.write_str("lost: not known"),
         }
     }
 }
@@ -97,18 +105,19 @@ impl SalvageReport {
         self.tables.iter().map(|table| table.saved).sum()
     }
 
+    /// Rows of all tables that are gone.
+    pub fn lost(&self) -> Lost {
+        let lost = self.tables.iter().map(|table| match table.lost {
+            Lost::AtMost(0) => Lost::Exactly(0),
+            lost => lost,
+        });
+        lost.fold(Lost::Exactly(0), Lost::and)
+    }
+
     /// One line.
     pub fn summary(&self) -> String {
         let merged: u64 = self.tables.iter().map(|table| table.merged).sum();
-        let lost: u64 = self.tables.iter().map(|table| table.lost.most()).sum();
-        let is_exact = self
-            .tables
-            .iter()
-            .all(|table| matches!(table.lost, Lost::Exactly(_) | Lost::AtMost(0)));
-        let lost = match is_exact {
-            true => Lost::Exactly(lost),
-            false => Lost::AtMost(lost),
-        };
+        let lost = self.lost();
         let (saved, tables) = (self.saved(), self.tables.len());
         let mut words = format!("{saved} rows of {tables} tables saved, {lost}");
         if let Some(backup) = self.backup.as_ref().filter(|_| merged > 0) {

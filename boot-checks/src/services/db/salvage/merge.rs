@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::losses::rowids_left;
 use super::rebuild::{attach, copied_columns, count, only_in_backup, rowid_name};
 use super::survey::TableState;
 use super::{KeptCopies, SalvageError};
@@ -105,9 +106,9 @@ pub(super) fn table(
         return Ok(());
     }
     let (name, columns) = (quoted(&table.name), copied_columns(table));
-    let known = match &table.counted_by {
-        Some((index, _)) => {
-            let index = quoted(index);
+    let known = match &table.witness {
+        Some(witness) => {
+            let index = quoted(&witness.index);
             // With a plus: SQLite would otherwise look the rowids up in the table, where they are lost.
             format!(" AND {rowid} IN (SELECT +{rowid} FROM damaged.{name} INDEXED BY {index})")
         }
@@ -124,7 +125,11 @@ pub(super) fn table(
     outcome.merged = count(connection, &table.name)?.saturating_sub(outcome.saved);
     outcome.lost = match outcome.lost {
         Lost::Exactly(rows) => Lost::Exactly(rows.saturating_sub(outcome.merged)),
-        Lost::AtMost(rows) => Lost::AtMost(rows.saturating_sub(outcome.merged)),
+        // Some of these rows may have been deleted since, in places where others were lost.
+        Lost::AtMost(rows) => {
+            Lost::AtMost(rows.min(rowids_left(table).saturating_sub(outcome.merged)))
+        }
+        Lost::NotKnown => Lost::NotKnown,
     };
     Ok(())
 }

@@ -5,17 +5,26 @@
 //! one table whose gap it fits. A table that lost something gets a new tree over what holds, and SQLite
 //! itself then reads its rows into a new file.
 
+mod adopt;
 mod cells;
+mod doubts;
+mod entry;
+mod free_list;
 mod graft;
 mod image;
+mod index_tree;
 mod log;
+mod losses;
 mod merge;
 mod node;
 mod pages;
 mod rebuild;
+mod schema;
 mod sound;
+mod space;
 mod survey;
 mod tree;
+mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -151,8 +160,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     };
     add_notes(&mut report, &image, &survey);
     // A method that promises to lose nothing has to keep the promise.
-    let lost: u64 = report.tables.iter().map(|table| table.lost.most()).sum();
-    if is_whole && lost > 0 {
+    if is_whole && !report.lost().is_nothing() {
         report.method = Method::Salvage;
     }
     refuse_an_empty_database(&report)?;
@@ -162,7 +170,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
 fn graft_damaged(image: &Path, survey: &Survey) -> Result<(), SalvageError> {
     let mut pages = pages::Pages::open(image)?;
     for table in &survey.tables {
-        if table.has_rowid && !table.is_whole() {
+        if table.has_rowid && !table.is_reached() {
             graft::graft(&mut pages, table.root, &table.tree.leaves)?;
         }
     }
@@ -195,6 +203,7 @@ fn add_notes(report: &mut SalvageReport, image: &image::Image, survey: &Survey) 
             "{rows} rows lie on pages whose table is not certain; they stay in the quarantine"
         ));
     }
+    report.notes.extend(survey.doubts.iter().cloned());
     if report.dangling > 0 {
         let rows = report.dangling;
         report
@@ -213,7 +222,9 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
         tables: tables
             .map(|table| TableSalvage {
                 table: table.name.clone(),
-                saved: table.entries.unwrap_or_else(|| table.tree.rows()),
+                saved: table
+                    .rows
+                    .map_or_else(|| table.tree.rows(), |rows| rows.count),
                 lost: Lost::Exactly(0),
                 merged: 0,
             })
@@ -227,11 +238,11 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
 
 /// Never an empty start where pages say that there were rows.
 fn refuse_an_empty_database(report: &SalvageReport) -> Result<(), SalvageError> {
-    let lost: u64 = report.tables.iter().map(|table| table.lost.most()).sum();
-    let gone = lost.saturating_add(report.unassigned);
-    if report.saved() == 0 && gone > 0 {
+    let gone = report.lost();
+    if report.saved() == 0 && (!gone.is_nothing() || report.unassigned > 0) {
         return Err(SalvageError::Nothing(format!(
-            "not one row could be read, and up to {gone} were there"
+            "not one row could be read: {gone}, and {} on pages whose table is not certain",
+            report.unassigned
         )));
     }
     Ok(())

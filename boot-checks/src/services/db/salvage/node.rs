@@ -103,7 +103,7 @@ impl RowCell {
 
 /// How much of a payload stands on the page itself
 /// (<https://www.sqlite.org/fileformat2.html#b_tree_pages>, "X", "M" and "K").
-fn local_bytes(payload: u64, usable: usize, most: usize) -> Option<usize> {
+pub(super) fn local_bytes(payload: u64, usable: usize, most: usize) -> Option<usize> {
     if payload <= most as u64 {
         return usize::try_from(payload).ok();
     }

@@ -5,6 +5,7 @@ use super::SalvageError;
 use super::image::Image;
 use super::merge::{self, Source};
 use super::survey::{Survey, TableState};
+use super::witness::compare;
 use crate::model::{Lost, SqlValue, TableSalvage};
 use crate::services::db::{
     Access, Connection, DbError, Integrity, Structure, integrity_check, quoted,
@@ -68,16 +69,17 @@ fn fill(
     for table in &survey.tables {
         copy(connection, table)?;
         let saved = count(connection, &table.name)?;
+        let lost = lost(connection, survey, table, saved, &mut notes);
         let mut outcome = TableSalvage {
             table: table.name.clone(),
             saved,
-            lost: survey.lost(table, saved),
+            lost,
             merged: 0,
         };
         if let Some(backup) = backup.filter(|_| !outcome.lost.is_nothing()) {
             merge::table(connection, backup, table, &mut outcome, &mut notes)?;
         }
-        if !table.has_rowid && !table.is_whole() {
+        if !table.has_rowid && !table.is_reached() {
             let name = &table.name;
             notes.push(format!(
                 "{name} is a table without rowids: what lies between its readable ends is lost"
@@ -100,6 +102,37 @@ fn fill(
         dangling,
         notes,
     })
+}
+
+/// What a whole index counts, where every row that was saved is one that it knows; else what the pages say.
+fn lost(
+    connection: &mut Connection,
+    survey: &Survey,
+    table: &TableState,
+    saved: u64,
+    notes: &mut Vec<String>,
+) -> Lost {
+    let name = &table.name;
+    if table.tree.rows_in_doubt > 0 {
+        let rows = table.tree.rows_in_doubt;
+        notes.push(format!(
+            "{rows} rows of {name} are from damaged pages: what stands in them may have been changed"
+        ));
+    }
+    if let Some(why) = &table.may_lack {
+        notes.push(format!("{name}: {why}"));
+    }
+    let lost = survey.lost(table, saved);
+    let is_disputed = table.is_disputed && table.adopted == 0;
+    let (Some(witness), false) = (&table.witness, lost == Lost::Exactly(0) || is_disputed) else {
+        return lost;
+    };
+    let agreement = compare(connection, table, witness, "damaged", "main");
+    match agreement.ok().and_then(|it| it.lost()) {
+        // A table that has pages it should not have may have them in the places of others.
+        Some(rows) if witness.columns.is_some() => Lost::Exactly(rows),
+        _ => lost,
+    }
 }
 
 fn prepare(connection: &mut Connection, image: &Image) -> Result<(), SalvageError> {
@@ -328,12 +361,12 @@ pub(super) fn integer(value: &SqlValue) -> i64 {
     }
 }
 
-/// What a table that is only in the backup comes to.
+/// What a table that is only in the backup comes to: what was written since the backup is lost.
 pub(super) fn only_in_backup(table: String, merged: u64) -> TableSalvage {
     TableSalvage {
         table,
         saved: 0,
-        lost: Lost::AtMost(0),
+        lost: Lost::NotKnown,
         merged,
     }
 }

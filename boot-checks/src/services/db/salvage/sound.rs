@@ -42,6 +42,8 @@ pub(super) struct Hole {
     pub(super) rows_max: Option<u64>,
     /// The damaged page.
     pub(super) page: u32,
+    /// Whether another page was meant: this one has its place elsewhere, or is none.
+    pub(super) is_elsewhere: bool,
 }
 
 /// What can be reached of a table.
@@ -49,6 +51,8 @@ pub(super) struct Hole {
 pub(super) struct Tree {
     pub(super) leaves: Vec<Leaf>,
     pub(super) holes: Vec<Hole>,
+    /// Rows that hold on pages that do not: what stands in them cannot be vouched for.
+    pub(super) rows_in_doubt: u64,
 }
 
 impl Tree {

@@ -4,6 +4,7 @@ use super::cells::{in_order, without_overlap};
 use super::node::{Node, NodeKind, RowCell, serial_types};
 use super::pages::{Pages, u32_at, varint};
 use super::sound::{Hole, Leaf, Shape, Tree};
+use super::space::adds_up;
 
 /// SQLite itself goes no deeper.
 const DEPTH_MAX: usize = 20;
@@ -44,82 +45,22 @@ impl<'a> Walker<'a> {
             low: i128::from(i64::MIN) - 1,
             high: i128::from(i64::MAX),
         };
+        let is_elsewhere = self.is_elsewhere(root);
         if self.descend(root, shape, bounds, 0, &mut tree)?.is_none() {
             tree.holes.push(Hole {
                 low: bounds.low,
                 high: bounds.high,
                 rows_max: None,
                 page: root,
+                is_elsewhere,
             });
         }
         Ok(tree)
     }
 
-    /// Entries of an index; none where anything of it does not fit. Then none of its pages has a place.
-    pub(super) fn index_entries(&mut self, root: u32) -> io::Result<Option<u64>> {
-        let before = self.used.clone();
-        let entries = self.count_entries(root)?;
-        if entries.is_none() {
-            self.used = before;
-        }
-        Ok(entries)
-    }
-
-    fn count_entries(&mut self, root: u32) -> io::Result<Option<u64>> {
-        let mut todo = vec![(root, 0)];
-        let mut entries = 0;
-        while let Some((number, depth)) = todo.pop() {
-            let Some(page) = self.take(number, depth)? else {
-                return Ok(None);
-            };
-            let Some(node) = Node::parse(&page, number, self.pages.usable()) else {
-                return Ok(None);
-            };
-            match node.kind {
-                NodeKind::IndexLeaf => {}
-                NodeKind::IndexInterior => {
-                    let children = node.cells.iter().map(|at| u32_at(&page, *at));
-                    todo.extend(children.flatten().map(|child| (child, depth + 1)));
-                    todo.push((node.right, depth + 1));
-                }
-                _ => return Ok(None),
-            }
-            let fits = |at: &usize| (node.content_from..self.pages.usable() - 3).contains(at);
-            if !node.cells.iter().all(fits) {
-                return Ok(None);
-            }
-            entries += node.cells.len() as u64;
-        }
-        Ok(Some(entries))
-    }
-
-    /// The pages that are free; false where the list of them does not hold.
-    pub(super) fn free_list(&mut self) -> io::Result<bool> {
-        let header = self.pages.read(1)?;
-        let (Some(mut trunk), Some(wanted)) = (u32_at(&header, 32), u32_at(&header, 36)) else {
-            return Ok(false);
-        };
-        let mut found = 0;
-        while trunk != 0 {
-            let Some(page) = self.take(trunk, 0)? else {
-                return Ok(false);
-            };
-            found += 1;
-            let leaves = u32_at(&page, 4).unwrap_or(u32::MAX) as usize;
-            if leaves > self.pages.usable() / 4 - 2 {
-                return Ok(false);
-            }
-            for leaf in 0..leaves {
-                let number = u32_at(&page, 8 + 4 * leaf).unwrap_or_default();
-                match self.used.get_mut(number as usize) {
-                    Some(used) if !*used => *used = true,
-                    _ => return Ok(false),
-                }
-                found += 1;
-            }
-            trunk = u32_at(&page, 0).unwrap_or_default();
-        }
-        Ok(found == wanted)
+    /// Whether a page has its place already, or is not there: then nobody knows which page is meant.
+    fn is_elsewhere(&self, number: u32) -> bool {
+        self.used.get(number as usize).is_none_or(|used| *used)
     }
 
     /// The kind of the page where it and its place fit; else nothing was taken.
@@ -166,7 +107,7 @@ impl<'a> Walker<'a> {
         tree: &mut Tree,
     ) -> io::Result<()> {
         let mut low = bounds.low;
-        let mut lost: Vec<(Bounds, u32)> = Vec::new();
+        let mut lost: Vec<(Bounds, u32, u64, bool)> = Vec::new();
         let mut kinds = Vec::new();
         let mut children: Vec<(Option<u32>, i128)> = Vec::new();
         for at in &node.cells {
@@ -183,32 +124,51 @@ impl<'a> Walker<'a> {
         }
         children.push((Some(node.right), bounds.high));
         low = bounds.low;
-        let mut gap = false;
+        let mut skipped = 0;
         for (child, high) in children {
             let Some(child) = child else {
-                gap = true;
+                skipped += 1;
                 continue;
             };
             let within = Bounds { low, high };
-            if gap {
-                lost.push((within, number));
-                gap = false;
+            if skipped > 0 {
+                lost.push((within, number, skipped, false));
+                skipped = 0;
             }
+            let (is_elsewhere, rows) = (self.is_elsewhere(child), tree.leaves.len());
             match self.descend(child, shape, within, depth + 1, tree)? {
+                // No page below another is left empty.
+                Some(NodeKind::TableLeaf) if tree.leaves.len() == rows => {
+                    kinds.push(NodeKind::TableLeaf);
+                    lost.push((within, child, 1, false));
+                }
                 Some(kind) => kinds.push(kind),
-                None => lost.push((within, child)),
+                None => lost.push((within, child, 1, is_elsewhere)),
             }
             low = high;
         }
         // All leaves of a tree are equally deep.
         let is_leaf = kinds.contains(&NodeKind::TableLeaf);
-        let rows_max = is_leaf.then(|| self.rows_per_page());
-        tree.holes
-            .extend(lost.into_iter().map(|(bounds, page)| Hole {
+        let is_even = !is_leaf || !kinds.contains(&NodeKind::TableInterior);
+        if !is_even || !adds_up(page, number, node, self.pages.usable()) {
+            // There were children that nothing names any more.
+            tree.holes.push(Hole {
                 low: bounds.low,
                 high: bounds.high,
-                rows_max,
+                rows_max: None,
+                page: number,
+                is_elsewhere: false,
+            });
+        }
+        let rows_max = |pages| is_leaf.then(|| self.rows_per_page() * pages);
+        let holes = lost.into_iter();
+        tree.holes
+            .extend(holes.map(|(bounds, page, pages, is_elsewhere)| Hole {
+                low: bounds.low,
+                high: bounds.high,
+                rows_max: rows_max(pages),
                 page,
+                is_elsewhere,
             }));
         Ok(())
     }
@@ -223,20 +183,28 @@ impl<'a> Walker<'a> {
         bounds: Bounds,
         tree: &mut Tree,
     ) -> io::Result<bool> {
-        let (leaf, overflow) = self.read_leaf(number, page, node, shape, bounds)?;
+        let (mut leaf, mut overflow) = self.read_leaf(number, page, node, shape, bounds)?;
         if leaf.rowids.is_empty() && !node.cells.is_empty() {
             return Ok(false);
         }
+        let pages = overflow.len();
+        overflow.sort_unstable();
+        overflow.dedup();
+        let is_shared = overflow.len() < pages;
         for page in overflow {
             self.used[page as usize] = true;
         }
+        leaf.is_whole &= !is_shared && adds_up(page, number, node, self.pages.usable());
         if !leaf.is_whole {
+            let kept = leaf.rowids.len() as u64;
             tree.holes.push(Hole {
                 low: bounds.low,
                 high: bounds.high,
-                rows_max: Some(self.rows_per_page() - leaf.rowids.len() as u64),
+                rows_max: Some(self.rows_per_page().saturating_sub(kept)),
                 page: number,
+                is_elsewhere: false,
             });
+            tree.rows_in_doubt += kept;
         }
         if !leaf.rowids.is_empty() {
             tree.leaves.push(leaf);
@@ -290,35 +258,48 @@ impl<'a> Walker<'a> {
         cell: &RowCell,
         shape: Shape,
     ) -> io::Result<Option<(usize, Vec<u32>)>> {
-        let mut record = page[cell.local.0..cell.local.1].to_vec();
-        let mut overflow = Vec::new();
-        let mut next = cell.overflow.unwrap_or_default();
-        while (record.len() as u64) < cell.payload {
-            let is_free = self.used.get(next as usize).is_some_and(|used| !used);
-            if !is_free || overflow.contains(&next) {
-                return Ok(None);
-            }
-            overflow.push(next);
-            let rest = self.pages.read(next)?;
-            next = u32_at(&rest, 0).unwrap_or_default();
-            let wanted = cell.payload - record.len() as u64;
-            let most = self.pages.usable() - 4;
-            let length = usize::try_from(wanted).unwrap_or(most).min(most);
-            record.extend(&rest[4..4 + length]);
-        }
+        let local = &page[cell.local.0..cell.local.1];
+        let Some((record, overflow)) = self.payload(local, cell.payload, cell.overflow)? else {
+            return Ok(None);
+        };
         let types = serial_types(&record, cell.payload);
         let holds = types.filter(|types| {
             let alias = shape.alias.and_then(|at| types.get(at));
             types.len() <= shape.columns && alias.is_none_or(|kind| *kind == 0)
         });
-        let ends = cell.overflow.is_none() || next == 0;
-        Ok(holds.filter(|_| ends).map(|types| (types.len(), overflow)))
+        Ok(holds.map(|types| (types.len(), overflow)))
+    }
+
+    /// A record and the further pages that it needs; none where these have another place, or end too
+    /// early or too late.
+    pub(super) fn payload(
+        &self,
+        local: &[u8],
+        payload: u64,
+        first: Option<u32>,
+    ) -> io::Result<Option<(Vec<u8>, Vec<u32>)>> {
+        let mut record = local.to_vec();
+        let mut overflow = Vec::new();
+        let mut next = first.unwrap_or_default();
+        while (record.len() as u64) < payload {
+            if self.is_elsewhere(next) || overflow.contains(&next) {
+                return Ok(None);
+            }
+            overflow.push(next);
+            let rest = self.pages.read(next)?;
+            next = u32_at(&rest, 0).unwrap_or_default();
+            let wanted = payload - record.len() as u64;
+            let most = self.pages.usable() - 4;
+            let length = usize::try_from(wanted).unwrap_or(most).min(most);
+            record.extend(&rest[4..4 + length]);
+        }
+        Ok((next == 0).then_some((record, overflow)))
     }
 
     /// A page that no tree has, read as a leaf, where every cell of it holds.
     pub(super) fn orphan(&self, number: u32, shape: Shape) -> io::Result<Option<(Leaf, Vec<u32>)>> {
         let page = self.pages.read(number)?;
-        let node = Node::parse(&page, number, self.pages.usable());
+        let node = self.sound(number, &page);
         let Some(node) = node.filter(|node| node.kind == NodeKind::TableLeaf) else {
             return Ok(None);
         };
@@ -330,12 +311,6 @@ impl<'a> Walker<'a> {
         Ok((leaf.is_whole && !leaf.rowids.is_empty()).then_some((leaf, overflow)))
     }
 
-    /// What a page that no tree has may be; none where it is no page of a b-tree.
-    pub(super) fn kind(&self, number: u32) -> io::Result<Option<NodeKind>> {
-        let page = self.pages.read(number)?;
-        Ok(Node::parse(&page, number, self.pages.usable()).map(|node| node.kind))
-    }
-
     /// Rows that a page claims to hold, whatever else is wrong with it.
     pub(super) fn claimed_rows(&self, number: u32) -> io::Result<u64> {
         let page = self.pages.read(number)?;
@@ -345,7 +320,7 @@ impl<'a> Walker<'a> {
     }
 
     /// Reads a page that has no place yet and gives it one.
-    fn take(&mut self, number: u32, depth: usize) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn take(&mut self, number: u32, depth: usize) -> io::Result<Option<Vec<u8>>> {
         let is_free = self.used.get(number as usize).is_some_and(|used| !used);
         if !is_free || depth > DEPTH_MAX {
             return Ok(None);

@@ -1,0 +1,90 @@
+//! How many rows a table has lost.
+
+use super::sound::{Hole, Leaf};
+use super::survey::{Survey, TableState};
+use crate::model::Lost;
+
+/// A bound of more rows than this many times those that were saved says nothing to a person.
+const BOUND_TIMES_MAX: u64 = 10;
+
+/// Rows that a bound may always name: those of a page or two.
+const BOUND_MIN: u64 = 1_500;
+
+impl Survey {
+    /// How many rows a table has lost, when `saved` were saved. A whole index of it was not asked yet.
+    ///
+    /// Safety: a number is exact only of a table of which every page was reached and nothing speaks
+    /// against it. A bound counts what fits on the pages that are known to be damaged and on those that
+    /// nothing has; where a page is meant that cannot be named, there is none.
+    pub(super) fn lost(&self, table: &TableState, saved: u64) -> Lost {
+        if table.may_lack.is_some() {
+            return Lost::NotKnown;
+        }
+        match &table.rows {
+            Some(rows) if table.is_reached() => Lost::Exactly(rows.count.saturating_sub(saved)),
+            Some(rows) if rows.is_crossed => Lost::NotKnown,
+            Some(rows) => {
+                let pages = rows.damaged + self.strays_for(table);
+                let most = rows.count.saturating_add(pages * self.rows_per_page);
+                told(most.saturating_sub(saved), saved)
+            }
+            None if table.is_reached() => Lost::Exactly(table.tree.rows().saturating_sub(saved)),
+            None => self.lost_from_holes(table, saved),
+        }
+    }
+
+    fn lost_from_holes(&self, table: &TableState, saved: u64) -> Lost {
+        let holes = &table.tree.holes;
+        if holes.iter().any(|hole| hole.is_elsewhere) {
+            return Lost::NotKnown;
+        }
+        let (mut known, mut below) = (table.tree.rows().saturating_sub(saved), 0_u64);
+        for hole in holes {
+            let width = width_left(hole, &table.tree.leaves);
+            match hole.rows_max {
+                Some(rows_max) => known = known.saturating_add(width.min(rows_max)),
+                None => below = below.saturating_add(width),
+            }
+        }
+        let strays = self.strays_for(table).saturating_mul(self.rows_per_page);
+        told(known.saturating_add(below.min(strays)), saved)
+    }
+
+    /// Pages that may have rows of it.
+    fn strays_for(&self, table: &TableState) -> u64 {
+        let may = |stray: &&super::survey::Stray| match table.has_rowid {
+            true => !stray.is_index,
+            false => !stray.is_table,
+        };
+        self.strays.iter().filter(may).count() as u64
+    }
+}
+
+fn told(most: u64, saved: u64) -> Lost {
+    if most > BOUND_MIN.max(saved.saturating_mul(BOUND_TIMES_MAX)) {
+        Lost::NotKnown
+    } else {
+        Lost::AtMost(most)
+    }
+}
+
+/// Rowids of a table's holes that no sound row has.
+pub(super) fn rowids_left(table: &TableState) -> u64 {
+    let holes = table.tree.holes.iter();
+    holes.fold(0, |sum, hole| {
+        sum.saturating_add(width_left(hole, &table.tree.leaves))
+    })
+}
+
+/// Rowids of a hole that no sound row has.
+fn width_left(hole: &Hole, leaves: &[Leaf]) -> u64 {
+    let within = |rowid: &&i64| {
+        let rowid = i128::from(**rowid);
+        rowid > hole.low && rowid <= hole.high
+    };
+    let rowids = leaves.iter().flat_map(|leaf| &leaf.rowids);
+    let kept = rowids.filter(within).count() as u64;
+    u64::try_from(hole.high - hole.low)
+        .unwrap_or(u64::MAX)
+        .saturating_sub(kept)
+}

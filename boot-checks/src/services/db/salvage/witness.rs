@@ -1,0 +1,159 @@
+//! What an index knows of the rows of its table.
+
+use super::rebuild::{integer, rowid_name};
+use super::survey::TableState;
+use crate::services::db::{Connection, DbError, quoted};
+
+/// An index that is whole, with an entry for each row.
+#[derive(Clone, Debug)]
+pub(super) struct Witness {
+    pub(super) index: String,
+    /// The columns that it holds; none where it holds something else.
+    pub(super) columns: Option<Vec<String>>,
+}
+
+/// Entries of an index beside the rows of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Agreement {
+    /// Entries, each of another row.
+    pub(super) entries: u64,
+    /// Entries whose row is not there.
+    pub(super) without_row: u64,
+    /// Entries whose row has other values.
+    pub(super) other_values: u64,
+    /// Rows without an entry.
+    pub(super) without_entry: u64,
+}
+
+impl Agreement {
+    /// Whether every entry has its row, with its values: then the table has all that the index knows.
+    pub(super) fn table_has_all(&self) -> bool {
+        self.without_row == 0 && self.other_values == 0
+    }
+
+    /// How many rows there are not, where every row that is there is one that the index knows.
+    pub(super) fn lost(&self) -> Option<u64> {
+        (self.other_values == 0 && self.without_entry == 0).then_some(self.without_row)
+    }
+}
+
+/// Compares the index as it stands in one attached database with the rows of the same table in another.
+/// The index alone is read for what it says.
+pub(super) fn compare(
+    connection: &mut Connection,
+    table: &TableState,
+    witness: &Witness,
+    index_in: &str,
+    rows_in: &str,
+) -> Result<Agreement, DbError> {
+    let (name, index) = (quoted(&table.name), quoted(&witness.index));
+    let (key, its_rows): (Vec<String>, String) = match rowid_name(table) {
+        Some(rowid) => (vec![rowid.to_owned()], "NOT INDEXED".to_owned()),
+        None if table.has_rowid => return Err(DbError::other("its rowids cannot be asked for")),
+        None => {
+            let key = table.key.iter().map(|column| quoted(column));
+            // Else the index might be asked about itself.
+            let sql = "SELECT name FROM pragma_index_list(?1, ?2) WHERE origin = 'pk'";
+            let own = connection.query(sql, &[table.name.as_str().into(), rows_in.into()])?;
+            let own = own.into_iter().flatten().next();
+            let Some(crate::model::SqlValue::Text(own)) = own else {
+                return Err(DbError::other("its key has no name"));
+            };
+            (key.collect(), format!("INDEXED BY {}", quoted(&own)))
+        }
+    };
+    let columns = witness.columns.as_deref().unwrap_or_default();
+    let keys = numbered(&key, "gate_key_");
+    let values = numbered(
+        columns
+            .iter()
+            .map(|it| quoted(it))
+            .collect::<Vec<_>>()
+            .as_slice(),
+        "gate_value_",
+    );
+    let selected: Vec<String> = keys
+        .iter()
+        .chain(&values)
+        .map(|(column, as_name)| format!("{column} AS {as_name}"))
+        .collect();
+    let same_key: Vec<String> = keys
+        .iter()
+        .map(|(column, as_name)| format!("r.{column} = e.{as_name}"))
+        .collect();
+    let differs: Vec<String> = values
+        .iter()
+        .map(|(column, as_name)| {
+            format!("r.{column} COLLATE BINARY IS NOT e.{as_name} COLLATE BINARY")
+        })
+        .collect();
+    let differs = if differs.is_empty() {
+        "0".to_owned()
+    } else {
+        differs.join(" OR ")
+    };
+    let is_there = format!("r.{} IS NOT NULL", key[0]);
+    let entries = format!(
+        "SELECT {} FROM {index_in}.{name} INDEXED BY {index}",
+        selected.join(", ")
+    );
+    let sql = format!(
+        "SELECT count(*), total(NOT {is_there}), total({is_there} AND ({differs})) \
+         FROM ({entries}) e LEFT JOIN {rows_in}.{name} r {its_rows} ON {}",
+        same_key.join(" AND ")
+    );
+    let mut numbers = connection
+        .query(&sql, &[])?
+        .into_iter()
+        .flatten()
+        .map(|value| match value {
+            crate::model::SqlValue::Real(number) => number as u64,
+            value => integer(&value).unsigned_abs(),
+        });
+    let mut next = || numbers.next().unwrap_or_default();
+    let (count, without_row, other_values) = (next(), next(), next());
+    let names: Vec<&str> = keys.iter().map(|(_, as_name)| as_name.as_str()).collect();
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT DISTINCT {} FROM ({entries}))",
+        names.join(", ")
+    );
+    let distinct = integer(&connection.scalar(&sql)?).unsigned_abs();
+    let sql = format!("SELECT count(*) FROM {rows_in}.{name} {its_rows}");
+    let rows = integer(&connection.scalar(&sql)?).unsigned_abs();
+    // Two entries of one row are one entry too many, whichever it is.
+    let doubled = count - distinct;
+    Ok(Agreement {
+        entries: distinct,
+        without_row,
+        other_values: other_values + doubled,
+        without_entry: rows.saturating_sub(count - without_row),
+    })
+}
+
+/// Names that no column has.
+fn numbered(columns: &[String], prefix: &str) -> Vec<(String, String)> {
+    let numbers = columns.iter().enumerate();
+    numbers
+        .map(|(number, column)| (column.clone(), format!("\"{prefix}{number}\"")))
+        .collect()
+}
+
+/// How many rows of a table without rowids cannot be found by their own key: their pages do not stand
+/// where their keys say.
+pub(super) fn not_found_by_key(
+    connection: &mut Connection,
+    table: &TableState,
+) -> Result<u64, DbError> {
+    let name = quoted(&table.name);
+    let same: Vec<String> = table
+        .key
+        .iter()
+        .map(|column| format!("there.{0} = here.{0}", quoted(column)))
+        .collect();
+    let sql = format!(
+        "SELECT count(*) FROM main.{name} here WHERE NOT EXISTS \
+         (SELECT 1 FROM main.{name} there WHERE {})",
+        same.join(" AND ")
+    );
+    Ok(integer(&connection.scalar(&sql)?).unsigned_abs())
+}
