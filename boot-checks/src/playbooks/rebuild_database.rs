@@ -1,6 +1,9 @@
-//! Makes a damaged database whole where every row of every table can be reached: damaged indexes are
-//! built anew, and what is wrong beside the rows is left behind by copying them into a new file. The
-//! damaged files are kept.
+//! Makes a damaged database whole where it is proven that every row of every table is there: damaged
+//! indexes are built anew, and what is wrong beside the rows is left behind by copying them into a new
+//! file. The damaged files are kept.
+//!
+//! Safety: the proof is `salvage::Survey::is_whole`. A page that nothing accounts for, or an index that
+//! knows of other rows, is a person's decision, whatever else is whole.
 
 use super::{Plan, PlanError, Playbook};
 use crate::context::Context;
@@ -28,7 +31,7 @@ impl Playbook for RebuildDatabase {
             Method::Reindex => "built the indexes anew",
             Method::Rebuild => "copied every row into a new file",
             Method::Salvage => {
-                let reason = "rows are lost, and a person decides about that";
+                let reason = "rows are lost, or may be, and a person decides about that";
                 return Err(PlanError::NotApplicable(reason.to_owned()));
             }
         };

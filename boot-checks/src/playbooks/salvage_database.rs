@@ -1,7 +1,7 @@
 //! Saves what can be saved of a damaged database, or of a write-ahead log whose main file is gone:
-//! what holds is copied into a new file, what is lost is counted, and what a copy of an earlier run
-//! still has is taken from there and said so. The damaged files are kept, byte for byte, and come back
-//! with `undo`. A person approves it, with the counts before them.
+//! what holds is copied into a new file, what is lost is counted where something knows it, and what a
+//! copy of an earlier run still has is taken from there and said so. The damaged files are kept, byte
+//! for byte, and come back with `undo`. A person approves it, with the counts before them.
 
 use super::rebuild_database::{change, rehearsed};
 use super::{Plan, PlanError, Playbook};
@@ -32,7 +32,7 @@ impl Playbook for SalvageDatabase {
     fn plan(&self, cx: &Context, _problems: &[Finding]) -> Result<Plan, PlanError> {
         let (present, report) = rehearsed(cx)?;
         if report.method != Method::Salvage {
-            let reason = "every row can be reached".to_owned();
+            let reason = "every row is there".to_owned();
             return Err(PlanError::NotApplicable(reason));
         }
         let summary = report.summary();

@@ -8,7 +8,7 @@ use super::SalvageError;
 use super::sound::Hole;
 use super::survey::{Index, Stray, Survey, TableState};
 use super::tree::Walker;
-use super::witness::{Witness, compare, not_found_by_key};
+use super::witness::{Witness, compare, out_of_place};
 use crate::services::db::{Access, Connection};
 
 /// Each index that is whole, beside the rows of a table all of whose pages hold. Where an index knows of
@@ -20,15 +20,16 @@ pub(super) fn ask_indexes(
 ) -> Result<(), SalvageError> {
     let mut connection = Connection::open(image, Access::ReadOnly, Duration::ZERO)?;
     for table in tables.iter_mut().filter(|table| table.is_reached()) {
+        let rowids = table.tree.rowids();
         for index in indexes {
             if index.state.table == table.name {
-                ask(&mut connection, table, index);
+                ask(&mut connection, table, &rowids, index);
             }
         }
         if !table.has_rowid {
-            let astray = not_found_by_key(&mut connection, table);
+            let astray = out_of_place(&mut connection, table);
             if astray != Ok(0) && table.may_lack.is_none() {
-                table.may_lack = Some("has rows that its own key does not lead to".to_owned());
+                table.may_lack = Some("has rows that do not stand where their keys say".to_owned());
             }
         }
     }
@@ -36,26 +37,15 @@ pub(super) fn ask_indexes(
     Ok(())
 }
 
-fn ask(connection: &mut Connection, table: &mut TableState, index: &Index) {
+fn ask(connection: &mut Connection, table: &mut TableState, rowids: &[i64], index: &Index) {
     let name = &index.state.name;
-    let rowids: HashSet<i64> = table
-        .tree
-        .leaves
-        .iter()
-        .flat_map(|it| &it.rowids)
-        .copied()
-        .collect();
     // Of an index that is damaged elsewhere, or that knows only some rows, the pages that hold.
-    let unknown = index
-        .tree
-        .rowids
-        .iter()
-        .filter(|it| !rowids.contains(it))
-        .count();
+    let is_unknown = |rowid: &&i64| rowids.binary_search(rowid).is_err();
+    let unknown = index.tree.rowids.iter().filter(is_unknown).count();
     let doubt = if unknown > 0 || index.tree.strangers > 0 {
         let entries = unknown as u64 + index.tree.strangers;
         Some(format!(
-            "index {name} has {entries} entries of rows that are not there"
+            "index {name} has {entries} entries of rows that it does not lead to"
         ))
     } else if index.tree.is_whole() && !index.state.is_partial {
         let witness = Witness {
@@ -63,8 +53,11 @@ fn ask(connection: &mut Connection, table: &mut TableState, index: &Index) {
             columns: index.state.columns.clone(),
         };
         match compare(connection, table, &witness, "main", "main") {
-            Ok(agreement) if agreement.table_has_all() => None,
-            Ok(_) => Some(format!("index {name} knows other values or rows")),
+            Ok(agreement) if agreement.is_complete() => None,
+            Ok(it) => Some(format!(
+                "index {name} does not know {} rows as they are, and nothing says which of both is older",
+                it.without_row + it.other_values + it.without_entry
+            )),
             Err(error) => Some(format!("index {name} could not be asked: {error}")),
         }
     } else {
@@ -73,6 +66,7 @@ fn ask(connection: &mut Connection, table: &mut TableState, index: &Index) {
     let Some(doubt) = doubt else { return };
     if unknown > 0 && index.tree.is_whole() {
         // What it has lost may be anywhere, on pages that nothing has.
+        table.known = Some(index.tree.rowids.iter().copied().collect());
         table.tree.holes.push(Hole {
             low: i128::from(i64::MIN) - 1,
             high: i128::from(i64::MAX),
@@ -97,11 +91,10 @@ pub(super) fn explain_by_indexes(
         let Some(table) = table.filter(|table| table.has_rowid && table.is_whole()) else {
             continue;
         };
-        let leaves = &table.tree.leaves;
-        let mut open: HashSet<i64> = leaves.iter().flat_map(|it| &it.rowids).copied().collect();
-        index.tree.rowids.iter().for_each(|rowid| {
+        let mut open: HashSet<i64> = table.tree.rowids().into_iter().collect();
+        for rowid in &index.tree.rowids {
             open.remove(rowid);
-        });
+        }
         for number in walker.without_place() {
             let entry = index.state.entry(true);
             let Some(rowids) = walker.stray_entries(number, entry)? else {

@@ -99,11 +99,7 @@ impl Walker<'_> {
 
     fn any_holds_cells(&self, pages: &[u32]) -> io::Result<bool> {
         for number in pages {
-            let page = self.pages.read(*number)?;
-            if self
-                .sound(*number, &page)
-                .is_some_and(|node| !node.cells.is_empty())
-            {
+            if self.holds_cells(*number)? {
                 return Ok(true);
             }
         }

@@ -21,14 +21,14 @@ impl Survey {
             return Lost::NotKnown;
         }
         match &table.rows {
-            Some(rows) if table.is_reached() => Lost::Exactly(rows.count.saturating_sub(saved)),
+            Some(rows) if table.is_reached() => exactly(rows.count, saved),
             Some(rows) if rows.is_crossed => Lost::NotKnown,
             Some(rows) => {
                 let pages = rows.damaged + self.strays_for(table);
                 let most = rows.count.saturating_add(pages * self.rows_per_page);
                 told(most.saturating_sub(saved), saved)
             }
-            None if table.is_reached() => Lost::Exactly(table.tree.rows().saturating_sub(saved)),
+            None if table.is_reached() => exactly(table.tree.rows(), saved),
             None => self.lost_from_holes(table, saved),
         }
     }
@@ -57,6 +57,14 @@ impl Survey {
             false => !stray.is_table,
         };
         self.strays.iter().filter(may).count() as u64
+    }
+}
+
+/// Rows that the new table would not take beside others are not all its own.
+fn exactly(rows: u64, saved: u64) -> Lost {
+    match rows == saved {
+        true => Lost::Exactly(0),
+        false => Lost::NotKnown,
     }
 }
 

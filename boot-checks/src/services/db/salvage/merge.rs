@@ -123,6 +123,12 @@ pub(super) fn table(
         ))?;
     }
     outcome.merged = count(connection, &table.name)?.saturating_sub(outcome.saved);
+    if outcome.merged > 0 && table.witness.is_none() {
+        let (rows, name) = (outcome.merged, &table.name);
+        notes.push(format!(
+            "nothing says which of the {rows} rows of {name} from the copy were deleted or changed since"
+        ));
+    }
     outcome.lost = match outcome.lost {
         Lost::Exactly(rows) => Lost::Exactly(rows.saturating_sub(outcome.merged)),
         // Some of these rows may have been deleted since, in places where others were lost.

@@ -56,6 +56,14 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Every rowid that was reached, in their order.
+    pub(super) fn rowids(&self) -> Vec<i64> {
+        let leaves = self.leaves.iter();
+        let mut rowids: Vec<i64> = leaves.flat_map(|leaf| &leaf.rowids).copied().collect();
+        rowids.sort_unstable();
+        rowids
+    }
+
     pub(super) fn rows(&self) -> u64 {
         self.leaves
             .iter()

@@ -62,3 +62,48 @@ fn span(page: &[u8], node: &Node, at: usize, usable: usize) -> Option<(usize, us
     };
     (at >= node.content_from && end <= usable).then_some((at, end))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leaf with three rows of one byte each, of which the one in the middle was deleted.
+    fn leaf() -> Vec<u8> {
+        let mut page = vec![0; 512];
+        page[..12].copy_from_slice(&[0x0d, 1, 0xf9, 0, 2, 1, 0xf4, 0, 1, 0xfb, 1, 0xf4]);
+        page[500..505].copy_from_slice(&[3, 1, 2, 9, 0]);
+        page[505..507].copy_from_slice(&[0, 0]);
+        page[507..512].copy_from_slice(&[3, 3, 2, 9, 0]);
+        // Two bytes are too few for a free block: they are fragments.
+        page[1..3].fill(0);
+        page[7] = 2;
+        page
+    }
+
+    fn check(page: &[u8]) -> bool {
+        adds_up(page, 2, &Node::parse(page, 2, 512).unwrap(), 512)
+    }
+
+    #[test]
+    fn a_page_adds_up_until_it_names_a_row_less() {
+        assert!(check(&leaf()));
+        let mut page = leaf();
+        page[4] = 1;
+        assert!(!check(&page));
+        let mut page = leaf();
+        page[7] = 0;
+        assert!(!check(&page));
+        // A row twice.
+        let mut page = leaf();
+        page.copy_within(8..10, 10);
+        assert!(!check(&page));
+    }
+
+    #[test]
+    fn a_list_of_free_blocks_ends() {
+        let mut page = leaf();
+        page[1..3].copy_from_slice(&[1, 0]);
+        page[256..260].copy_from_slice(&[1, 0, 0, 4]);
+        assert!(!check(&page));
+    }
+}

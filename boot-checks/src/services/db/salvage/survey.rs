@@ -33,7 +33,7 @@ pub(super) struct TableState {
     pub(super) rows: Option<Keyed>,
     /// A whole index with an entry for each row.
     pub(super) witness: Option<Witness>,
-    /// The rowids that it names.
+    /// The rowids that it names, where the table has lost some.
     pub(super) known: Option<HashSet<i64>>,
     /// Why it may have had other rows, although every page that it leads to holds.
     pub(super) may_lack: Option<String>,
@@ -239,7 +239,9 @@ fn walk_indexes(
             // The one that says more of a row than its rowid.
             if table.witness.as_ref().is_none_or(|it| it.columns.is_none()) {
                 table.witness = Some(witness);
-                table.known = Some(tree.rowids.iter().copied().collect());
+                if !table.is_reached() {
+                    table.known = Some(tree.rowids.iter().copied().collect());
+                }
             }
         }
         walked.push(Index { state, tree });

@@ -52,10 +52,17 @@ impl<'a> Walker<'a> {
                 high: bounds.high,
                 rows_max: None,
                 page: root,
-                is_elsewhere,
+                is_elsewhere: is_elsewhere || self.holds_cells(root)?,
             });
         }
         Ok(tree)
+    }
+
+    /// Whether a page of a tree is sound and has something on it: where it does not fit, it is another's.
+    pub(super) fn holds_cells(&self, number: u32) -> io::Result<bool> {
+        let page = self.pages.read(number)?;
+        let node = self.sound(number, &page);
+        Ok(node.is_some_and(|node| !node.cells.is_empty()))
     }
 
     /// Whether a page has its place already, or is not there: then nobody knows which page is meant.
@@ -107,6 +114,7 @@ impl<'a> Walker<'a> {
         tree: &mut Tree,
     ) -> io::Result<()> {
         let mut low = bounds.low;
+        let mut fits = true;
         let mut lost: Vec<(Bounds, u32, u64, bool)> = Vec::new();
         let mut kinds = Vec::new();
         let mut children: Vec<(Option<u32>, i128)> = Vec::new();
@@ -119,7 +127,10 @@ impl<'a> Walker<'a> {
                     low = key;
                 }
                 // Its child lies somewhere up to the next key that holds.
-                _ => children.push((None, 0)),
+                _ => {
+                    fits = false;
+                    children.push((None, 0));
+                }
             }
         }
         children.push((Some(node.right), bounds.high));
@@ -143,21 +154,26 @@ impl<'a> Walker<'a> {
                     lost.push((within, child, 1, false));
                 }
                 Some(kind) => kinds.push(kind),
-                None => lost.push((within, child, 1, is_elsewhere)),
+                None => {
+                    let is_elsewhere = is_elsewhere || self.holds_cells(child)?;
+                    lost.push((within, child, 1, is_elsewhere));
+                }
             }
             low = high;
         }
         // All leaves of a tree are equally deep.
         let is_leaf = kinds.contains(&NodeKind::TableLeaf);
         let is_even = !is_leaf || !kinds.contains(&NodeKind::TableInterior);
-        if !is_even || !adds_up(page, number, node, self.pages.usable()) {
+        let adds_up = adds_up(page, number, node, self.pages.usable());
+        let is_misplaced = adds_up && !fits;
+        if !is_even || !adds_up || !fits {
             // There were children that nothing names any more.
             tree.holes.push(Hole {
                 low: bounds.low,
                 high: bounds.high,
                 rows_max: None,
                 page: number,
-                is_elsewhere: false,
+                is_elsewhere: is_misplaced,
             });
         }
         let rows_max = |pages| is_leaf.then(|| self.rows_per_page() * pages);
@@ -168,7 +184,7 @@ impl<'a> Walker<'a> {
                 high: bounds.high,
                 rows_max: rows_max(pages),
                 page,
-                is_elsewhere,
+                is_elsewhere: is_elsewhere && !is_leaf,
             }));
         Ok(())
     }
@@ -194,7 +210,9 @@ impl<'a> Walker<'a> {
         for page in overflow {
             self.used[page as usize] = true;
         }
-        leaf.is_whole &= !is_shared && adds_up(page, number, node, self.pages.usable());
+        let adds_up = adds_up(page, number, node, self.pages.usable());
+        let is_misplaced = adds_up && !leaf.is_whole;
+        leaf.is_whole &= !is_shared && adds_up;
         if !leaf.is_whole {
             let kept = leaf.rowids.len() as u64;
             tree.holes.push(Hole {
@@ -202,7 +220,7 @@ impl<'a> Walker<'a> {
                 high: bounds.high,
                 rows_max: Some(self.rows_per_page().saturating_sub(kept)),
                 page: number,
-                is_elsewhere: false,
+                is_elsewhere: is_misplaced,
             });
             tree.rows_in_doubt += kept;
         }

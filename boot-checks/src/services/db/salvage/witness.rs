@@ -26,9 +26,9 @@ pub(super) struct Agreement {
 }
 
 impl Agreement {
-    /// Whether every entry has its row, with its values: then the table has all that the index knows.
-    pub(super) fn table_has_all(&self) -> bool {
-        self.without_row == 0 && self.other_values == 0
+    /// Whether the index and the table say the same.
+    pub(super) fn is_complete(&self) -> bool {
+        self.without_row == 0 && self.other_values == 0 && self.without_entry == 0
     }
 
     /// How many rows there are not, where every row that is there is one that the index knows.
@@ -138,22 +138,31 @@ fn numbered(columns: &[String], prefix: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// How many rows of a table without rowids cannot be found by their own key: their pages do not stand
-/// where their keys say.
-pub(super) fn not_found_by_key(
+/// How many rows of a table without rowids cannot be found by their own key, or have the key of another:
+/// their pages do not stand where their keys say.
+pub(super) fn out_of_place(
     connection: &mut Connection,
     table: &TableState,
 ) -> Result<u64, DbError> {
     let name = quoted(&table.name);
-    let same: Vec<String> = table
-        .key
+    let key: Vec<String> = table.key.iter().map(|column| quoted(column)).collect();
+    let same: Vec<String> = key
         .iter()
-        .map(|column| format!("there.{0} = here.{0}", quoted(column)))
+        .map(|column| format!("there.{column} = here.{column}"))
         .collect();
     let sql = format!(
         "SELECT count(*) FROM main.{name} here WHERE NOT EXISTS \
          (SELECT 1 FROM main.{name} there WHERE {})",
         same.join(" AND ")
     );
-    Ok(integer(&connection.scalar(&sql)?).unsigned_abs())
+    let astray = integer(&connection.scalar(&sql)?).unsigned_abs();
+    // With a plus: SQLite would otherwise take it for granted that no key is there twice.
+    let plus: Vec<String> = key.iter().map(|column| format!("+{column}")).collect();
+    let sql = format!(
+        "SELECT (SELECT count(*) FROM main.{name}) - \
+         (SELECT count(*) FROM (SELECT DISTINCT {} FROM main.{name}))",
+        plus.join(", ")
+    );
+    let doubled = integer(&connection.scalar(&sql)?).unsigned_abs();
+    Ok(astray + doubled)
 }
