@@ -1,7 +1,7 @@
 //! How many rows a table has lost.
 
 use super::sound::{Hole, Leaf};
-use super::survey::{Survey, TableState};
+use super::survey::{Stray, Survey, TableState};
 use crate::model::Lost;
 
 /// A bound of more rows than this many times those that were saved says nothing to a person.
@@ -46,13 +46,28 @@ impl Survey {
                 None => below = below.saturating_add(width),
             }
         }
-        let strays = self.strays_for(table).saturating_mul(self.rows_per_page);
+        let above = holes
+            .iter()
+            .filter(|hole| self.is_above_leaves(hole, table));
+        let strays = self.strays_for(table) - above.count() as u64;
+        let strays = strays.saturating_mul(self.rows_per_page);
         told(known.saturating_add(below.min(strays)), saved)
+    }
+
+    /// Whether a damaged page that nothing else has was no leaf: leaves were found below it.
+    fn is_above_leaves(&self, hole: &Hole, table: &TableState) -> bool {
+        let is_below = |leaf: &Leaf| {
+            i128::from(leaf.first()) > hole.low && i128::from(leaf.last()) <= hole.high
+        };
+        let is_stray = |stray: &Stray| stray.number == hole.page && !stray.is_index;
+        hole.rows_max.is_none()
+            && self.strays.iter().any(is_stray)
+            && table.tree.leaves.iter().any(is_below)
     }
 
     /// Pages that may have rows of it.
     fn strays_for(&self, table: &TableState) -> u64 {
-        let may = |stray: &&super::survey::Stray| match table.has_rowid {
+        let may = |stray: &&Stray| match table.has_rowid {
             true => !stray.is_index,
             false => !stray.is_table,
         };
