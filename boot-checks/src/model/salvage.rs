@@ -123,10 +123,12 @@ impl SalvageReport {
         if let Some(backup) = self.backup.as_ref().filter(|_| merged > 0) {
             words += &format!(", {merged} taken from the copy of run {backup}");
         }
-        let hurt: Vec<String> = self
-            .tables
+        let is_hurt = |table: &&TableSalvage| !table.lost.is_nothing() || table.merged > 0;
+        let mut hurt: Vec<&TableSalvage> = self.tables.iter().filter(is_hurt).collect();
+        // Those of which something is known come first.
+        hurt.sort_by_key(|table| table.lost == Lost::NotKnown);
+        let hurt: Vec<String> = hurt
             .iter()
-            .filter(|table| !table.lost.is_nothing() || table.merged > 0)
             .take(TABLES_SHOWN)
             .map(ToString::to_string)
             .collect();

@@ -73,6 +73,7 @@ fn ask(connection: &mut Connection, table: &mut TableState, rowids: &[i64], inde
             rows_max: None,
             page: table.root,
             is_elsewhere: true,
+            is_foreign: false,
         });
     }
     table.is_disputed |= unknown > 0;
@@ -131,8 +132,16 @@ impl Survey {
                 "nothing leads to {pages} pages, and nothing says that they are free"
             ));
         }
+        let lost_writes = self.tells_of_lost_writes(&strays, indexes);
         for table in &mut self.tables {
             if table.may_lack.is_some() || !table.is_reached() {
+                continue;
+            }
+            let is_counted = |it: &Witness| it.columns.is_some();
+            if lost_writes && !table.witness.as_ref().is_some_and(is_counted) {
+                let words =
+                    "no index counts its rows, and some pages of this file are older than others";
+                table.may_lack = Some(words.to_owned());
                 continue;
             }
             let own = astray > 0 || any_fits(walker, table, &strays, indexes)?;
@@ -143,6 +152,25 @@ impl Survey {
         }
         self.strays = strays;
         Ok(())
+    }
+}
+
+impl Survey {
+    /// Whether a page holds, and not in its place or not beside the others: then it was not damaged, but
+    /// a write was lost or went elsewhere, and of no other page it is certain that its own was not.
+    fn tells_of_lost_writes(&self, strays: &[Stray], indexes: &[Index]) -> bool {
+        let is_old = |table: &TableState| {
+            table.may_lack.is_some()
+                || table.rows.as_ref().is_some_and(|rows| rows.is_crossed)
+                || table
+                    .tree
+                    .holes
+                    .iter()
+                    .any(|it| it.is_elsewhere || it.is_foreign)
+        };
+        self.tables.iter().any(is_old)
+            || strays.iter().any(|stray| stray.is_table)
+            || indexes.iter().any(|index| !index.tree.tables.is_empty())
     }
 }
 

@@ -24,7 +24,7 @@ impl Survey {
             Some(rows) if table.is_reached() => exactly(rows.count, saved),
             Some(rows) if rows.is_crossed => Lost::NotKnown,
             Some(rows) => {
-                let pages = rows.damaged + self.strays_for(table);
+                let pages = rows.damaged.len() as u64 + self.strays_for(table);
                 let most = rows.count.saturating_add(pages * self.rows_per_page);
                 told(most.saturating_sub(saved), saved)
             }

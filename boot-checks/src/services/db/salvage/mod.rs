@@ -18,6 +18,7 @@ mod losses;
 mod merge;
 mod node;
 mod pages;
+mod prune;
 mod rebuild;
 mod schema;
 mod sound;
@@ -173,6 +174,9 @@ fn graft_damaged(image: &Path, survey: &Survey) -> Result<(), SalvageError> {
         if table.has_rowid && !table.is_reached() {
             graft::graft(&mut pages, table.root, &table.tree.leaves)?;
         }
+        for page in table.rows.iter().flat_map(|rows| &rows.damaged) {
+            prune::prune(&mut pages, *page, table.entry())?;
+        }
     }
     let count = pages.count().to_be_bytes();
     pages.set_header(28, &count)?;
@@ -224,6 +228,7 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
                 table: table.name.clone(),
                 saved: table
                     .rows
+                    .as_ref()
                     .map_or_else(|| table.tree.rows(), |rows| rows.count),
                 lost: Lost::Exactly(0),
                 merged: 0,

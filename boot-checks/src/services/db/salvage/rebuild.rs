@@ -124,6 +124,8 @@ fn lost(
     }
     let lost = survey.lost(table, saved);
     let is_disputed = table.is_disputed && table.adopted == 0;
+    // The write that went there may have been the index's.
+    let is_disputed = is_disputed || table.tree.holes.iter().any(|hole| hole.is_foreign);
     let (Some(witness), false) = (&table.witness, lost == Lost::Exactly(0) || is_disputed) else {
         return lost;
     };

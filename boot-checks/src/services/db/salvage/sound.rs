@@ -44,6 +44,9 @@ pub(super) struct Hole {
     pub(super) page: u32,
     /// Whether another page was meant: this one has its place elsewhere, or is none.
     pub(super) is_elsewhere: bool,
+    /// Whether a sound page of something else stands in its place: a write went there, and did not come
+    /// where it belongs.
+    pub(super) is_foreign: bool,
 }
 
 /// What can be reached of a table.

@@ -43,12 +43,12 @@ pub(super) struct TableState {
 }
 
 /// The rows of a table without rowids.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Keyed {
     /// On pages that hold.
     pub(super) count: u64,
     /// Pages that do not.
-    pub(super) damaged: u64,
+    pub(super) damaged: Vec<u32>,
     /// Whether it leads to a page of something else, or to none.
     pub(super) is_crossed: bool,
 }
@@ -57,8 +57,17 @@ impl TableState {
     /// Whether every page that it leads to was reached and holds.
     pub(super) fn is_reached(&self) -> bool {
         match &self.rows {
-            Some(rows) => rows.damaged == 0 && !rows.is_crossed,
+            Some(rows) => rows.damaged.is_empty() && !rows.is_crossed,
             None => self.tree.holes.is_empty(),
+        }
+    }
+
+    /// What a row of a table without rowids looks like.
+    pub(super) fn entry(&self) -> EntryShape {
+        EntryShape {
+            fields_min: self.key.len(),
+            fields_max: self.shape.columns,
+            ends_in_rowid: false,
         }
     }
 
@@ -203,18 +212,11 @@ fn walk_tables(walker: &mut Walker<'_>, tables: &mut [TableState]) -> Result<(),
             table.tree = walker.table(table.root, table.shape)?;
             continue;
         }
-        let tree = walker.index(
-            table.root,
-            EntryShape {
-                fields_min: table.key.len(),
-                fields_max: table.shape.columns,
-                ends_in_rowid: false,
-            },
-        )?;
+        let tree = walker.index(table.root, table.entry())?;
         table.rows = Some(Keyed {
             count: tree.entries,
-            damaged: tree.damaged.len() as u64,
             is_crossed: tree.is_crossed || tree.strangers > 0,
+            damaged: tree.damaged,
         });
     }
     Ok(())

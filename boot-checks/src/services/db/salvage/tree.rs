@@ -53,6 +53,7 @@ impl<'a> Walker<'a> {
                 rows_max: None,
                 page: root,
                 is_elsewhere: is_elsewhere || self.holds_cells(root)?,
+                is_foreign: !is_elsewhere && self.holds_cells(root)?,
             });
         }
         Ok(tree)
@@ -115,7 +116,7 @@ impl<'a> Walker<'a> {
     ) -> io::Result<()> {
         let mut low = bounds.low;
         let mut fits = true;
-        let mut lost: Vec<(Bounds, u32, u64, bool)> = Vec::new();
+        let mut lost: Vec<(Bounds, u32, u64, (bool, bool))> = Vec::new();
         let mut kinds = Vec::new();
         let mut children: Vec<(Option<u32>, i128)> = Vec::new();
         for at in &node.cells {
@@ -143,7 +144,7 @@ impl<'a> Walker<'a> {
             };
             let within = Bounds { low, high };
             if skipped > 0 {
-                lost.push((within, number, skipped, false));
+                lost.push((within, number, skipped, (false, false)));
                 skipped = 0;
             }
             let (is_elsewhere, rows) = (self.is_elsewhere(child), tree.leaves.len());
@@ -151,12 +152,12 @@ impl<'a> Walker<'a> {
                 // No page below another is left empty.
                 Some(NodeKind::TableLeaf) if tree.leaves.len() == rows => {
                     kinds.push(NodeKind::TableLeaf);
-                    lost.push((within, child, 1, false));
+                    lost.push((within, child, 1, (false, false)));
                 }
                 Some(kind) => kinds.push(kind),
                 None => {
-                    let is_elsewhere = is_elsewhere || self.holds_cells(child)?;
-                    lost.push((within, child, 1, is_elsewhere));
+                    let is_foreign = !is_elsewhere && self.holds_cells(child)?;
+                    lost.push((within, child, 1, (is_elsewhere, is_foreign)));
                 }
             }
             low = high;
@@ -174,18 +175,21 @@ impl<'a> Walker<'a> {
                 rows_max: None,
                 page: number,
                 is_elsewhere: is_misplaced,
+                is_foreign: false,
             });
         }
         let rows_max = |pages| is_leaf.then(|| self.rows_per_page() * pages);
         let holes = lost.into_iter();
-        tree.holes
-            .extend(holes.map(|(bounds, page, pages, is_elsewhere)| Hole {
+        tree.holes.extend(
+            holes.map(|(bounds, page, pages, (is_elsewhere, is_foreign))| Hole {
                 low: bounds.low,
                 high: bounds.high,
                 rows_max: rows_max(pages),
                 page,
-                is_elsewhere: is_elsewhere && !is_leaf,
-            }));
+                is_elsewhere: (is_elsewhere || is_foreign) && !is_leaf,
+                is_foreign,
+            }),
+        );
         Ok(())
     }
 
@@ -221,6 +225,7 @@ impl<'a> Walker<'a> {
                 rows_max: Some(self.rows_per_page().saturating_sub(kept)),
                 page: number,
                 is_elsewhere: is_misplaced,
+                is_foreign: false,
             });
             tree.rows_in_doubt += kept;
         }
