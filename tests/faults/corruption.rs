@@ -452,3 +452,59 @@ fn changed_bytes_of_a_row_are_not_seen() {
     std::fs::write(&path, &bytes).unwrap();
     assert!(!is_caught(&path));
 }
+
+/// Whatever tables and indexes there may be in a sound database: all of it is seen to be whole, so that a
+/// header that was written over is no person's decision.
+#[test]
+fn every_sort_of_table_and_index_is_proven_whole() {
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)";
+    let sql = format!(
+        "CREATE TABLE reals (a REAL, b REAL, c NUMERIC); CREATE INDEX reals_all ON reals (a, b DESC, c);
+         CREATE TABLE texts (t TEXT COLLATE NOCASE UNIQUE, long TEXT); CREATE INDEX texts_long ON texts (long);
+         CREATE TABLE made (a INT, b INT AS (a * 2) STORED, c INT AS (a + 1)); CREATE INDEX made_c ON made (c, b);
+         CREATE TABLE some (a, b); CREATE INDEX some_part ON some (a) WHERE b > 5;
+         CREATE INDEX some_sum ON some (a + b); CREATE UNIQUE INDEX some_null ON some (b) WHERE b IS NULL;
+         CREATE TABLE keyed (a TEXT, b INT, c, PRIMARY KEY (b DESC, a)) WITHOUT ROWID;
+         CREATE INDEX keyed_c ON keyed (c); CREATE TABLE strict_one (a INT, b ANY) STRICT;
+         CREATE TABLE \"rowid\" (rowid INT, _rowid_ INT, x); CREATE TABLE pk (a TEXT PRIMARY KEY, b);
+         CREATE TABLE later (a); CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, x UNIQUE);
+         {numbers} INSERT INTO reals SELECT i, i / 3.0, CASE i % 3 WHEN 0 THEN i ELSE 'x' || i END FROM n;
+         {numbers} INSERT INTO texts SELECT 'Text ' || i, CASE i % 50 WHEN 0 THEN hex(zeroblob(i)) END FROM n;
+         {numbers} INSERT INTO made (a) SELECT i FROM n;
+         {numbers} INSERT INTO some SELECT nullif(i, 7), i % 9 + 1 FROM n;
+         {numbers} INSERT INTO keyed SELECT 'key ' || (i % 700), i, i % 11 FROM n;
+         {numbers} INSERT INTO strict_one SELECT i, CASE i % 2 WHEN 0 THEN i ELSE 'a' || i END FROM n;
+         {numbers} INSERT INTO \"rowid\" SELECT i, 3000 - i, zeroblob(i % 2000) FROM n;
+         {numbers} INSERT INTO pk SELECT 'pk ' || (i * 7919 % 3001), i FROM n;
+         {numbers} INSERT INTO later SELECT i FROM n; ALTER TABLE later ADD COLUMN b DEFAULT 7;
+         CREATE INDEX later_b ON later (b); UPDATE later SET b = 8 WHERE a % 10 = 0;
+         {numbers} INSERT INTO counted (x) SELECT i FROM n; DELETE FROM counted WHERE id % 3 = 0;
+         DELETE FROM keyed WHERE b % 5 = 0; DELETE FROM texts WHERE rowid BETWEEN 500 AND 2000;
+         CREATE VIRTUAL TABLE words USING fts5 (body);
+         {numbers} INSERT INTO words SELECT 'word ' || i || ' and more' FROM n; ANALYZE;
+         DROP TABLE strict_one"
+    );
+    for settings in [
+        "PRAGMA page_size = 512",
+        "PRAGMA page_size = 65536",
+        "PRAGMA auto_vacuum = FULL; PRAGMA page_size = 1024",
+        "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA encoding = 'UTF-16le'",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection.execute(settings).unwrap();
+        connection.execute(&sql).unwrap();
+        connection.close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[..16].fill(0);
+        std::fs::write(&path, bytes).unwrap();
+        let work = tempfile::tempdir().unwrap();
+        let kept = KeptCopies {
+            backups: Path::new("/nowhere"),
+            database: &path,
+        };
+        let report = salvage(&path, &kept, work.path()).unwrap().report;
+        assert_ne!(report.method, Method::Salvage, "{settings}: {report:#?}");
+    }
+}

@@ -277,6 +277,46 @@ fn a_log_whose_main_file_is_gone_is_rescued_where_a_link_leads() {
 }
 
 #[test]
+fn a_full_text_index_is_built_anew_from_the_rows_that_are_left() {
+    let sandbox = healthy();
+    let mut connection = sandbox.open();
+    connection
+        .execute(
+            "CREATE VIRTUAL TABLE words USING fts5 (body);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+             INSERT INTO words SELECT 'a text about number ' || i FROM n",
+        )
+        .unwrap();
+    connection.close();
+    overwrite_the_page_of(&sandbox, b"a text about number 500");
+    let (code, proposal) = boot_json(&sandbox, &[]);
+    assert_eq!(code, Some(8), "{proposal:#}");
+    let (code, record) = approve(&sandbox, &proposal);
+    assert_eq!(code, Some(0), "{record:#}");
+    let mut connection = sandbox.open();
+    let mut count = |sql: &str| connection.scalar(sql).unwrap();
+    let rows = count("SELECT count(*) FROM words_content");
+    assert_eq!(
+        count("SELECT count(*) FROM words WHERE words MATCH 'text'"),
+        rows
+    );
+    let lost = count("SELECT count(*) FROM words WHERE words MATCH '500'");
+    assert_eq!(lost, SqlValue::Integer(0));
+    connection.close();
+}
+
+/// Fills the page that a row is on with something else, as after a restart of the machine.
+fn overwrite_the_page_of(sandbox: &Sandbox, row: &[u8]) {
+    let mut bytes = std::fs::read(sandbox.database()).unwrap();
+    let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    let at = bytes.windows(row.len()).position(|it| it == row).unwrap();
+    let start = at / page * page;
+    bytes[start..start + page].fill(0xa5);
+    std::fs::write(sandbox.database(), bytes).unwrap();
+    let _ = std::fs::remove_file(sandbox.root().join("var/boot/integrity"));
+}
+
+#[test]
 fn a_table_that_is_younger_than_the_copy_is_not_said_to_be_in_it() {
     let sandbox = healthy();
     let mut connection = sandbox.open();
@@ -287,18 +327,8 @@ fn a_table_that_is_younger_than_the_copy_is_not_said_to_be_in_it() {
              INSERT INTO later SELECT i, 'a row that came later ' || i FROM n",
         )
         .unwrap();
-    let Ok(SqlValue::Integer(page)) = connection.scalar("PRAGMA page_size") else {
-        panic!("a page has a size")
-    };
     connection.close();
-    let mut bytes = std::fs::read(sandbox.database()).unwrap();
-    let row = b"a row that came later 500";
-    let at = bytes.windows(row.len()).position(|it| it == row).unwrap();
-    let page = usize::try_from(page).unwrap();
-    let start = at / page * page;
-    bytes[start..start + page].fill(0xa5);
-    std::fs::write(sandbox.database(), bytes).unwrap();
-    let _ = std::fs::remove_file(sandbox.root().join("var/boot/integrity"));
+    overwrite_the_page_of(&sandbox, b"a row that came later 500");
 
     let (_, record) = boot_json(&sandbox, &[]);
     let report = &repair(&record).unwrap()["changes"][0]["report"];

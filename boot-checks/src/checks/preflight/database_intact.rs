@@ -6,7 +6,7 @@
 //! boot can see at any size, `database_readable` has seen before; what a crash left beside the database, it
 //! has tried on a copy, and where every page fitted there, none is looked at twice. Values that are not what
 //! their table asks for are the application's: they are told, and nobody heals them. Damaged pages are healed by
-//! `rebuild_database` where nothing is lost, and by `salvage_database` with a person's approval.
+//! `rebuild_database` where it is proven that nothing is lost, and by `salvage_database` with a person's approval.
 
 use std::time::Duration;
 

@@ -10,6 +10,7 @@ mod cells;
 mod doubts;
 mod entry;
 mod free_list;
+mod full_text;
 mod graft;
 mod image;
 mod index_tree;
@@ -164,6 +165,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     if is_whole && !report.lost().is_nothing() {
         report.method = Method::Salvage;
     }
+    full_text::settle(&file, &mut report)?;
     refuse_an_empty_database(&report)?;
     Ok(Salvaged { file, report })
 }
