@@ -1,4 +1,5 @@
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,9 +18,24 @@ pub(super) struct Image {
     /// Whether the database keeps a write-ahead log.
     pub(super) is_wal: bool,
     /// Pages that are not there: cut off, or never in the log.
-    pub(super) missing_pages: u32,
+    pub(super) missing: Missing,
     /// Whether the main file itself was gone or empty, so that the log is all there is.
     pub(super) from_log_alone: bool,
+}
+
+/// Pages of an image that are in none of the files, in their order: they read as zeros.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Missing(pub(super) Vec<RangeInclusive<u32>>);
+
+impl Missing {
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().cloned().map(Iterator::count).sum()
+    }
+
+    pub(super) fn contains(&self, page: u32) -> bool {
+        let after = self.0.partition_point(|range| *range.end() < page);
+        self.0.get(after).is_some_and(|range| range.contains(&page))
+    }
 }
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -51,11 +67,11 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     remove_if_there(&log_path)?;
     remove_if_there(&side_file(&path, "-journal"))?;
     let is_wal = repair_header(&path)? || log.is_some();
-    let missing_pages = lengthen(&path)?;
+    let missing = lengthen(&path)?;
     Ok(Image {
         path,
         is_wal,
-        missing_pages,
+        missing,
         from_log_alone: false,
     })
 }
@@ -73,7 +89,7 @@ fn from_log(path: PathBuf, log_path: &Path, log: Option<Log>) -> Result<Image, S
     Ok(Image {
         path,
         is_wal: true,
-        missing_pages: log.missing(),
+        missing: log.missing(),
         from_log_alone: true,
     })
 }
@@ -192,7 +208,7 @@ fn find_page_size(
 
 /// As long as its header says, so that what is missing is a page that holds nothing. A page of which
 /// only a part is there is missing: the rest of its rows would be read as zeros.
-fn lengthen(path: &Path) -> Result<u32, SalvageError> {
+fn lengthen(path: &Path) -> Result<Missing, SalvageError> {
     let mut pages = Pages::open(path)?;
     let whole = u64::from(pages.count()) * pages.size() as u64;
     let file = std::fs::File::options().write(true).open(path)?;
@@ -209,7 +225,7 @@ fn lengthen(path: &Path) -> Result<u32, SalvageError> {
         pages.count()
     };
     let wanted = wanted.max(pages.count() + u32::from(has_part));
-    let missing = wanted - pages.count();
+    let missing = Missing(vec![pages.count() + 1..=wanted]);
     pages.set_header(28, &wanted.to_be_bytes())?;
     pages.set_header(92, &header[24..28])?;
     let bytes = u64::from(wanted) * pages.size() as u64;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use super::image::Missing;
 use crate::services::db::log_frames::Frames;
 
 /// What a write-ahead log holds for certain.
@@ -36,9 +37,19 @@ impl Log {
     }
 
     /// Pages of the database that the log does not hold.
-    pub(super) fn missing(&self) -> u32 {
-        let there = self.places.range(1..=self.pages).count();
-        self.pages - u32::try_from(there).unwrap_or(self.pages)
+    pub(super) fn missing(&self) -> Missing {
+        let mut missing = Vec::new();
+        let mut next = 1;
+        for page in self.places.range(1..=self.pages).map(|(page, _)| *page) {
+            if page > next {
+                missing.push(next..=page - 1);
+            }
+            next = page + 1;
+        }
+        if next <= self.pages {
+            missing.push(next..=self.pages);
+        }
+        Missing(missing)
     }
 
     /// Writes every committed page to its place in a copy of the main file.

@@ -37,7 +37,7 @@ use super::files::side_file;
 use super::{DbError, FileSet};
 use crate::host;
 use crate::model::{Lost, Method, SalvageReport, TableSalvage};
-use survey::Survey;
+use survey::{Survey, TableState};
 
 /// Why nothing was salvaged.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +135,7 @@ pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageErr
 /// Why nothing came of it.
 pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salvaged, SalvageError> {
     let image = image::assemble(set, folder)?;
-    let survey = Survey::of(&image.path)?;
+    let survey = Survey::of(&image)?;
     let file = folder.join("new.db");
     let is_whole = survey.is_whole() && !image.from_log_alone;
     if is_whole && rebuild::reindex(&image, &file)? {
@@ -172,10 +172,24 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
 
 fn graft_damaged(image: &Path, survey: &Survey) -> Result<(), SalvageError> {
     let mut pages = pages::Pages::open(image)?;
-    for table in &survey.tables {
-        if table.has_rowid && !table.is_reached() {
-            graft::graft(&mut pages, table.root, &table.tree.leaves)?;
+    let roots: Vec<u32> = survey.tables.iter().map(|table| table.root).collect();
+    let grafted = |table: &&TableState| table.has_rowid && !table.is_reached();
+    let mut all_leaves = Vec::new();
+    for table in survey.tables.iter().filter(grafted) {
+        let mut leaves = table.tree.leaves.clone();
+        // Another table will be written there.
+        for leaf in &mut leaves {
+            if leaf.page != table.root && roots.contains(&leaf.page) {
+                let page = pages.read(leaf.page)?;
+                leaf.page = pages.append(&page)?;
+            }
         }
+        all_leaves.push((table.root, leaves));
+    }
+    for (root, leaves) in &all_leaves {
+        graft::graft(&mut pages, *root, leaves)?;
+    }
+    for table in &survey.tables {
         for page in table.rows.iter().flat_map(|rows| &rows.damaged) {
             prune::prune(&mut pages, *page, table.entry())?;
         }
@@ -192,8 +206,8 @@ fn add_notes(report: &mut SalvageReport, image: &image::Image, survey: &Survey) 
         let words = "the main file is gone: everything comes from the write-ahead log beside it";
         report.notes.push(words.to_owned());
     }
-    if image.missing_pages > 0 {
-        let pages = image.missing_pages;
+    let pages = image.missing.count();
+    if pages > 0 {
         report
             .notes
             .push(format!("{pages} pages are not in the files at all"));

@@ -6,6 +6,7 @@ use super::SalvageError;
 use super::adopt::adopt;
 use super::doubts;
 use super::entry::EntryShape;
+use super::image::Image;
 use super::index_tree::IndexTree;
 use super::node::NodeKind;
 use super::pages::{Pages, u32_at};
@@ -117,9 +118,10 @@ const ANY: Shape = Shape {
 
 impl Survey {
     /// Goes through all trees. Where the table of tables is damaged, the image gets a sound one first.
-    pub(super) fn of(image: &Path) -> Result<Survey, SalvageError> {
+    pub(super) fn of(image: &Image) -> Result<Survey, SalvageError> {
+        let (missing, image) = (&image.missing, image.path.as_path());
         let mut pages = Pages::open(image)?;
-        let schema = Walker::new(&pages).table(1, SCHEMA)?;
+        let schema = Walker::new(&pages, missing).table(1, SCHEMA)?;
         let schema_is_damaged = !schema.holes.is_empty();
         if schema_is_damaged {
             if schema.leaves.is_empty() {
@@ -136,7 +138,7 @@ impl Survey {
             indexes,
             statistics,
         } = schema::read(image)?;
-        let mut walker = Walker::new(&pages);
+        let mut walker = Walker::new(&pages, missing);
         mark_pointer_maps(&mut walker)?;
         walker.table(1, SCHEMA)?;
         walk_tables(&mut walker, &mut tables)?;

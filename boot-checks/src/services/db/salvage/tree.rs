@@ -1,6 +1,7 @@
 use std::io;
 
 use super::cells::{in_order, without_overlap};
+use super::image::Missing;
 use super::node::{Node, NodeKind, RowCell, serial_types};
 use super::pages::{Pages, u32_at, varint};
 use super::sound::{Hole, Leaf, Shape, Tree};
@@ -13,6 +14,7 @@ const DEPTH_MAX: usize = 20;
 #[derive(Debug)]
 pub(super) struct Walker<'a> {
     pub(super) pages: &'a Pages,
+    missing: &'a Missing,
     /// Pages that have their place, by number.
     pub(super) used: Vec<bool>,
 }
@@ -24,13 +26,17 @@ struct Bounds {
 }
 
 impl<'a> Walker<'a> {
-    pub(super) fn new(pages: &'a Pages) -> Walker<'a> {
+    pub(super) fn new(pages: &'a Pages, missing: &'a Missing) -> Walker<'a> {
         let mut used = vec![false; pages.count() as usize + 1];
         used[0] = true;
         if let Some(lock_page) = used.get_mut(pages.lock_page() as usize) {
             *lock_page = true;
         }
-        Walker { pages, used }
+        Walker {
+            pages,
+            missing,
+            used,
+        }
     }
 
     /// Rows that fit at most on one page: a cell has at least four bytes and a pointer of two.
@@ -305,7 +311,9 @@ impl<'a> Walker<'a> {
         let mut overflow = Vec::new();
         let mut next = first.unwrap_or_default();
         while (record.len() as u64) < payload {
-            if self.is_elsewhere(next) || overflow.contains(&next) {
+            // What is not there would be read as zeros.
+            let is_there = !self.is_elsewhere(next) && !self.missing.contains(next);
+            if !is_there || overflow.contains(&next) {
                 return Ok(None);
             }
             overflow.push(next);
