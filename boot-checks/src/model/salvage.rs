@@ -1,3 +1,4 @@
+use std::cmp::Reverse;
 use std::fmt;
 
 use serde::Serialize;
@@ -125,8 +126,8 @@ impl SalvageReport {
         }
         let is_hurt = |table: &&TableSalvage| !table.lost.is_nothing() || table.merged > 0;
         let mut hurt: Vec<&TableSalvage> = self.tables.iter().filter(is_hurt).collect();
-        // Those of which something is known come first.
-        hurt.sort_by_key(|table| table.lost == Lost::NotKnown);
+        // Those of which something is known come first, then those with the most rows.
+        hurt.sort_by_key(|table| (table.lost == Lost::NotKnown, Reverse(table.saved)));
         let hurt: Vec<String> = hurt
             .iter()
             .take(TABLES_SHOWN)

@@ -133,15 +133,15 @@ impl Survey {
             ));
         }
         let lost_writes = self.tells_of_lost_writes(&strays, indexes);
+        let mut uncounted = 0;
         for table in &mut self.tables {
             if table.may_lack.is_some() || !table.is_reached() {
                 continue;
             }
             let is_counted = |it: &Witness| it.columns.is_some();
             if lost_writes && !table.witness.as_ref().is_some_and(is_counted) {
-                let words =
-                    "no index counts its rows, and some pages of this file are older than others";
-                table.may_lack = Some(words.to_owned());
+                table.is_uncounted = true;
+                uncounted += 1;
                 continue;
             }
             let own = astray > 0 || any_fits(walker, table, &strays, indexes)?;
@@ -149,6 +149,12 @@ impl Survey {
                 let words = "may have had rows on pages that nothing leads to";
                 table.may_lack = Some(words.to_owned());
             }
+        }
+        if uncounted > 0 {
+            self.doubts.push(format!(
+                "some pages are older than others: of {uncounted} tables that no index counts nothing says \
+                 whether they lost rows too"
+            ));
         }
         self.strays = strays;
         Ok(())

@@ -17,7 +17,7 @@ impl Survey {
     /// against it. A bound counts what fits on the pages that are known to be damaged and on those that
     /// nothing has; where a page is meant that cannot be named, there is none.
     pub(super) fn lost(&self, table: &TableState, saved: u64) -> Lost {
-        if table.may_lack.is_some() {
+        if table.may_lack.is_some() || table.is_uncounted {
             return Lost::NotKnown;
         }
         match &table.rows {

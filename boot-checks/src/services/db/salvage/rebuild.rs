@@ -76,7 +76,8 @@ fn fill(
             lost,
             merged: 0,
         };
-        if let Some(backup) = backup.filter(|_| !outcome.lost.is_nothing()) {
+        let has_holes = !table.tree.holes.is_empty() && !outcome.lost.is_nothing();
+        if let Some(backup) = backup.filter(|_| has_holes) {
             merge::table(connection, backup, table, &mut outcome, &mut notes)?;
         }
         if !table.has_rowid && !table.is_reached() {

@@ -134,6 +134,7 @@ fn read_table(
         witness: None,
         known: None,
         may_lack: None,
+        is_uncounted: false,
         is_disputed: false,
         adopted: 0,
     };

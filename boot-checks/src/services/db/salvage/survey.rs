@@ -38,6 +38,8 @@ pub(super) struct TableState {
     pub(super) known: Option<HashSet<i64>>,
     /// Why it may have had other rows, although every page that it leads to holds.
     pub(super) may_lack: Option<String>,
+    /// Whether writes of this file were lost, and no index says that none of this table's was.
+    pub(super) is_uncounted: bool,
     /// Whether an index alone says so: it may be the one that was not written.
     pub(super) is_disputed: bool,
     pub(super) adopted: usize,
@@ -74,7 +76,7 @@ impl TableState {
 
     /// Whether what was reached is known to be all there was.
     pub(super) fn is_whole(&self) -> bool {
-        self.is_reached() && self.may_lack.is_none()
+        self.is_reached() && self.may_lack.is_none() && !self.is_uncounted
     }
 }
 
