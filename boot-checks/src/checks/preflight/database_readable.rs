@@ -137,10 +137,10 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             .evidence("change counter of the database", main)
             .evidence("in the log", format!("{first} to {last}")),
         LeftLog::Foreign(put @ (ForeignLog::PutLater { .. } | ForeignLog::Replaced)) => {
-            let suffix = match side_file(cx.database_path()?, "-wal").exists() {
-                true => "-wal",
-                false => "-journal",
-            };
+            let path = cx.database_path()?;
+            let mut suffixes = ["-wal", "-journal"].into_iter();
+            let suffix = suffixes.find(|suffix| side_file(path, suffix).exists());
+            let suffix = suffix.unwrap_or("-wal");
             let log = shell::quoted(&format!("{name}{suffix}"));
             let finding = match put {
                 ForeignLog::PutLater { later } => {
