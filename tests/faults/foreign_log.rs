@@ -313,6 +313,47 @@ fn a_copy_that_was_moved_there_and_whose_permissions_were_set_with_the_logs_is_r
     assert_eq!(healed.code, Some(0), "{}", healed.text());
 }
 
+/// An older file is moved there, and then only the log is touched by something that writes nothing into it.
+fn moved_there_and_the_log_after_it(what: &[&str]) {
+    let template = template();
+    let crashed = crash(&template, Shape::UpdatesInPlace, 1);
+    let booted = boot(crashed.sandbox.root());
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
+    let beside = crashed.sandbox.root().join("kept-by-hand.db");
+    std::fs::write(&beside, &crashed.old).unwrap();
+    std::fs::rename(&beside, crashed.sandbox.database()).unwrap();
+    std::thread::sleep(LATER);
+    for command in what {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-ce", command])
+            .current_dir(crashed.sandbox.root().join("var"));
+        assert!(shell.status().unwrap().success());
+    }
+    let refused = boot(crashed.sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    assert!(refused.text().contains("another file has its place"));
+    assert!(crashed.is_kept());
+}
+
+#[test]
+fn a_log_that_was_moved_copied_linked_or_given_away_was_not_written_to() {
+    for what in [
+        &["mv grace.db-wal aside", "mv aside grace.db-wal"][..],
+        &["cp -p grace.db-wal aside", "mv aside grace.db-wal"],
+        &[
+            "cp -p grace.db-wal aside",
+            "rm grace.db-wal",
+            "cp -p aside grace.db-wal",
+        ],
+        &["ln grace.db-wal aside"],
+        &["chmod 660 grace.db-wal"],
+    ] {
+        moved_there_and_the_log_after_it(what);
+    }
+}
+
 fn set_permissions_of_both(crashed: &Crashed) {
     for suffix in ["-wal", ""] {
         let file = crashed.sandbox.side(suffix);
