@@ -9,8 +9,9 @@ use boot_checks::services::db::Connection;
 
 use crate::boots::{Boot, boot, run};
 use crate::corruption::Numbers;
-use crate::holders::Other;
+use crate::holders::{Other, bytes};
 use crate::instants::everything;
+use crate::leftovers::crash_with_a_hot_journal;
 use crate::sandbox::{Journal, Sandbox, Start};
 
 /// What is done to the database between the old copy and the crash.
@@ -451,4 +452,38 @@ fn a_log_that_was_moved_into_its_main_file_later_is_its_own() {
 #[test]
 fn a_log_of_which_a_part_was_moved_later_is_its_own() {
     checkpointed_later(true);
+}
+
+/// SQLite would put the originals of a transaction into a file that was there before others.
+#[test]
+fn an_older_main_file_beside_a_hot_journal_is_refused() {
+    for is_moved in [false, true] {
+        let sandbox = Sandbox::prepared(Start::Legacy(Journal::Delete));
+        let booted = boot(sandbox.root());
+        assert_eq!(booted.code, Some(0), "{}", booted.text());
+        let old = std::fs::read(sandbox.database()).unwrap();
+        let mut connection = sandbox.open();
+        connection
+            .execute("UPDATE notes SET body = 'newer ' || id")
+            .unwrap();
+        connection.close();
+        crash_with_a_hot_journal(&sandbox, 300);
+        std::thread::sleep(LATER);
+        if is_moved {
+            let beside = sandbox.root().join("kept-by-hand.db");
+            std::fs::write(&beside, &old).unwrap();
+            std::fs::rename(beside, sandbox.database()).unwrap();
+        } else {
+            std::fs::write(sandbox.database(), &old).unwrap();
+        }
+        let before = bytes(&sandbox);
+        let refused = boot(sandbox.root());
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(
+            refused.text().contains("does not belong to it"),
+            "{}",
+            refused.text()
+        );
+        assert!(before == bytes(&sandbox), "bytes changed");
+    }
 }
