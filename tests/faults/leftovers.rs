@@ -124,3 +124,29 @@ fn a_database_that_was_seen_and_vanished_is_refused() {
     assert_eq!(refused.code, Some(1), "{}", refused.text());
     assert!(!sandbox.database().exists());
 }
+
+/// Where the folder for temporary files cannot take it, the copy is made where the gate may write; where nothing has
+/// the room, could-not-look is no pass.
+#[test]
+fn what_a_crash_left_is_tried_where_there_is_room() {
+    let sandbox = Sandbox::prepared(Start::Legacy(Journal::Delete));
+    crash_with_a_hot_journal(&sandbox, ROWS / 2);
+    let before = bytes(&sandbox);
+    let boot_with = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let missing = sandbox.root().join("missing");
+        let command = command.env_clear().env("TMPDIR", missing).arg("boot");
+        run(command.args(arguments).arg("--root").arg(sandbox.root()))
+    };
+    let observed = boot_with(&["--observe"]);
+    assert_eq!(observed.code, Some(1), "{}", observed.text());
+    let words = "could not be tried on a copy";
+    assert!(observed.text().contains(words), "{}", observed.text());
+    assert!(before == bytes(&sandbox), "bytes changed");
+    let healed = boot_with(&[]);
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    assert!(!healed.text().contains("on a copy"), "{}", healed.text());
+    sandbox.verify(Start::Legacy(Journal::Delete)).unwrap();
+    let is_copy = |name: &String| name.contains("grace-boot-copy");
+    assert!(!sandbox.names().iter().any(is_copy));
+}

@@ -1,12 +1,15 @@
 //! What a crash left beside the database, judged before SQLite opens either.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Context;
+use crate::model::Mode;
 use crate::services::db::{
-    BadJournal, DbError, FileSet, ForeignLog, Integrity, MainFile, Recovery, StrayLog, bad_journal,
-    broken_log, foreign_log, rehearse_recovery, stray_log,
+    BadJournal, BrokenJournal, BrokenLog, DbError, FileSet, ForeignLog, Integrity, MainFile,
+    Recovery, StrayLog, bad_journal, broken_log, foreign_log, rehearse_recovery, stray_log,
 };
 
 /// A log or journal beside the database.
@@ -14,28 +17,35 @@ use crate::services::db::{
 pub enum LeftLog {
     /// There is none, or its owner is alive.
     None,
-    /// Nothing speaks against it. What was seen of the outcome; none where it could not be tried, for
-    /// this reason.
+    /// Nothing speaks against it. What was seen of the outcome; none where it is too large to be tried, as
+    /// these words say.
     Fits(Result<Integrity, String>),
     /// SQLite would throw it away.
     Stray(StrayLog),
     /// SQLite would replay it, and it is another main file's.
-    Foreign(ForeignLog),
+    Foreign {
+        /// What stands behind the main file's name in its.
+        suffix: &'static str,
+        /// How that is known.
+        foreign: ForeignLog,
+    },
+    /// SQLite would replay a part of it only, and delete the rest.
+    Broken(BrokenLog),
+    /// SQLite would roll back a part of a transaction only.
+    BrokenJournal(BrokenJournal),
     /// Sound without it, and damaged with it.
     DoesNotFit(Vec<String>),
     /// Damaged with and without it.
     Damaged(Vec<String>),
-    /// It does not hold up to where it was written: SQLite would take a part of it for all of it.
-    Broken {
-        /// The side file's suffix.
-        suffix: &'static str,
-        /// What does not hold.
-        reason: String,
-    },
-    /// What SQLite would make of it could not be tried.
+    /// The outcome could not be tried, for this reason.
     NotTried(String),
     /// It cannot be read.
-    Unreadable(String),
+    Unreadable {
+        /// What stands behind the main file's name in its.
+        suffix: &'static str,
+        /// The system's reason.
+        reason: String,
+    },
 }
 
 /// How long the outcome is looked at.
@@ -60,11 +70,23 @@ impl Context {
             return known.clone();
         }
         let judged = self.files().map_or(LeftLog::None, |files| {
-            judge(&files, self.integrity.is_left_behind(), || {
+            let places = self.places_for_a_copy(&files);
+            judge(&files, &places, self.integrity.is_left_behind(), || {
                 self.was_replaced()
             })
         });
         slot.insert(judged).clone()
+    }
+
+    /// Where a copy may be made: among the temporary files, and where a boot may write, below the gate's own folder
+    /// or beside the database.
+    fn places_for_a_copy(&self, files: &FileSet) -> Vec<PathBuf> {
+        let mut places = vec![std::env::temp_dir()];
+        if self.mode == Mode::Heal {
+            places.push(self.state_folder());
+            places.extend(files.path.parent().map(Path::to_owned));
+        }
+        places
     }
 
     /// Whether SQLite may open the database: what it would make of a log that is not the database's own
@@ -76,12 +98,11 @@ impl Context {
                 let message = words.into_iter().next().unwrap_or_default();
                 return Err(DbError::Corrupt { code: 11, message });
             }
-            LeftLog::Unreadable(reason) => format!("its log cannot be read: {reason}"),
-            LeftLog::Broken { suffix, reason } => format!("its {suffix} does not hold: {reason}"),
-            LeftLog::NotTried(reason) => {
-                format!("what lies beside it could not be tried on a copy: {reason}")
-            }
-            LeftLog::Stray(_) | LeftLog::Foreign(_) | LeftLog::DoesNotFit(_) => {
+            LeftLog::Unreadable { reason, .. } => format!("its log cannot be read: {reason}"),
+            LeftLog::NotTried(reason) => format!("its log cannot be tried on a copy: {reason}"),
+            LeftLog::Broken(_) => "its log does not hold, and is not opened".to_owned(),
+            LeftLog::BrokenJournal(_) => "its journal does not hold, and is not opened".to_owned(),
+            LeftLog::Stray(_) | LeftLog::Foreign { .. } | LeftLog::DoesNotFit(_) => {
                 "its log does not belong to it, and is not opened".to_owned()
             }
         };
@@ -89,16 +110,21 @@ impl Context {
     }
 }
 
-fn judge(files: &FileSet, is_left_behind: bool, was_replaced: impl Fn() -> bool) -> LeftLog {
+fn judge(
+    files: &FileSet,
+    places: &[PathBuf],
+    is_left_behind: bool,
+    was_replaced: impl Fn() -> bool,
+) -> LeftLog {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
     let (has_log, has_journal) = (holds(files.wal_bytes), holds(files.journal_bytes));
-    if !matches!(files.main, MainFile::Database(_)) {
+    let MainFile::Database(header) = &files.main else {
         return LeftLog::None;
-    }
+    };
     // Whatever its length: it may be no file at all.
     if files.wal_bytes.is_some() {
-        match stray_log(&files.path) {
-            Err(error) => return LeftLog::Unreadable(error.to_string()),
+        match stray_log(&files.path, header.page_size, is_left_behind) {
+            Err(error) => return unreadable("-wal", &error),
             Ok(Some(stray)) => return LeftLog::Stray(stray),
             Ok(None) => {}
         }
@@ -107,37 +133,46 @@ fn judge(files: &FileSet, is_left_behind: bool, was_replaced: impl Fn() -> bool)
     if !is_left_behind || !(has_log || has_journal) {
         return LeftLog::None;
     }
-    if has_log {
-        match foreign_log(&files.path, was_replaced()) {
-            Err(error) => return LeftLog::Unreadable(error.to_string()),
-            Ok(Some(foreign)) => return LeftLog::Foreign(foreign),
-            Ok(None) => {}
-        }
-        match broken_log(&files.path) {
-            Err(error) => return LeftLog::Unreadable(error.to_string()),
-            Ok(Some(reason)) => {
-                let suffix = "-wal";
-                return LeftLog::Broken { suffix, reason };
-            }
-            Ok(None) => {}
-        }
-    }
-    if has_journal {
-        match bad_journal(&files.path, was_replaced()) {
-            Err(error) => return LeftLog::Unreadable(error.to_string()),
-            Ok(Some(BadJournal::Foreign(foreign))) => return LeftLog::Foreign(foreign),
-            Ok(Some(BadJournal::Broken(reason))) => {
-                let suffix = "-journal";
-                return LeftLog::Broken { suffix, reason };
-            }
-            Ok(None) => {}
-        }
-    }
-    match rehearse_recovery(files, BUDGET) {
+    let against_log = || match has_log {
+        true => against_log(&files.path, was_replaced()),
+        false => Ok(None),
+    };
+    let against_journal = || match has_journal {
+        true => against_journal(&files.path, was_replaced()),
+        false => Ok(None),
+    };
+    let against = match against_log() {
+        Err(error) => Some(unreadable("-wal", &error)),
+        Ok(Some(against)) => Some(against),
+        Ok(None) => against_journal().unwrap_or_else(|error| Some(unreadable("-journal", &error))),
+    };
+    against.unwrap_or_else(|| match rehearse_recovery(files, places, BUDGET) {
         Ok(Recovery::Holds(seen)) => LeftLog::Fits(Ok(seen)),
         Ok(Recovery::DoesNotFit(words)) => LeftLog::DoesNotFit(words),
         Ok(Recovery::Damaged(words)) => LeftLog::Damaged(words),
-        Err(error @ DbError::NotCopied { .. }) => LeftLog::NotTried(error.to_string()),
-        Err(error) => LeftLog::Fits(Err(error.to_string())),
+        Ok(Recovery::TooLarge(words)) => LeftLog::Fits(Err(words)),
+        Err(error) => LeftLog::NotTried(error.to_string()),
+    })
+}
+
+fn unreadable(suffix: &'static str, error: &io::Error) -> LeftLog {
+    let reason = error.to_string();
+    LeftLog::Unreadable { suffix, reason }
+}
+
+fn against_log(path: &Path, was_replaced: bool) -> io::Result<Option<LeftLog>> {
+    if let Some(broken) = broken_log(path)? {
+        return Ok(Some(LeftLog::Broken(broken)));
     }
+    let suffix = "-wal";
+    let foreign = foreign_log(path, was_replaced)?;
+    Ok(foreign.map(|foreign| LeftLog::Foreign { suffix, foreign }))
+}
+
+fn against_journal(path: &Path, was_replaced: bool) -> io::Result<Option<LeftLog>> {
+    let suffix = "-journal";
+    Ok(bad_journal(path, was_replaced)?.map(|bad| match bad {
+        BadJournal::Broken(broken) => LeftLog::BrokenJournal(broken),
+        BadJournal::Foreign(foreign) => LeftLog::Foreign { suffix, foreign },
+    }))
 }

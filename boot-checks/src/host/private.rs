@@ -40,12 +40,12 @@ impl PrivateFolder {
         PrivateFolder::new_in(&std::env::temp_dir())
     }
 
-    /// The same in another place.
+    /// As [`PrivateFolder::new`], elsewhere.
     ///
     /// # Errors
     ///
     /// The system's reason.
-    pub(crate) fn new_in(place: &Path) -> io::Result<PrivateFolder> {
+    pub fn new_in(place: &Path) -> io::Result<PrivateFolder> {
         remove_leftovers(place);
         let mut builder = tempfile::Builder::new();
         builder.prefix(PREFIX);
@@ -61,6 +61,11 @@ impl PrivateFolder {
             folder,
             _alive: alive,
         })
+    }
+
+    /// Removes what killed processes of the same user left in a place.
+    pub fn tidy(place: &Path) {
+        remove_leftovers(place);
     }
 
     /// Where it is.

@@ -67,7 +67,7 @@ impl Check for DatabaseReadable {
         let findings = ask(cx, |connection| read(connection, &required, header))?;
         Ok(match left {
             LeftLog::Fits(Err(reason)) => {
-                findings.note(format!("its log could not be tried on a copy: {reason}"))
+                findings.note(format!("its log was not tried on a copy: {reason}"))
             }
             _ => findings,
         })
@@ -109,17 +109,6 @@ fn judge_header(
 fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
     // Its log lies beside the file itself, and not beside a link to it.
     let name = short(cx, cx.database_path()?);
-    let foreign = || {
-        Finding::new(
-            "database_log_foreign",
-            format!("what lies beside {name} does not belong to it: SQLite would mix the two"),
-        )
-        .cause("one of the two was put back or replaced without the other")
-        .action(format!(
-            "copy all of its files away, then put back the two that belong together; or put a kept copy \
-             in their place: {PUT_BACK}"
-        ))
-    };
     let finding = match left {
         LeftLog::None | LeftLog::Fits(_) => return None,
         LeftLog::Stray(stray) => Finding::new(
@@ -128,36 +117,43 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
         )
         .evidence("pages in the log", stray.pages)
         .evidence("not in the database", stray.missing_pages)
-        .cause("one of the two was put back or replaced without the other")
+        .cause("one of the two was put back or replaced without the other, or the log's beginning is damaged")
         .action(format!(
             "copy all of its files away, then put back the two that belong together; or put a kept copy \
              in their place: {PUT_BACK}"
         )),
-        LeftLog::Foreign(ForeignLog::Counter { main, first, last }) => foreign()
-            .evidence("change counter of the database", main)
-            .evidence("in the log", format!("{first} to {last}")),
-        LeftLog::Foreign(put @ (ForeignLog::PutLater { .. } | ForeignLog::Replaced)) => {
-            let path = cx.database_path()?;
-            let mut suffixes = ["-wal", "-journal"].into_iter();
-            let suffix = suffixes.find(|suffix| side_file(path, suffix).exists());
-            let suffix = suffix.unwrap_or("-wal");
-            let log = shell::quoted(&format!("{name}{suffix}"));
-            let finding = match put {
-                ForeignLog::PutLater { later } => {
-                    let seconds = format!("{} s", later.as_secs());
-                    foreign().evidence("changed later than its log", seconds)
-                }
-                _ => foreign().evidence("since the last boot", "another file has its place"),
-            };
-            finding
-                .evidence("of what the log holds", "nothing is in it")
-                .action(format!(
-                    "copy all of its files away, then put back the two that belong together; where they \
-                     do belong together, `touch {log}` says so; or put a kept copy in their place: \
-                     {PUT_BACK}"
-                ))
+        LeftLog::Foreign { suffix, foreign } => told_apart(&name, suffix, *foreign),
+        LeftLog::Broken(broken) => {
+            let log = shell::quoted(&format!("{name}-wal"));
+            Finding::new(
+                "database_log_broken",
+                format!(
+                    "{name}-wal does not hold: SQLite would take its beginning only, and delete the rest"
+                ),
+            )
+            .evidence("pages that hold", broken.frames)
+            .evidence("behind the one that does not", broken.behind)
+            .cause("the disk or a copy has changed it; a process that was killed leaves none such")
+            .action(format!(
+                "copy all of its files away, then put back a sound copy of the log; or put a kept copy in \
+                 the place of all of them: {PUT_BACK}; or do without what is behind: `truncate -s {} {log}`",
+                broken.bytes
+            ))
         }
-        LeftLog::DoesNotFit(words) => foreign()
+        LeftLog::BrokenJournal(broken) => Finding::new(
+            "database_journal_broken",
+            format!(
+                "{name}-journal does not hold: SQLite would roll back a part of a transaction, and delete it"
+            ),
+        )
+        .evidence("what does not hold", broken.lacks)
+        .evidence("pages that hold", broken.pages)
+        .cause("the disk or a copy has changed it")
+        .action(format!(
+            "copy all of its files away, then put back a sound copy of the journal; or put a kept copy in \
+             the place of all of them: {PUT_BACK}"
+        )),
+        LeftLog::DoesNotFit(words) => foreign(&name)
             .evidence("without it", "every page fits")
             .evidence("with it", words.first().cloned().unwrap_or_default()),
         LeftLog::Damaged(words) => {
@@ -167,30 +163,67 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             };
             database_finding(cx, &error)
         }
-        LeftLog::Broken { suffix, reason } => Finding::new(
-            "database_log_broken",
-            format!("{name}{suffix} does not hold: {reason}"),
-        )
-        .cause("a disk or a program damaged it; SQLite would take a part of it for all of it")
-        .action(format!(
-            "copy all of its files away, then put a kept copy in their place: {PUT_BACK}"
-        )),
         LeftLog::NotTried(reason) => Finding::new(
-            "database_log_untried",
-            format!("what a crash left beside {name} could not be tried on a copy: {reason}"),
+            "database_log_not_tried",
+            format!("what a crash left beside {name} could not be tried on a copy"),
         )
-        .cause("opening it as it is might mix two states")
-        .action("make room for a copy of the database where TMPDIR points, or beside it, then boot again"),
-        LeftLog::Unreadable(error) => {
+        .evidence("reason", reason)
+        .cause("SQLite would mix the two where they do not belong together, and nothing could show whether they do")
+        .action("make room there, or name a folder that has it in TMPDIR; then boot again"),
+        LeftLog::Unreadable { suffix, reason } => {
             let finding = Finding::new(
                 "database_unreadable",
-                format!("{name}-wal cannot be read: {error}"),
+                format!("{name}{suffix} cannot be read: {reason}"),
             )
             .action("check the owner and the permissions of the file; do not delete it");
-            with_permissions(finding, &[&side_file(cx.database_path()?, "-wal")])
+            with_permissions(finding, &[&side_file(cx.database_path()?, suffix)])
         }
     };
     Some(finding)
+}
+
+fn foreign(name: &str) -> Finding {
+    Finding::new(
+        "database_log_foreign",
+        format!("what lies beside {name} does not belong to it: SQLite would mix the two"),
+    )
+    .cause("one of the two was put back or replaced without the other")
+    .action(format!(
+        "copy all of its files away, then put back the two that belong together; or put a kept copy \
+         in their place: {PUT_BACK}"
+    ))
+}
+
+/// How it is known that the one does not belong to the other, and where a person's word counts against that.
+fn told_apart(name: &str, suffix: &str, how: ForeignLog) -> Finding {
+    let finding = foreign(name);
+    let finding = match how {
+        ForeignLog::Counter { main, first, last } => {
+            return finding
+                .evidence("change counter of the database", main)
+                .evidence(format!("by {name}{suffix}"), format!("{first} to {last}"));
+        }
+        ForeignLog::Shorter { pages, expected } => {
+            return finding
+                .evidence("pages in the database", pages)
+                .evidence("before the transaction", expected);
+        }
+        ForeignLog::Page { page } => {
+            return finding.evidence("not written yet, and another", format!("page {page}"));
+        }
+        ForeignLog::PutLater { later } => finding.evidence(
+            format!("changed later than {name}{suffix}"),
+            format!("{} s", later.as_secs()),
+        ),
+        ForeignLog::Replaced => {
+            finding.evidence("since the last boot", "another file has its place")
+        }
+    };
+    let log = shell::quoted(&format!("{name}{suffix}"));
+    finding.action(format!(
+        "copy all of its files away, then put back the two that belong together; where they do belong \
+         together, `touch {log}` says so; or put a kept copy in their place: {PUT_BACK}"
+    ))
 }
 
 fn not_a_database(cx: &Context, name: &str, bytes: u64) -> Finding {
@@ -297,7 +330,13 @@ mod tests {
             |_| {},
         );
         let later = Duration::from_secs(1);
-        let finding = judge_log(&cx, &LeftLog::Foreign(ForeignLog::PutLater { later }));
+        let finding = judge_log(
+            &cx,
+            &LeftLog::Foreign {
+                suffix: "-wal",
+                foreign: ForeignLog::PutLater { later },
+            },
+        );
         let action = finding.unwrap().action.unwrap();
         assert!(action.contains("`touch 'my data.db-wal'`"), "{action}");
     }

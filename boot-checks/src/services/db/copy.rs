@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::{DbError, FileSet, side_file};
 use crate::host::PrivateFolder;
 
@@ -7,9 +9,12 @@ const OBSERVED_COPY_BYTES_MAX: u64 = 4 << 30;
 /// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
 /// leaves every byte as it is.
 pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError> {
-    let io = |error: std::io::Error| DbError::NotCopied {
-        reason: error.to_string(),
-    };
+    copy_for_looking_in(files, &std::env::temp_dir())
+}
+
+/// As [`copy_for_looking`], below this folder.
+pub(super) fn copy_for_looking_in(files: &FileSet, place: &Path) -> Result<PrivateFolder, DbError> {
+    let io = |error: std::io::Error| DbError::other(format!("copying for observation: {error}"));
     // The index of the log is a cache of live processes: SQLite makes it anew beside the copy.
     let index = side_file(&files.path, "-shm");
     let mut sources = vec![files.path.clone()];
@@ -31,19 +36,11 @@ pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError
             "the database is too large to observe without touching it",
         ));
     }
-    let copied = |folder: PrivateFolder| {
-        for source in &sources {
-            let name = source.file_name().unwrap_or_default();
-            std::fs::copy(source, folder.path().join(name))?;
-        }
-        Ok(folder)
-    };
-    let beside = files.path.parent().unwrap_or(&files.path);
-    // The first reason is told: that there is no room beside it either is no surprise.
-    let folder = PrivateFolder::new().and_then(copied).or_else(|error| {
-        let folder = PrivateFolder::new_in(beside);
-        folder.and_then(copied).map_err(|_| io(error))
-    })?;
+    let folder = PrivateFolder::new_in(place).map_err(io)?;
+    for source in &sources {
+        let name = source.file_name().unwrap_or_default();
+        std::fs::copy(source, folder.path().join(name)).map_err(io)?;
+    }
     if stamps().map_err(io)? != before {
         return Err(DbError::other(
             "the database was being written while it was observed",

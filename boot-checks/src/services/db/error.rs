@@ -60,12 +60,6 @@ pub enum DbError {
         /// What lies beside it.
         file: PathBuf,
     },
-    /// A copy to look at could not be made.
-    #[error("copying for observation: {reason}")]
-    NotCopied {
-        /// The system's reason.
-        reason: String,
-    },
     /// Any other: a fault in a statement or in its use.
     #[error("{message}")]
     Other {
@@ -92,8 +86,7 @@ impl DbError {
             | DbError::Full
             | DbError::Io { .. }
             | DbError::LogAlone { .. }
-            | DbError::SideFile { .. }
-            | DbError::NotCopied { .. } => true,
+            | DbError::SideFile { .. } => true,
             DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
         }
     }

@@ -1,23 +1,24 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::log_frames::{Frame, Frames, u32_at};
+use super::log_index::nothing_was_moved;
 use super::side_file;
 use crate::host::{self, read_exact_at};
 
-/// Why a log is not that of the main file beside it, although SQLite would replay it.
+/// Why a log or a rollback journal is not that of the main file beside it, although SQLite would replay it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignLog {
     /// The main file's change counter cannot be one that the log began from or led to.
     Counter {
         /// The main file's.
         main: u32,
-        /// The first in the log.
+        /// The first that it can be.
         first: u32,
-        /// The last in the log.
+        /// The last that it can be.
         last: u32,
     },
     /// The main file was changed after the log, and by nothing that is in the log.
@@ -25,13 +26,25 @@ pub enum ForeignLog {
         /// By how much.
         later: Duration,
     },
-    /// Another file has the main file's place, and nothing that is in the log is in it.
+    /// Another file has the main file's place, and not everything that is in the log is in it.
     Replaced,
+    /// The main file has fewer pages than the journal began with.
+    Shorter {
+        /// Those that it has.
+        pages: u64,
+        /// Those that it had.
+        expected: u32,
+    },
+    /// A page that the journal's transaction had not written yet is another.
+    Page {
+        /// Its number.
+        page: u32,
+    },
 }
 
 /// By how much the main file has to be later: the coarsest clock of a file system that is still in use
 /// (FAT counts in steps of two seconds). Two files that are copied together are within it.
-pub(super) const LATER_MIN: Duration = Duration::from_secs(2);
+const LATER_MIN: Duration = Duration::from_secs(2);
 
 /// The same where the file system counts in fractions of a second: the kernel's clock ticks at least a
 /// hundred times a second, and two files that are written at once may be one tick apart.
@@ -39,7 +52,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Where a main file's and a first page's change counter stands
 /// (<https://www.sqlite.org/fileformat2.html#file_change_counter>).
-const COUNTER: usize = 24;
+pub(super) const COUNTER: usize = 24;
 
 /// Looks whether a log that a crash left can be the main file's own. Changes nothing, and must be asked
 /// before SQLite opens either.
@@ -60,13 +73,15 @@ const COUNTER: usize = 24;
 /// permissions of both were changed, nor of a new copy of both.
 ///
 /// And of one that took the place of another since the last boot, which `was_replaced` says, where the log was not
-/// written on since: SQLite never does that either.
+/// written since, or that came to be after the log's last write: SQLite never does that either, and a page that is
+/// the same by chance is no excuse. What excuses it is that every page of the log is in it already.
 ///
 /// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
 /// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
 /// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
 /// nothing, and `touch` on the log is a person's word against it.
-/// So are two files that were copied over others, log first, or by something slow that made the log first.
+/// So are two files that were copied over others, log first, or by something slow that made the log first, and a
+/// main file that was replaced without a boot since, where a crash ended a checkpoint half-way.
 /// What none of them sees, where the change counter fits and the machine was started since the last boot: a
 /// main file that was put there before the log was last written, or within two seconds as another file, or that
 /// is older than the log and was moved there before the times of both were changed together (`chown -R`). In a
@@ -94,47 +109,45 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
     }
     let (of_main, of_log) = (main.metadata()?, pages.metadata()?);
     let changed = host::last_change(&of_main);
-    let was_started_since = host::system_start().is_some_and(|start| changed < start);
-    let is_its_own = seen.was_moved() || (was_started_since && !seen.same.is_empty());
-    let changed = [
+    let is_since_start = |time: SystemTime| host::system_start().is_none_or(|start| time >= start);
+    let was_started_since = !is_since_start(changed);
+    let logged = pages.metadata()?.modified()?;
+    let is_its_own = (seen.has_lowest || (was_started_since && seen.has_any))
+        && !(is_since_start(logged) && nothing_was_moved(path, frames.salts()));
+    if let Some(foreign) = put_there(&of_main, &of_log, was_replaced) {
+        return Ok((!seen.has_all()?).then_some(foreign));
+    }
+    let later = [
         changed_later(&of_main, &of_log),
         written_over(&of_main, &of_log),
     ];
-    let changed = changed.into_iter().flatten().max().filter(|_| !is_its_own);
-    Ok(changed
-        .map(|later| ForeignLog::PutLater { later })
-        .or_else(|| put_later(&of_main, &of_log, was_replaced)))
+    let later = later.into_iter().flatten().max();
+    let later = later.filter(|_| !is_its_own);
+    Ok(later.map(|later| ForeignLog::PutLater { later }))
 }
 
-/// Whether the main file came to be, or to have its place, after what lies beside it: whatever it holds, SQLite
-/// makes no main file anew.
-pub(super) fn put_later(
-    main: &Metadata,
-    beside: &Metadata,
-    was_replaced: bool,
-) -> Option<ForeignLog> {
-    let replaced = || {
-        let is_later = was_replaced && !was_written_since(main, beside);
-        is_later.then_some(ForeignLog::Replaced)
-    };
-    let later = younger(main, beside).map(|later| ForeignLog::PutLater { later });
-    later.or_else(replaced)
+/// Whether the main file is another one than that which was there when the log, or journal, was last written.
+pub(super) fn put_there(main: &Metadata, log: &Metadata, was_replaced: bool) -> Option<ForeignLog> {
+    let later = younger(main, log).map(|later| ForeignLog::PutLater { later });
+    let is_replaced = was_replaced && !was_written_since(main, log);
+    later.or(is_replaced.then_some(ForeignLog::Replaced))
 }
 
 /// How much later the main file, or what the system knows of it, was changed.
-pub(super) fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
+fn changed_later(main: &Metadata, log: &Metadata) -> Option<Duration> {
     let changed = host::last_change(main);
     let later = changed.duration_since(host::last_change(log)).ok()?;
     // A time that is still to come says nothing.
     (later > LATER_MIN && changed <= SystemTime::now()).then_some(later)
 }
 
-/// Whether the log was still written to after the main file had been put there. Its owner, its permissions and its
-/// name say nothing of that.
+/// Whether the log was still written to after the main file had been put there. That it was moved, linked or
+/// given to somebody is no writing.
 fn was_written_since(main: &Metadata, log: &Metadata) -> bool {
-    let written = log.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    let later = written.duration_since(host::last_change(main));
-    later.is_ok_and(|later| later > LATER_MIN)
+    let later = log
+        .modified()
+        .map(|written| written.duration_since(host::last_change(main)));
+    later.is_ok_and(|later| later.is_ok_and(|later| later > LATER_MIN))
 }
 
 /// How much later the contents of a main file that was there already were written. None also where the file
@@ -159,13 +172,17 @@ fn younger(main: &Metadata, log: &Metadata) -> Option<Duration> {
 }
 
 /// Whether the main file's counter is one that the log can have begun from or led to. It wraps around.
-fn outside(file: &File, (first, last): (u32, u32)) -> Option<ForeignLog> {
+pub(super) fn outside(file: &File, (first, last): (u32, u32)) -> Option<ForeignLog> {
     let mut counter = [0; 4];
     read_exact_at(file, &mut counter, COUNTER as u64).ok()?;
     let main = u32::from_be_bytes(counter);
     let span = last.wrapping_sub(first).saturating_add(1);
     let is_within = main.wrapping_sub(first.wrapping_sub(1)) <= span;
-    (!is_within).then_some(ForeignLog::Counter { main, first, last })
+    (!is_within).then_some(ForeignLog::Counter {
+        main,
+        first: first.wrapping_sub(1),
+        last,
+    })
 }
 
 /// What the frames say about the main file.
@@ -179,13 +196,13 @@ struct Seen<'a> {
     counters: Option<(u32, u32)>,
     /// Pages that were the lowest of the log when a transaction ended.
     lowest: BTreeSet<u32>,
+    /// Where each page stands as the last transaction left it.
+    last: BTreeMap<u32, u64>,
     has_commit: bool,
     /// Whether one of these is in the main file as a transaction left it.
     has_lowest: bool,
-    /// Pages that are; two are enough.
-    same: BTreeSet<u32>,
-    /// Whether the log has more than one page.
-    has_several: bool,
+    /// Whether any page is.
+    has_any: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -197,10 +214,10 @@ impl<'a> Seen<'a> {
             open: Vec::new(),
             counters: None,
             lowest: BTreeSet::new(),
+            last: BTreeMap::new(),
             has_commit: false,
             has_lowest: false,
-            same: BTreeSet::new(),
-            has_several: false,
+            has_any: false,
         }
     }
 
@@ -213,6 +230,9 @@ impl<'a> Seen<'a> {
         }
         if frame.pages_after_commit > 0 {
             self.has_commit = true;
+            self.last.extend(self.open.iter().copied());
+            self.last
+                .retain(|page, _| *page <= frame.pages_after_commit);
             self.end_transaction()?;
         }
         Ok(())
@@ -226,20 +246,23 @@ impl<'a> Seen<'a> {
         }
         for (page, place) in std::mem::take(&mut self.open) {
             let is_lowest = self.lowest.contains(&page);
-            self.has_several |= self.lowest.first() != Some(&page);
-            let says_more = self.same.len() < 2 || (is_lowest && !self.has_lowest);
+            let says_more = !self.has_any || (is_lowest && !self.has_lowest);
             if says_more && self.is_same(page, place)? {
-                self.same.insert(page);
+                self.has_any = true;
                 self.has_lowest |= is_lowest;
             }
         }
         Ok(())
     }
 
-    /// Whether a checkpoint of this log wrote the main file: its lowest page is there, and another one. One alone may
-    /// be what it was before by chance, as a mark that is set and taken away.
-    fn was_moved(&self) -> bool {
-        self.has_lowest && (self.same.len() > 1 || !self.has_several)
+    /// Whether replaying the log would change nothing.
+    fn has_all(&self) -> io::Result<bool> {
+        for (page, place) in &self.last {
+            if !self.is_same(*page, *place)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn is_same(&self, page: u32, place: u64) -> io::Result<bool> {
@@ -295,7 +318,7 @@ mod tests {
         let path = crashed(folder.path(), 3);
         let foreign = foreign_log(&path, false).unwrap();
         assert!(
-            matches!(foreign, Some(ForeignLog::Counter { main, first, .. }) if main + 1 < first),
+            matches!(foreign, Some(ForeignLog::Counter { main, first, .. }) if main < first),
             "{foreign:?}"
         );
     }
@@ -327,5 +350,72 @@ mod tests {
         assert_eq!(outside(&main(u32::MAX), (0, 5)), None);
         assert_eq!(outside(&main(u32::MAX - 1), (u32::MAX, 1)), None);
         assert!(outside(&main(u32::MAX - 1), (0, 5)).is_some());
+    }
+
+    /// An older main file whose lowest page happens to be as a transaction in the log left it, written over the
+    /// one that was there after the log's last write; and the index that the killed writer left.
+    fn toggled(folder: &Path, with_checkpoint: bool) -> PathBuf {
+        let (live, path) = (folder.join("live.db"), folder.join("a.db"));
+        let mut connection = open(&live);
+        let rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400)";
+        let work = |version: u8| {
+            format!("UPDATE held SET x = 1; UPDATE t SET x = {version}; UPDATE held SET x = 0;")
+        };
+        let setup = format!(
+            "CREATE TABLE held (x); INSERT INTO held VALUES (0); CREATE TABLE t (x, y);
+             {rows} INSERT INTO t SELECT 0, zeroblob(99) FROM n; PRAGMA wal_checkpoint(TRUNCATE)"
+        );
+        connection.execute(&setup).unwrap();
+        let old = std::fs::read(&live).unwrap();
+        let day = work(1) + "PRAGMA wal_checkpoint(TRUNCATE)";
+        connection.execute(&day).unwrap();
+        connection.execute(&work(2)).unwrap();
+        let main = if with_checkpoint {
+            connection
+                .execute("PRAGMA wal_checkpoint(PASSIVE)")
+                .unwrap();
+            std::fs::read(&live).unwrap()
+        } else {
+            old
+        };
+        std::fs::write(&path, main).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            std::fs::copy(side_file(&live, suffix), side_file(&path, suffix)).unwrap();
+        }
+        connection.close();
+        // As if each had come to be a second after the other.
+        let born = path.metadata().unwrap().created().unwrap();
+        for (file, seconds) in [(side_file(&path, "-wal"), 1), (path.clone(), 2)] {
+            let file = File::options().write(true).open(file).unwrap();
+            let tick = Duration::from_nanos(1);
+            file.set_modified(born + Duration::from_secs(seconds) + tick)
+                .unwrap();
+        }
+        path
+    }
+
+    #[test]
+    fn a_page_that_is_the_same_by_chance_makes_no_older_main_file_the_logs_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = toggled(folder.path(), false);
+        let foreign = foreign_log(&path, false).unwrap();
+        assert!(
+            matches!(foreign, Some(ForeignLog::PutLater { .. })),
+            "{foreign:?}"
+        );
+        // Without the index, only that no other file has its place speaks for it.
+        std::fs::remove_file(side_file(&path, "-shm")).unwrap();
+        assert_eq!(foreign_log(&path, false).unwrap(), None);
+        let foreign = foreign_log(&path, true).unwrap();
+        assert_eq!(foreign, Some(ForeignLog::Replaced));
+    }
+
+    #[test]
+    fn what_a_checkpoint_moved_later_is_the_logs_own_also_in_another_file() {
+        for was_replaced in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = toggled(folder.path(), true);
+            assert_eq!(foreign_log(&path, was_replaced).unwrap(), None);
+        }
     }
 }

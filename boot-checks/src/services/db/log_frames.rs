@@ -2,13 +2,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+/// The two numbers that name one generation of a log
+/// (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
+pub(super) type Salts = [u8; 8];
+
 /// The frames of a write-ahead log that SQLite would replay or pass over, in their order, as far as their
 /// salts and checksums hold (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
 #[derive(Debug)]
 pub(super) struct Frames {
     file: File,
     page_size: usize,
-    salts: [u8; 8],
+    salts: Salts,
+    checkpoints: u32,
     sum: (u32, u32),
     is_big_endian: bool,
     at: u64,
@@ -28,8 +33,10 @@ pub(super) struct Frame<'a> {
     pub(super) contents: &'a [u8],
 }
 
-const HEADER: usize = 32;
-const FRAME_HEADER: usize = 24;
+/// Bytes of a log's header.
+pub(super) const HEADER: usize = 32;
+/// Bytes of a frame's header.
+pub(super) const FRAME_HEADER: usize = 24;
 
 /// The magic number of a log; its last bit says in which order the checksums are computed.
 const MAGIC: u32 = 0x377f_0682;
@@ -55,6 +62,7 @@ impl Frames {
         Ok(Some(Frames {
             file,
             page_size,
+            checkpoints: u32_at(&header, 12),
             salts: std::array::from_fn(|at| header[16 + at]),
             sum,
             is_big_endian,
@@ -66,6 +74,21 @@ impl Frames {
     /// Bytes of a page.
     pub(super) fn page_size(&self) -> usize {
         self.page_size
+    }
+
+    /// What names this generation of the log.
+    pub(super) fn salts(&self) -> Salts {
+        self.salts
+    }
+
+    /// How often the log was begun anew over older frames.
+    pub(super) fn checkpoints(&self) -> u32 {
+        self.checkpoints
+    }
+
+    /// Where the frames end that held so far.
+    pub(super) fn end(&self) -> u64 {
+        self.at
     }
 
     /// The next frame that holds.

@@ -10,10 +10,13 @@ mod create;
 mod difference;
 mod error;
 mod files;
+mod foreign_journal;
 mod foreign_log;
-mod hot_journal;
 mod integrity;
+mod journal;
 mod log_frames;
+mod log_index;
+mod log_tail;
 mod one_transaction;
 mod recovery;
 mod rows;
@@ -32,17 +35,19 @@ pub use difference::{Difference, compare};
 pub use error::DbError;
 pub(crate) use files::has_unfinished_journal;
 pub use files::{FileSet, Header, MainFile};
+pub use foreign_journal::{BadJournal, bad_journal};
 pub use foreign_log::{ForeignLog, foreign_log};
-pub use hot_journal::{BadJournal, bad_journal};
 pub use integrity::{
     BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
 };
+pub use journal::BrokenJournal;
+pub use log_tail::{BrokenLog, broken_log};
 pub use one_transaction::stay_in_one_transaction;
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
-pub use stray_log::{StrayLog, broken_log, stray_log};
+pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 

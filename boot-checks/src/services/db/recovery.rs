@@ -1,8 +1,9 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::copy::copy_for_looking_in;
 use super::integrity::integrity_check_within;
-use super::{Access, Connection, DbError, FileSet, Integrity, MainFile, copy_for_looking};
+use super::{Access, Connection, DbError, FileSet, Integrity, MainFile};
 use crate::host;
 
 /// What comes of a main file and the log or journal that a crash left beside it.
@@ -14,6 +15,8 @@ pub enum Recovery {
     DoesNotFit(Vec<String>),
     /// Neither with nor without it.
     Damaged(Vec<String>),
+    /// Not looked at: it is larger than what a boot may wait for.
+    TooLarge(String),
 }
 
 /// Lets SQLite replay a log or roll a journal back in a copy, and looks at every page and every index of
@@ -21,14 +24,25 @@ pub enum Recovery {
 ///
 /// Safety: the last one to close a database moves its log into it and removes it, and the first one to
 /// open it rolls its journal back. Where the two do not belong together, that mixes two states and takes
-/// the evidence along. So it is tried where nothing can be lost.
+/// the evidence along. So it is tried where nothing can be lost: in the first of these places, folders, that has
+/// the room.
 ///
 /// # Errors
 ///
 /// When it cannot be copied, or SQLite's reason where that is no damage.
-pub fn rehearse_recovery(files: &FileSet, budget: Duration) -> Result<Recovery, DbError> {
-    refuse_what_is_too_large(files)?;
-    let copy = copy_for_looking(files)?;
+pub fn rehearse_recovery(
+    files: &FileSet,
+    places: &[PathBuf],
+    budget: Duration,
+) -> Result<Recovery, DbError> {
+    let bytes = bytes(files);
+    if bytes > COPY_BYTES_MAX {
+        let (bytes, most) = (bytes >> 20, COPY_BYTES_MAX >> 20);
+        let words = format!("it has {bytes} MiB, and {most} MiB at most are copied");
+        return Ok(Recovery::TooLarge(words));
+    }
+    let place = place_for(bytes, places)?;
+    let copy = copy_for_looking_in(files, place)?;
     let name = files.path.file_name().unwrap_or_default();
     let words = match look(&copy.path().join(name), budget)? {
         Integrity::Damaged(words) => words,
@@ -41,7 +55,8 @@ pub fn rehearse_recovery(files: &FileSet, budget: Duration) -> Result<Recovery, 
         ..files.clone()
     };
     // In write-ahead log mode a main file is sound at each checkpoint, and only there.
-    let copy = copy_for_looking(&alone)?;
+    drop(copy);
+    let copy = copy_for_looking_in(&alone, place)?;
     let is_sound = matches!(alone.main, MainFile::Database(_))
         && look(&copy.path().join(name), budget)?.is_sound_where_seen();
     Ok(match is_sound {
@@ -56,29 +71,35 @@ const COPY_BYTES_MAX: u64 = 512 << 20;
 /// What is left for everybody else.
 const ROOM_LEFT_BYTES: u64 = 64 << 20;
 
-fn refuse_what_is_too_large(files: &FileSet) -> Result<(), DbError> {
+fn bytes(files: &FileSet) -> u64 {
     let main = match &files.main {
         MainFile::Database(header) => header.bytes,
         _ => 0,
     };
-    let bytes = main + files.wal_bytes.unwrap_or(0) + files.journal_bytes.unwrap_or(0);
-    if bytes > COPY_BYTES_MAX {
-        let (bytes, most) = (bytes >> 20, COPY_BYTES_MAX >> 20);
-        return Err(DbError::other(format!(
-            "it is {bytes} MiB with what lies beside it, and {most} MiB are copied at most"
-        )));
-    }
-    let beside = files.path.parent().unwrap_or(&files.path);
-    let places = [std::env::temp_dir(), beside.to_owned()];
-    let free = places.map(|place| host::free_bytes(&place).unwrap_or(0));
-    // The main file is copied a second time where the first outcome is not sound.
-    let wanted = 2 * bytes + ROOM_LEFT_BYTES;
-    match free.iter().max() {
-        Some(free) if *free < wanted => Err(DbError::NotCopied {
-            reason: format!("{wanted} bytes are needed for a while, and {free} are free"),
-        }),
-        _ => Ok(()),
-    }
+    main + files.wal_bytes.unwrap_or(0) + files.journal_bytes.unwrap_or(0)
+}
+
+/// A folder that takes the copy. The last is for where nowhere is more room: what is left for everybody else is
+/// then little, for as long as a look takes.
+fn place_for(bytes: u64, places: &[PathBuf]) -> Result<&Path, DbError> {
+    // A boot that was killed may have had another one.
+    places
+        .iter()
+        .for_each(|place| host::PrivateFolder::tidy(place));
+    // What is replayed may make the copy larger by all of the log.
+    let has_room = |place: &&PathBuf, left: u64| {
+        // Where the system does not tell, the copy does.
+        let free = host::free_bytes(place).unwrap_or(u64::MAX);
+        free >= 2 * bytes + left && host::PrivateFolder::new_in(place).is_ok()
+    };
+    let found = [ROOM_LEFT_BYTES, 0]
+        .iter()
+        .find_map(|left| places.iter().find(|place| has_room(place, *left)));
+    found.map(PathBuf::as_path).ok_or_else(|| {
+        let named: Vec<_> = places.iter().map(|it| it.display().to_string()).collect();
+        let (wanted, named) = ((2 * bytes).div_ceil(1 << 20), named.join(" or "));
+        DbError::other(format!("{wanted} MiB are wanted for a copy, in {named}"))
+    })
 }
 
 fn look(copy: &Path, budget: Duration) -> Result<Integrity, DbError> {
@@ -133,12 +154,17 @@ mod tests {
             let files = crashed(folder.path(), is_old);
             let read = || ["", "-wal"].map(|it| std::fs::read(side_file(&files.path, it)).unwrap());
             let before = read();
-            let seen = rehearse_recovery(&files, Duration::from_secs(60)).unwrap();
+            // The first that takes it, and nothing is left there.
+            let places = [folder.path().join("missing"), folder.path().to_owned()];
+            let seen = rehearse_recovery(&files, &places, Duration::from_secs(60)).unwrap();
             match is_old {
                 true => assert!(matches!(seen, Recovery::DoesNotFit(_)), "{seen:?}"),
                 false => assert_eq!(seen, Recovery::Holds(Integrity::Intact)),
             }
             assert!(read() == before);
+            let nowhere = rehearse_recovery(&files, &places[..1], Duration::from_secs(60));
+            assert!(nowhere.is_err());
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
         }
     }
 }

@@ -1,11 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::log_frames::{Frames, u32_at};
+use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
+use super::log_tail::{FrameHeader, Tail, frame_headers};
 use super::side_file;
-use crate::host::{self, read_exact_at};
+use crate::host::read_exact_at;
 
 /// Committed pages in a write-ahead log that SQLite would pass over, and then overwrite or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,143 +17,109 @@ pub struct StrayLog {
     pub missing_pages: usize,
 }
 
-const LOG_HEADER_BYTES: u64 = 32;
-const FRAME_HEADER_BYTES: u64 = 24;
-
-/// Where a main file says how large its pages are.
-const PAGE_SIZE_AT: u64 = 16;
-
-/// The two numbers that name one generation of the log
-/// (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
-type Salts = [u8; 8];
-
-/// Looks at a log of which SQLite would take no frame: its frames do not carry the salts of its header, or one of
-/// the two does not hold. SQLite takes such a log for an empty one.
+/// Looks at a log of which not even the first frame counts: SQLite takes it for an empty one. `page_size` is the
+/// main file's; whether a log is looked at whose first frame bears its name, `is_left_behind` says.
 ///
 /// Safety: SQLite is right where a checkpoint had moved everything into the main file and a kill came
 /// while the log was begun anew; every committed page is in the main file then, byte for byte. Where
-/// one is not, the log or the main file was put there by somebody, and opening them would lose rows.
+/// one is not, the log or the main file was put there by somebody, or the log's beginning is damaged, and opening them
+/// would lose rows.
 ///
 /// # Errors
 ///
 /// When one of the files cannot be read.
-pub fn stray_log(path: &Path) -> io::Result<Option<StrayLog>> {
-    let log = side_file(path, "-wal");
-    let bytes = match std::fs::metadata(&log) {
+pub fn stray_log(
+    path: &Path,
+    page_size: u64,
+    is_left_behind: bool,
+) -> io::Result<Option<StrayLog>> {
+    let log_path = side_file(path, "-wal");
+    let bytes = match std::fs::metadata(&log_path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         // Opening a pipe would wait for ever.
         Ok(metadata) if !metadata.is_file() => return Err(ErrorKind::InvalidInput.into()),
         metadata => metadata?.len(),
     };
-    if bytes <= LOG_HEADER_BYTES + FRAME_HEADER_BYTES {
+    if bytes <= (HEADER + FRAME_HEADER) as u64 {
         return Ok(None);
     }
-    if Frames::open(&log)?.is_some_and(|mut frames| frames.next_frame().is_some()) {
-        return Ok(None);
+    let log = File::open(&log_path)?;
+    let mut header = [0; HEADER];
+    read_exact_at(&log, &mut header, 0)?;
+    let generation: Salts = std::array::from_fn(|at| header[16 + at]);
+    let mut first: Salts = [0; 8];
+    read_exact_at(&log, &mut first, HEADER as u64 + 8)?;
+    let mut generations = BTreeSet::from([first]);
+    let mut page_sizes = BTreeSet::from([u64::from(u32_at(&header, 8))]);
+    // While the log is in use its index counts, and not the checksums in it.
+    let frames = Some(()).filter(|()| is_left_behind);
+    match frames.map(|()| Frames::open(&log_path)).transpose()? {
+        None if first == generation => return Ok(None),
+        None => {}
+        Some(None) => {
+            generations.insert(generation);
+            page_sizes.insert(page_size);
+        }
+        Some(Some(frames)) => {
+            let tail = Tail::look(&log, frames)?;
+            let is_left_by_a_kill = tail.is_left_by_a_kill();
+            if tail.held > 0 || (first == generation && is_left_by_a_kill) {
+                return Ok(None);
+            }
+            generations.extend((!is_left_by_a_kill).then_some(generation));
+        }
     }
-    let log = File::open(log)?;
     let main = File::open(path)?;
-    // The log's own word for it may be what does not hold.
-    let mut of_main = [0; 2];
-    read_exact_at(&main, &mut of_main, PAGE_SIZE_AT)?;
-    let page_size = match u16::from_be_bytes(of_main) {
-        1 => 65_536,
-        size => u64::from(size),
-    };
-    if !(512..=65_536).contains(&page_size) {
-        return Ok(None);
-    }
-    let (_, _, first) = frame(&log, LOG_HEADER_BYTES)?;
-    let pages = committed(&log, bytes, page_size, first)?;
-    let mut missing_pages = 0;
-    let (mut there, mut wanted) = (Vec::new(), Vec::new());
-    for (page, at) in &pages {
-        there.resize(page_size as usize, 0);
-        wanted.resize(page_size as usize, 0);
-        read_exact_at(&log, &mut wanted, at + FRAME_HEADER_BYTES)?;
-        let read = read_exact_at(&main, &mut there, (u64::from(*page) - 1) * page_size);
-        missing_pages += usize::from(read.is_err() || there != wanted);
-    }
-    Ok((missing_pages > 0).then_some(StrayLog {
-        pages: pages.len(),
-        missing_pages,
-    }))
-}
-
-/// Looks at a log of which SQLite would take the beginning: whether one that it would pass over follows a frame
-/// that does not hold, and ends a transaction.
-///
-/// Safety: a killed process leaves what it had written, so that behind a frame that is written by half there is
-/// none of the same generation that ends a transaction. A power cut may leave one, since a log is flushed only where
-/// it is moved into the main file: where the machine was started since, SQLite is right.
-///
-/// # Errors
-///
-/// When the log cannot be read.
-pub fn broken_log(path: &Path) -> io::Result<Option<String>> {
-    let path = side_file(path, "-wal");
-    let Some(mut frames) = Frames::open(&path)? else {
-        return Ok(None);
-    };
-    let step = FRAME_HEADER_BYTES + frames.page_size() as u64;
-    let mut held: u64 = 0;
-    while frames.next_frame().is_some() {
-        held += 1;
-    }
-    let log = File::open(&path)?;
-    let metadata = log.metadata()?;
-    let written = metadata.modified()?;
-    if held == 0 || host::system_start().is_some_and(|start| written < start) {
-        return Ok(None);
-    }
-    let (_, _, own) = frame(&log, LOG_HEADER_BYTES)?;
-    let mut at = LOG_HEADER_BYTES + (held + 1) * step;
-    while at + step <= metadata.len() {
-        let (page, pages_after_commit, salts) = frame(&log, at)?;
-        if salts != own || page == 0 {
-            break;
+    for page_size in page_sizes {
+        if !(512..=65_536).contains(&page_size) {
+            continue;
         }
-        if pages_after_commit > 0 {
-            return Ok(Some(format!(
-                "what follows its first {held} pages does not"
-            )));
+        let frames = frame_headers(&log, HEADER as u64, page_size)?;
+        for generation in &generations {
+            let pages = committed(&frames, *generation);
+            let missing_pages = missing(&main, &log, &pages, page_size)?;
+            if missing_pages > 0 {
+                let pages = pages.len();
+                return Ok(Some(StrayLog {
+                    pages,
+                    missing_pages,
+                }));
+            }
         }
-        at += step;
     }
     Ok(None)
 }
 
 /// Where each page stands that the transactions of this generation committed last.
-fn committed(
-    log: &File,
-    bytes: u64,
-    page_size: u64,
-    generation: Salts,
-) -> io::Result<BTreeMap<u32, u64>> {
-    let step = FRAME_HEADER_BYTES + page_size;
+fn committed(frames: &[FrameHeader], generation: Salts) -> BTreeMap<u32, u64> {
     let (mut pages, mut open) = (BTreeMap::new(), Vec::new());
-    let mut at = LOG_HEADER_BYTES;
-    while at + step <= bytes {
-        let (page, pages_after_commit, salts) = frame(log, at)?;
-        if salts != generation || page == 0 {
-            break;
-        }
-        open.push((page, at));
-        if pages_after_commit > 0 {
+    let is_own = |frame: &&FrameHeader| frame.salts == generation && frame.page > 0;
+    for frame in frames.iter().filter(is_own) {
+        open.push((frame.page, frame.at));
+        if frame.pages_after_commit > 0 {
             pages.extend(open.drain(..));
-            pages.retain(|page, _| *page <= pages_after_commit);
+            pages.retain(|page, _| *page <= frame.pages_after_commit);
         }
-        at += step;
     }
-    Ok(pages)
+    pages
 }
 
-/// A frame's page, the pages of the database where it ends a transaction, and its salts.
-fn frame(log: &File, at: u64) -> io::Result<(u32, u32, Salts)> {
-    let mut header = [0; FRAME_HEADER_BYTES as usize];
-    read_exact_at(log, &mut header, at)?;
-    let salts = std::array::from_fn(|byte| header[8 + byte]);
-    Ok((u32_at(&header, 0), u32_at(&header, 4), salts))
+/// How many of the pages are not in the main file.
+fn missing(
+    main: &File,
+    log: &File,
+    pages: &BTreeMap<u32, u64>,
+    page_size: u64,
+) -> io::Result<usize> {
+    let mut missing = 0;
+    let size = usize::try_from(page_size).unwrap_or_default();
+    let (mut there, mut wanted) = (vec![0; size], vec![0; size]);
+    for (page, at) in pages {
+        read_exact_at(log, &mut wanted, at + FRAME_HEADER as u64)?;
+        let read = read_exact_at(main, &mut there, (u64::from(*page) - 1) * page_size);
+        missing += usize::from(read.is_err() || there != wanted);
+    }
+    Ok(missing)
 }
 
 #[cfg(test)]
@@ -180,48 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_replayed_is_all_that_was_committed_whatever_byte_is_another() {
-        const HEADER_OF_FRAME: usize = FRAME_HEADER_BYTES as usize;
-        let folder = tempfile::tempdir().unwrap();
-        let (live, path) = (folder.path().join("live.db"), folder.path().join("a.db"));
-        let mut connection = Connection::open(&live, Access::Create, Duration::ZERO).unwrap();
-        let setup = "PRAGMA page_size = 512; PRAGMA journal_mode = WAL;
-                     PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x)";
-        connection.execute(setup).unwrap();
-        for row in 0..12 {
-            let insert = format!("INSERT INTO t VALUES ({row}), (zeroblob(300))");
-            connection.execute(&insert).unwrap();
-        }
-        let files = ["", "-wal"].map(|suffix| std::fs::read(side_file(&live, suffix)).unwrap());
-        connection.close();
-        let count = |path: &Path| {
-            let mut connection = Connection::open(path, Access::ReadWrite, Duration::ZERO).unwrap();
-            let count = connection.scalar("SELECT count(*) FROM t");
-            connection.close();
-            count
-        };
-        // A last transaction of which a byte is missing is one that was never written to its end.
-        let last = files[1].len() - 3 * (HEADER_OF_FRAME + 512);
-        let mut found = 0;
-        for at in (0..32).chain((32..last).step_by(53)) {
-            let mut log = files[1].clone();
-            log[at] ^= 0x55;
-            std::fs::write(&path, &files[0]).unwrap();
-            std::fs::write(side_file(&path, "-wal"), log).unwrap();
-            let _ = std::fs::remove_file(side_file(&path, "-shm"));
-            let is_bad =
-                stray_log(&path).unwrap().is_some() || broken_log(&path).unwrap().is_some();
-            found += usize::from(is_bad);
-            assert!(is_bad || count(&path) == Ok(24.into()), "byte {at}");
-        }
-        assert!(found > 30, "{found} found");
-    }
-
-    #[test]
     fn a_log_of_another_generation_is_stray_where_the_main_file_lacks_its_pages() {
         let folder = tempfile::tempdir().unwrap();
         let path = with_other_salts(folder.path(), "");
-        let stray = stray_log(&path).unwrap().unwrap();
+        let stray = stray_log(&path, 4096, true).unwrap().unwrap();
         assert!(stray.missing_pages > 0 && stray.missing_pages <= stray.pages);
     }
 
@@ -229,7 +158,7 @@ mod tests {
     fn what_a_checkpoint_has_moved_already_is_no_loss() {
         let folder = tempfile::tempdir().unwrap();
         let path = with_other_salts(folder.path(), "PRAGMA wal_checkpoint(FULL)");
-        assert_eq!(stray_log(&path).unwrap(), None);
+        assert_eq!(stray_log(&path, 4096, true).unwrap(), None);
     }
 
     #[test]
@@ -241,6 +170,6 @@ mod tests {
              WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
              INSERT INTO t SELECT zeroblob(900) FROM n",
         );
-        assert_eq!(stray_log(&path).unwrap(), None);
+        assert_eq!(stray_log(&path, 4096, true).unwrap(), None);
     }
 }
