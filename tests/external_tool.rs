@@ -657,6 +657,22 @@ fn without_a_database_beside_its_log_the_tool_does_not_run() {
     assert!(!fixture.path("upgraded").exists() && fixture.path("var/grace.db-wal").exists());
 }
 
+/// It was stopped with its group, and has left that.
+#[test]
+fn what_a_command_did_that_goes_on_after_its_time_is_not_taken_back() {
+    let script = "setsid sh -c 'touch begun; until test -f go; do sleep 0.02; done' & sleep 60";
+    let fixture = shop(HALF, script);
+    fixture.write(
+        "boot.toml",
+        SHOP.replace("timeout_seconds = 30", "timeout_seconds = 1"),
+    );
+    let answer = fixture.boot(&[]);
+    let words = "the migration command of another run is still under way";
+    answer.says(3, &["did not end within 1s", words]);
+    assert!(fixture.path("begun").exists() && has_paid(&fixture.database()));
+    fixture.write("go", "");
+}
+
 #[test]
 fn a_database_that_vanished_after_a_killed_boot_is_no_empty_start() {
     let fixture = shop(WHOLE, WAITS);
@@ -694,6 +710,10 @@ fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
         fixture
             .run(&["backups", "verify"])
             .says(0, &["var/grace.db"]);
+        let shown = fixture.run(&["backups", "restore", &run]);
+        let plan = shown.stdout.split_whitespace().nth(1).unwrap();
+        let restore = ["backups", "restore", &run, "--apply", plan];
+        fixture.run(&restore).says(1, &[words]);
 
         // The command goes on without its gate, and no other one runs beside it.
         let refused = fixture.boot(&[]);

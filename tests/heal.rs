@@ -124,10 +124,25 @@ fn exactly_the_plan_that_was_shown_is_carried_out() {
     heal(&fixture, &["create_default_env"]).says(0, &["nothing to heal"]);
 }
 
+/// An application whose migrations are files in `sql`.
+fn with_migrations() -> Fixture {
+    let fixture = Fixture::empty();
+    let toml = [
+        "name = \"shop\"",
+        "[database]",
+        "url = \"sqlite:///./var/grace.db\"",
+        "[migrations]",
+        "folder = \"sql\"",
+    ];
+    fixture.write("boot.toml", toml.join("\n"));
+    fs::create_dir(fixture.path("sql")).unwrap();
+    fixture
+}
+
 /// What a migration does is what is agreed to, and not its number.
 #[test]
 fn a_migration_that_was_edited_since_the_plan_was_shown_is_not_run() {
-    let fixture = Fixture::empty();
+    let fixture = with_migrations();
     let toml = "name = \"shop\"\n[database]\nurl = \"sqlite:///./var/grace.db\"\n[migrations]\nfolder = \"sql\"\n";
     fixture.write("boot.toml", toml);
     fixture.write(
@@ -153,6 +168,21 @@ fn a_migration_that_was_edited_since_the_plan_was_shown_is_not_run() {
     fixture.write("sql/4_four.sql", pending);
     heal(&fixture, &apply).says(0, &["applied migration 4"]);
     assert_eq!(rows(&fixture), 2.into());
+}
+
+#[test]
+fn a_checksum_of_another_text_than_the_plan_showed_is_not_written() {
+    let fixture = with_migrations();
+    let text = "CREATE TABLE orders (\n  id INTEGER PRIMARY KEY\n);\n";
+    fixture.write("sql/1_orders.sql", text);
+    fixture.boot(&[]).says(0, &["BOOT PIPELINE SUCCESS"]);
+    fixture.write("sql/1_orders.sql", text.replace('\n', "\r\n"));
+    let shown = fingerprint(&fixture, "restamp_migrations");
+    fixture.write("sql/1_orders.sql", format!("\u{feff}{text}"));
+    let apply = ["restamp_migrations", "--apply", &shown];
+    heal(&fixture, &apply).says(8, &["not the plan"]);
+    fixture.write("sql/1_orders.sql", text.replace('\n', "\r\n"));
+    heal(&fixture, &apply).says(0, &["renewed the checksum of migration 1"]);
 }
 
 #[test]

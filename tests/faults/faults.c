@@ -14,6 +14,9 @@
  * FAULTS_TERM     where the process gets SIGTERM, which is also said on standard output: `exec`, as another
  *                 program is about to take its place, or N, as the root's .env is opened for the N-th time
  * FAULTS_LINKED   a file: having given a file a second name, the process goes on once this one is there
+ * FAULTS_GOING    a file: about to move the root's var/grace.db away, the process says so by a file of this name with
+ *                 .reached behind it, and goes on once this one is there
+ * FAULTS_CAME     the same, having moved another file there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -45,6 +48,8 @@ static atomic_long hours;
 static const char *term;
 static atomic_long env_opened;
 static const char *linked;
+static const char *going;
+static const char *came;
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -58,6 +63,8 @@ __attribute__((constructor)) static void begin(void) {
     clock_runs_backwards = getenv("FAULTS_CLOCK") != NULL;
     term = getenv("FAULTS_TERM");
     linked = getenv("FAULTS_LINKED");
+    going = getenv("FAULTS_GOING");
+    came = getenv("FAULTS_CAME");
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
            : !strcmp(word, "kill")       ? KILL
@@ -277,17 +284,40 @@ int fchown(int fd, uid_t user, gid_t group) {
     return is_due_fd(fd, 0, NULL) ? -1 : real(fd, user, group);
 }
 
-int rename(const char *from, const char *to) {
-    REAL(rename, int, const char *, const char *);
+static int is_database(const char *path) {
+    return root_length && !strncmp(path, root, root_length) && !strcmp(path + root_length, "var/grace.db");
+}
+
+static void wait_for(const char *file) {
+    char reached[4096];
+    snprintf(reached, sizeof reached, "%s.reached", file);
+    close(creat(reached, 0600));
+    while (access(file, F_OK))
+        usleep(1000);
+}
+
+static void before_move(const char *from, const char *to) {
     if (log_file >= 0)
         dprintf(log_file, "renamed %s -> %s\n", from, to);
-    return is_due(to, 1, NULL) ? -1 : real(from, to);
+    if (going && is_database(from))
+        wait_for(going);
+}
+
+static int after_move(int result, const char *to) {
+    if (came && result == 0 && is_database(to))
+        wait_for(came);
+    return result;
+}
+
+int rename(const char *from, const char *to) {
+    REAL(rename, int, const char *, const char *);
+    before_move(from, to);
+    return is_due(to, 1, NULL) ? -1 : after_move(real(from, to), to);
 }
 
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
     REAL(renameat2, int, int, const char *, int, const char *, unsigned);
-    if (log_file >= 0)
-        dprintf(log_file, "renamed %s -> %s\n", from, to);
+    before_move(from, to);
     return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -425,4 +426,85 @@ fn what_is_committed_through_the_file_that_was_replaced_is_never_mixed_with_what
     }
     assert!(tried > 0 && refused > 0, "{tried} tried, {refused} refused");
     println!("| undo beside an open file | Kill | {tried} points | {refused} refused | 0 wrong |");
+}
+
+/// Waits for the process that says by this file that it waits.
+fn wait_until_reached(go: &Path) {
+    let reached = go.with_extension("reached");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !reached.exists() {
+        assert!(Instant::now() < deadline, "nothing is moved");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::fs::remove_file(reached).unwrap();
+}
+
+/// Another one opens what came, before what was there gets its place back: it must not write into a file that
+/// nobody finds.
+#[test]
+fn who_opens_what_came_and_makes_room_again_is_told_that_it_is_no_database() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let (sandbox, _, run_id) = booted(Start::Legacy(Journal::Delete));
+    let before = snapshot(&sandbox);
+    let folder = tempfile::tempdir().unwrap();
+    let [linked, came] = ["linked", "came"].map(|name| folder.path().join(name));
+    let mut command = undo_command(sandbox.root(), &run_id);
+    with_library(&mut command, sandbox.root(), library)
+        .env("FAULTS_LINKED", &linked)
+        .env("FAULTS_CAME", &came);
+    let (undone, opened) = std::thread::scope(|scope| {
+        let undone = scope.spawn(|| run(&mut command));
+        let second = sandbox.root().join("var/boot/quarantine").join(&run_id);
+        let second = second.join("aside-1-grace.db");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !second.exists() {
+            assert!(Instant::now() < deadline, "nothing is replaced");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let old = File::open(sandbox.database()).unwrap();
+        std::fs::write(&linked, "").unwrap();
+        wait_until_reached(&came);
+        let opened = std::fs::read(sandbox.database()).unwrap();
+        let mut new = File::open(sandbox.database()).unwrap();
+        std::fs::write(&came, "").unwrap();
+        let undone = undone.join().unwrap();
+        drop(old);
+        let mut now = Vec::new();
+        new.read_to_end(&mut now).unwrap();
+        (undone, [opened, now])
+    });
+    assert_eq!(undone.code, Some(1), "{}", undone.text());
+    let magic = b"SQLite format 3\0";
+    assert!(opened[0].starts_with(magic) && !opened[1].starts_with(magic));
+    assert_eq!(snapshot(&sandbox)["var/grace.db"], before["var/grace.db"]);
+}
+
+#[test]
+fn who_opens_a_database_as_it_is_moved_away_keeps_it() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let (sandbox, _, run_id) = booted(Start::Empty);
+    let before = snapshot(&sandbox);
+    let folder = tempfile::tempdir().unwrap();
+    let going = folder.path().join("going");
+    let mut command = undo_command(sandbox.root(), &run_id);
+    with_library(&mut command, sandbox.root(), library).env("FAULTS_GOING", &going);
+    let undone = std::thread::scope(|scope| {
+        let undone = scope.spawn(|| run(&mut command));
+        wait_until_reached(&going);
+        let open = File::open(sandbox.database()).unwrap();
+        std::fs::write(&going, "").unwrap();
+        let undone = undone.join().unwrap();
+        drop(open);
+        undone
+    });
+    assert_eq!(undone.code, Some(1), "{}", undone.text());
+    let pid = format!("open in pid {}", std::process::id());
+    assert!(undone.text().contains(&pid), "{}", undone.text());
+    assert_eq!(snapshot(&sandbox)["var/grace.db"], before["var/grace.db"]);
+    assert_eq!(undo(&sandbox, &run_id).code, Some(0));
+    assert!(!sandbox.database().exists());
 }

@@ -269,14 +269,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let original = folder.path().join("x");
         fs::write(&original, "x").unwrap();
-        let summer = (0..RUNS_MAX).map(|run| format!("20261025_0250{run:02}"));
-        for run in summer.chain(["20261025_020500_2".to_owned()]) {
+        let days_before = (0..RUNS_MAX - 2).map(|run| format!("20261020_0000{run:02}"));
+        let newest = ["20261025_025000", "20261025_025900", "20261025_020500_2"];
+        for run in days_before.chain(newest.map(str::to_owned)) {
             let backups = Backups::new(folder.path(), &run);
             backups.save_file(&original).unwrap();
         }
         let left = names(&folder.path().join("backups"));
         assert_eq!(left.len(), RUNS_MAX);
-        assert_eq!(left[1], "20261025_025001", "the oldest made room");
+        assert_eq!(left[0], "20261020_000001", "the oldest made room");
     }
 
     #[test]

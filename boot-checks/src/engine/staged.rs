@@ -176,6 +176,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn beside_a_database_that_several_roots_may_know_each_has_a_name_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+        for root in [&one, &other] {
+            fs::create_dir(root).unwrap();
+        }
+        let shared = folder.path().join("x.db");
+        assert_ne!(name_of(&one, &shared), name_of(&other, &shared));
+        let own = one.join("x.db");
+        assert_eq!(name_of(&one, &own), one.join(".x.db.restoring"));
+        assert_ne!(name_of(&other, &own), name_of(&one, &own));
+    }
+
+    #[test]
     fn a_journal_that_a_finished_transaction_left_is_no_hindrance() {
         for mode in ["PERSIST", "TRUNCATE"] {
             let folder = tempfile::tempdir().unwrap();

@@ -389,3 +389,40 @@ fn a_reason_names_its_file() {
     let folder = elsewhere.parent().unwrap().display().to_string();
     assert!(error.contains(&folder), "{error}");
 }
+
+/// Of a database that is below no root, and that somebody has used since what was to come came.
+#[test]
+fn the_root_that_began_it_is_told_from_another() {
+    for is_itself in [true, false] {
+        let half_way = HalfWay::new();
+        let root = half_way.root("a");
+        let elsewhere = half_way.root("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        let database = elsewhere.join("x.db");
+        fs::write(&database, "used since").unwrap();
+        let swap = Swap {
+            staged: staged::name_of(&root, &database),
+            database: database.clone(),
+            ..half_way.swap("a")
+        };
+        swap.write_down(&root).unwrap();
+        if !is_itself {
+            half_way.copy("a", "copy");
+        }
+        let finished = finish(&half_way.root(if is_itself { "a" } else { "copy" }));
+        let is_elsewhere = matches!(finished, Err(SwapError::Elsewhere { .. }));
+        assert_eq!(is_elsewhere, !is_itself, "{finished:?}");
+        assert_eq!(fs::read(&database).unwrap(), b"used since");
+    }
+}
+
+/// Somebody makes a database at the very instant.
+#[test]
+fn what_comes_where_nothing_was_replaces_nothing() {
+    let half_way = HalfWay::new();
+    let swap = half_way.swap("a");
+    let before = half_way.files("a");
+    let put = put_in_place(&swap.staged, &swap.database, &swap.aside, false);
+    assert!(matches!(put, Err(SwapError::InUse(_))), "{put:?}");
+    assert!(half_way.files("a") == before, "touched");
+}
