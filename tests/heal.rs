@@ -143,8 +143,6 @@ fn with_migrations() -> Fixture {
 #[test]
 fn a_migration_that_was_edited_since_the_plan_was_shown_is_not_run() {
     let fixture = with_migrations();
-    let toml = "name = \"shop\"\n[database]\nurl = \"sqlite:///./var/grace.db\"\n[migrations]\nfolder = \"sql\"\n";
-    fixture.write("boot.toml", toml);
     fixture.write(
         "sql/1_orders.sql",
         "CREATE TABLE orders (id INTEGER PRIMARY KEY);",

@@ -2,7 +2,7 @@ use std::fs::{File, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub(super) use super::side_files::side_file;
+use super::side_file;
 
 /// What stands at the path of the main file.
 #[derive(Clone, Debug, PartialEq, Eq)]

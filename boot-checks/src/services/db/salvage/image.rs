@@ -7,7 +7,7 @@ use super::SalvageError;
 use super::log::Log;
 use super::node::{Node, NodeKind};
 use super::pages::{Pages, is_page_size, u16_at, u32_at};
-use crate::services::db::files::side_file;
+use crate::services::db::side_file;
 use crate::services::db::{Access, Connection};
 
 /// A copy of a database as one file: what its log or its journal holds is in it, its header is sound,

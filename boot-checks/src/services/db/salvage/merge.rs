@@ -7,7 +7,7 @@ use super::survey::TableState;
 use super::{KeptCopies, SalvageError};
 use crate::host::files;
 use crate::model::{Lost, SqlValue, TableSalvage};
-use crate::services::db::files::side_file;
+use crate::services::db::side_file;
 use crate::services::db::{Access, Connection, DbError, integrity_check, quoted};
 
 /// A verified copy that an earlier run kept.

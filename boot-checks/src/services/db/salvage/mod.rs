@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::files::side_file;
+use super::side_file;
 use super::{DbError, FileSet};
 use crate::host;
 use crate::model::{Lost, Method, SalvageReport, TableSalvage};
