@@ -37,3 +37,4 @@ mod signals;
 mod small_disk;
 mod tool;
 mod undo;
+mod undo_over_a_log;

@@ -13,9 +13,9 @@ use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::shim::{self, Fault};
 
 /// Permissions and bytes by name.
-type Snapshot = BTreeMap<String, (u32, Vec<u8>)>;
+pub(crate) type Snapshot = BTreeMap<String, (u32, Vec<u8>)>;
 
-fn undo_command(root: &Path, run_id: &str) -> Command {
+pub(crate) fn undo_command(root: &Path, run_id: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
         .env_clear()
@@ -25,12 +25,12 @@ fn undo_command(root: &Path, run_id: &str) -> Command {
     command
 }
 
-fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
+pub(crate) fn undo(sandbox: &Sandbox, run_id: &str) -> Boot {
     run(&mut undo_command(sandbox.root(), run_id))
 }
 
 /// Bytes and permissions of everything but the gate's own evidence, which an undo does not unwrite.
-fn snapshot(sandbox: &Sandbox) -> Snapshot {
+pub(crate) fn snapshot(sandbox: &Sandbox) -> Snapshot {
     use std::os::unix::fs::PermissionsExt;
     const EVIDENCE: [&str; 12] = [
         "var/boot/backups",
@@ -70,7 +70,7 @@ fn snapshot(sandbox: &Sandbox) -> Snapshot {
     all
 }
 
-fn run_id(sandbox: &Sandbox) -> String {
+pub(crate) fn run_id(sandbox: &Sandbox) -> String {
     let mut ids = sandbox.names().into_iter().filter_map(|name| {
         let record = name.strip_prefix("grace_training/startup_failures/boot_")?;
         Some(record.strip_suffix(".json")?.to_owned())
@@ -85,7 +85,7 @@ fn run_id_in_journal(sandbox: &Sandbox) -> Option<String> {
     Some(line["run_id"].as_str()?.to_owned())
 }
 
-fn assert_as_before(sandbox: &Sandbox, start: Start, before: &Snapshot) {
+pub(crate) fn assert_as_before(sandbox: &Sandbox, start: Start, before: &Snapshot) {
     let now = snapshot(sandbox);
     if let Start::Legacy(Journal::HotWal) | Start::Pending(Journal::HotWal) = start {
         // The log is folded into the main file by the first look already; the rows are compared.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::host::{self, links};
-use crate::services::db::side_file;
+use crate::services::db::{each_folded, side_file};
 
 /// What kind of thing a change touches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,7 +95,8 @@ impl Kind {
         matches!(self, Kind::Database | Kind::DatabaseSet | Kind::ByTool)
     }
 
-    /// Names exactly what is there: equal names mean equal bytes and permissions.
+    /// Names exactly what is there: equal names mean equal bytes and permissions; of a database, once what its log
+    /// holds is in it.
     ///
     /// # Errors
     ///
@@ -108,27 +109,36 @@ impl Kind {
                 None => ABSENT.to_owned(),
             }),
             Kind::DatabaseSet | Kind::ByTool => set_state(path, kept),
-            Kind::Database => database_state(path, kept),
+            Kind::Database => folded_state(path, kept),
         }
     }
 }
 
-fn database_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    match digest(path, kept)? {
-        Some(digest) => with_side_files(format!("database {} {digest}", mode(path)?), path, kept),
-        None => Ok(ABSENT.to_owned()),
+/// As [`set_state`] of the main file once its log is in it, which any reader may have moved there meanwhile, or begun
+/// to.
+fn folded_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
+    if kept.open(path)?.is_none() {
+        return Ok(ABSENT.to_owned());
     }
+    let main = kept.0.len() - 1;
+    let log = kept.open(&side_file(path, "-wal"))?;
+    // No lock is ever on a log: the clone may be closed.
+    let log = log.map(|log| log.try_clone()).transpose()?;
+    let mut digest = Sha256::new();
+    each_folded(&kept.0[main], log, |chunk| digest.update(chunk))?;
+    let state = format!("database {} {}", mode(path)?, hex(digest));
+    with_side_files(state, &["-journal"], path, kept)
 }
 
-/// As that of a database, so that the two can be compared; but the main file may be gone while its log
-/// is there.
+/// The bytes of every file as they are; the main file may be gone while its log is there.
 fn set_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    let state = database_state(path, kept)?;
-    if state != ABSENT {
-        return Ok(state);
+    let sides = &DATABASE_FILES[1..];
+    if let Some(digest) = digest(path, kept)? {
+        let state = format!("database {} {digest}", mode(path)?);
+        return with_side_files(state, sides, path, kept);
     }
     let main = format!("database - {ABSENT}");
-    let state = with_side_files(main.clone(), path, kept)?;
+    let state = with_side_files(main.clone(), sides, path, kept)?;
     Ok(if state == main {
         ABSENT.to_owned()
     } else {
@@ -136,8 +146,13 @@ fn set_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
     })
 }
 
-fn with_side_files(mut state: String, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-    for suffix in &DATABASE_FILES[1..] {
+fn with_side_files(
+    mut state: String,
+    suffixes: &[&str],
+    path: &Path,
+    kept: &mut KeptOpen,
+) -> io::Result<String> {
+    for suffix in suffixes {
         let file = side_file(path, suffix);
         // An empty side file says what a missing one says, and SQLite makes and removes it at will.
         let is_empty = std::fs::metadata(&file).is_ok_and(|metadata| metadata.len() == 0);
@@ -165,8 +180,10 @@ fn digest(path: &Path, kept: &mut KeptOpen) -> io::Result<Option<String>> {
             read => digest.update(&chunk[..read]),
         }
     }
+    Ok(Some(hex(digest)))
+}
+
+fn hex(digest: Sha256) -> String {
     let bytes = digest.finalize();
-    Ok(Some(
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-    ))
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

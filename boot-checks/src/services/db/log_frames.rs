@@ -44,7 +44,11 @@ const MAGIC: u32 = 0x377f_0682;
 impl Frames {
     /// Opens a log; none where its header does not hold.
     pub(super) fn open(path: &Path) -> io::Result<Option<Frames>> {
-        let mut file = File::open(path)?;
+        Frames::of(File::open(path)?)
+    }
+
+    /// The same of one that is open and stands at its beginning.
+    pub(super) fn of(mut file: File) -> io::Result<Option<Frames>> {
         let mut header = [0; HEADER];
         if file.read_exact(&mut header).is_err() {
             return Ok(None);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::host::{self, LockHolder, RecordLock};
 
+mod committed_log;
 mod connection;
 mod copy;
 mod create;
@@ -27,6 +28,7 @@ mod stray_log;
 mod structure;
 mod version;
 
+pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
 pub(crate) use copy::copy_for_looking;

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SalvageError;
-use super::log::Log;
 use super::node::{Node, NodeKind};
 use super::pages::{Pages, is_page_size, u16_at, u32_at};
-use crate::services::db::side_file;
-use crate::services::db::{Access, Connection};
+use crate::services::db::committed_log::CommittedLog;
+use crate::services::db::{Access, Connection, side_file};
 
 /// A copy of a database as one file: what its log or its journal holds is in it, its header is sound,
 /// and it is as long as its header says.
@@ -53,7 +52,7 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     }
     let log_path = side_file(&path, "-wal");
     let log = match log_path.exists() {
-        true => Log::read(&log_path)?,
+        true => CommittedLog::read(&log_path)?,
         false => None,
     };
     let main_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -76,7 +75,11 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     })
 }
 
-fn from_log(path: PathBuf, log_path: &Path, log: Option<Log>) -> Result<Image, SalvageError> {
+fn from_log(
+    path: PathBuf,
+    log_path: &Path,
+    log: Option<CommittedLog>,
+) -> Result<Image, SalvageError> {
     let Some(log) = log else {
         return Err(SalvageError::Nothing(
             "there is no committed page beside it".to_owned(),
@@ -89,7 +92,7 @@ fn from_log(path: PathBuf, log_path: &Path, log: Option<Log>) -> Result<Image, S
     Ok(Image {
         path,
         is_wal: true,
-        missing: log.missing(),
+        missing: Missing(log.missing()),
         from_log_alone: true,
     })
 }

@@ -14,7 +14,6 @@ mod full_text;
 mod graft;
 mod image;
 mod index_tree;
-mod log;
 mod losses;
 mod merge;
 mod node;
