@@ -2,6 +2,7 @@
 //! the log for that file's own and replays it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -261,8 +262,80 @@ fn an_older_main_file_that_is_put_beside_a_newer_log_is_refused() {
     }
 }
 
-/// Of a log that is younger than two seconds, only what is not sound, or does not fit its counter, can be told
-/// where the file is put there as a new one.
+/// As a script does it: the log's last write, the process's end and the old file within a few milliseconds.
+#[test]
+fn at_once_beside_a_log_that_is_new_it_is_refused_too() {
+    let template = template();
+    for shape in SHAPES {
+        let mut tally = Tally::default();
+        for seed in 0..2 * seeds() {
+            let crashed = crash(&template, shape, seed);
+            wait_for_a_tick(&crashed.sandbox);
+            crashed.put_the_old_one(seed);
+            tally.add(&crashed, &boot(crashed.sandbox.root()));
+        }
+        println!("| an older main file at once after the crash | {shape:?} | {tally:?} |");
+        assert_eq!(tally.mixed + tally.touched, 0, "{shape:?}: {tally:?}");
+    }
+}
+
+/// Until the system's clock gives another time than that of the log's last write.
+fn wait_for_a_tick(sandbox: &Sandbox) {
+    let modified = |path: &Path| path.metadata().unwrap().modified().unwrap();
+    let (log, probe) = (sandbox.side("-wal"), sandbox.root().join("tick"));
+    loop {
+        std::fs::write(&probe, "").unwrap();
+        if modified(&probe) > modified(&log) {
+            break;
+        }
+    }
+    std::fs::remove_file(probe).unwrap();
+}
+
+/// A copy that was kept by hand has its own times, and takes them along.
+#[test]
+fn an_older_file_that_is_moved_there_at_once_is_refused_too() {
+    let template = template();
+    for seed in 0..seeds() {
+        let crashed = crash(&template, Shape::UpdatesInPlace, seed);
+        let beside = crashed.sandbox.root().join("kept-by-hand.db");
+        std::fs::write(&beside, &crashed.old).unwrap();
+        std::thread::sleep(TICK);
+        std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
+        wait_for_a_tick(&crashed.sandbox);
+        std::fs::rename(&beside, crashed.sandbox.database()).unwrap();
+        let refused = boot(crashed.sandbox.root());
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(crashed.is_kept());
+    }
+}
+
+/// More than a tick of the system's clock.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A set that was copied with its times, in whatever order, is one.
+#[test]
+fn a_copy_of_both_with_their_times_is_no_mixture() {
+    let template = template();
+    for order in [["", "-wal"], ["-wal", ""]] {
+        let crashed = crash(&template, Shape::SameLog, 3);
+        let folder = crashed.sandbox.root().join("var");
+        let aside = crashed.sandbox.root().join("aside");
+        std::thread::sleep(TICK);
+        std::fs::create_dir(&aside).unwrap();
+        for from_to in [[&folder, &aside], [&aside, &folder]] {
+            for suffix in order {
+                let [from, to] = from_to.map(|folder| folder.join(format!("grace.db{suffix}")));
+                let _ = std::fs::remove_file(&to);
+                run(Command::new("cp").arg("-p").arg(from).arg(to));
+            }
+        }
+        std::fs::remove_dir_all(folder.join("boot")).unwrap();
+        let booted = boot(crashed.sandbox.root());
+        assert_eq!(booted.code, Some(0), "{order:?}: {}", booted.text());
+    }
+}
+
 #[test]
 fn right_after_the_last_write_to_a_log_that_is_not_new_it_is_refused_too() {
     for (shape, tally) in put_and_boot(true) {

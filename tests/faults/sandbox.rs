@@ -222,8 +222,13 @@ fn collect(root: &Path, folder: &Path, names: &mut BTreeSet<String>) {
 }
 
 fn copy_folder(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(from)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    // A main file that comes to be after its log is another's.
+    paths.sort();
+    for path in paths {
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
             std::fs::create_dir(&target).unwrap();

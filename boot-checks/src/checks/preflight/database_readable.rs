@@ -213,7 +213,10 @@ fn told_apart(name: &str, suffix: &str, how: ForeignLog) -> Finding {
         }
         ForeignLog::PutLater { later } => finding.evidence(
             format!("changed later than {name}{suffix}"),
-            format!("{} s", later.as_secs()),
+            match later.as_secs() {
+                0 => format!("{} ms", later.as_millis().max(1)),
+                seconds => format!("{seconds} s"),
+            },
         ),
         ForeignLog::Replaced => {
             finding.evidence("since the last boot", "another file has its place")

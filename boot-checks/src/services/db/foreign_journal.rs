@@ -49,6 +49,7 @@ pub fn bad_journal(path: &Path, was_replaced: bool) -> io::Result<Option<BadJour
         Journal::Whole(originals) => originals,
     };
     let both = Both {
+        path,
         main: File::open(path)?,
         journal: File::open(journal)?,
         originals,
@@ -60,13 +61,14 @@ pub fn bad_journal(path: &Path, was_replaced: bool) -> io::Result<Option<BadJour
     Ok(both.foreign(was_replaced)?.map(BadJournal::Foreign))
 }
 
-struct Both {
+struct Both<'a> {
+    path: &'a Path,
     main: File,
     journal: File,
     originals: Originals,
 }
 
-impl Both {
+impl Both<'_> {
     /// Rolling back cuts the file to the count of its pages: fewer than the first page knows of would be lost.
     fn miscounted(&self) -> io::Result<Option<&'static str>> {
         let mut first = vec![0; self.originals.page_size];
@@ -101,7 +103,7 @@ impl Both {
                 return Ok(Some(ForeignLog::Page { page: *page }));
             }
         }
-        let foreign = put_there(&of_main, &self.journal.metadata()?, was_replaced);
+        let foreign = put_there(self.path, &of_main, &self.journal.metadata()?, was_replaced);
         Ok(foreign.filter(|_| !has_all))
     }
 

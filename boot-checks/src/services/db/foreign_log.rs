@@ -46,8 +46,8 @@ pub enum ForeignLog {
 /// (FAT counts in steps of two seconds). Two files that are copied together are within it.
 const LATER_MIN: Duration = Duration::from_secs(2);
 
-/// The same where the file system counts in fractions of a second: the kernel's clock ticks at least a
-/// hundred times a second, and two files that are written at once may be one tick apart.
+/// By how much two times of one and the same change may differ: the kernel's clock ticks at least a hundred times
+/// a second.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Where a main file's and a first page's change counter stands
@@ -69,21 +69,22 @@ pub(super) const COUNTER: usize = 24;
 ///   started since, one page of the log is enough.
 ///
 /// The same is said of a main file that was there when the log was last written and whose contents were written
-/// since, and of one that came to be more than two seconds after the log did: neither is so after an owner or
-/// permissions of both were changed, nor of a new copy of both.
+/// since: this is not so after an owner or permissions of both were changed, nor of a new copy of both.
 ///
 /// And of one that took the place of another since the last boot, which `was_replaced` says, where the log was not
-/// written since, or that came to be after the log's last write: SQLite never does that either, and a page that is
-/// the same by chance is no excuse. What excuses it is that every page of the log is in it already.
+/// written since; that came to be after the log did and after its last write; or that was moved there since:
+/// SQLite never does that either, and a page that is the same by chance is no excuse. What excuses it is that
+/// every page of the log is in it already.
 ///
 /// The second rests on the system's times of the last change, which no copy takes along, and is wrong where
 /// somebody changed nothing but the owner or the permissions of the main file, the clock was turned back
 /// between, or the power ended a checkpoint before its first page was on the disk: it refuses then and loses
 /// nothing, and `touch` on the log is a person's word against it.
-/// So are two files that were copied over others, log first, or by something slow that made the log first, and a
-/// main file that was replaced without a boot since, where a crash ended a checkpoint half-way.
+/// So are two files that were copied over others, log first, or copied anew, log first and without their times
+/// (with them, where that took more than two seconds), and a main file that was replaced without a boot since,
+/// where a crash ended a checkpoint half-way.
 /// What none of them sees, where the change counter fits and the machine was started since the last boot: a
-/// main file that was put there before the log was last written, or within two seconds as another file, or that
+/// main file that was put there before the log was last written, or in the same tick of the system's clock, or that
 /// is older than the log and was moved there before the times of both were changed together (`chown -R`). In a
 /// copy of the whole folder nothing of it is seen.
 ///
@@ -114,7 +115,7 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
     let logged = pages.metadata()?.modified()?;
     let is_its_own = (seen.has_lowest || (was_started_since && seen.has_any))
         && !(is_since_start(logged) && nothing_was_moved(path, frames.salts()));
-    if let Some(foreign) = put_there(&of_main, &of_log, was_replaced) {
+    if let Some(foreign) = put_there(path, &of_main, &of_log, was_replaced) {
         return Ok((!seen.has_all()?).then_some(foreign));
     }
     let later = [
@@ -127,10 +128,17 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
 }
 
 /// Whether the main file is another one than that which was there when the log, or journal, was last written.
-pub(super) fn put_there(main: &Metadata, log: &Metadata, was_replaced: bool) -> Option<ForeignLog> {
-    let later = younger(main, log).map(|later| ForeignLog::PutLater { later });
+pub(super) fn put_there(
+    path: &Path,
+    main: &Metadata,
+    log: &Metadata,
+    was_replaced: bool,
+) -> Option<ForeignLog> {
+    let later = younger(main, log).or_else(|| moved_there(path, main, log));
     let is_replaced = was_replaced && !was_written_since(main, log);
-    later.or(is_replaced.then_some(ForeignLog::Replaced))
+    later
+        .map(|later| ForeignLog::PutLater { later })
+        .or(is_replaced.then_some(ForeignLog::Replaced))
 }
 
 /// How much later the main file, or what the system knows of it, was changed.
@@ -154,21 +162,44 @@ fn was_written_since(main: &Metadata, log: &Metadata) -> bool {
 /// system does not tell.
 fn written_over(main: &Metadata, log: &Metadata) -> Option<Duration> {
     let (written, logged) = (main.modified().ok()?, log.modified().ok()?);
-    let is_fine = |time: SystemTime| {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        since.is_ok_and(|since| since.subsec_nanos() != 0)
-    };
     let later = written.duration_since(logged).ok()?;
     let was_there = main.created().ok()? < logged;
-    (was_there && later > TICK && is_fine(written) && is_fine(logged)).then_some(later)
+    (was_there && !later.is_zero() && is_fine(written) && is_fine(logged)).then_some(later)
 }
 
 /// How much later than the log the main file came to be, which was not written to since: SQLite never makes a
 /// main file anew. None also where the file system does not tell.
+///
+/// Two files that are copied together come to be one after the other too. A log with a time of its own contents
+/// from before it came to be was copied.
 fn younger(main: &Metadata, log: &Metadata) -> Option<Duration> {
-    let born = main.created().ok()?;
-    let later = born.duration_since(log.created().ok()?).ok()?;
-    (later > LATER_MIN && log.modified().ok()? < born).then_some(later)
+    let (born, log_born) = (main.created().ok()?, log.created().ok()?);
+    let later = born.duration_since(log_born).ok()?;
+    let logged = log.modified().ok()?;
+    let is_copied = logged < log_born || !is_fine(born) || !is_fine(logged);
+    let least = if is_copied { LATER_MIN } else { Duration::ZERO };
+    (later > least && logged <= born).then_some(later)
+}
+
+/// How much later than the log an older file was moved to the main file's place. It shows in the time of the
+/// folder's own last change, as a change of owner or permissions does not.
+fn moved_there(path: &Path, main: &Metadata, log: &Metadata) -> Option<Duration> {
+    let folder = path.parent()?.metadata().ok()?.modified().ok()?;
+    let moved = host::last_change(main);
+    let later = moved.duration_since(host::last_change(log)).ok()?;
+    let apart = folder
+        .duration_since(moved)
+        .unwrap_or_else(|earlier| earlier.duration());
+    let is_written = main.modified().ok()? >= moved;
+    let is_new = main.created().ok()? + TICK >= moved;
+    let is_moved = apart <= TICK && !is_written && !is_new;
+    (is_moved && !later.is_zero() && is_fine(moved)).then_some(later)
+}
+
+/// Whether the file system counts in fractions of a second.
+fn is_fine(time: SystemTime) -> bool {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.is_ok_and(|since| since.subsec_nanos() != 0)
 }
 
 /// Whether the main file's counter is one that the log can have begun from or led to. It wraps around.
