@@ -9,6 +9,7 @@ use crate::boots::{boot, command, run};
 use crate::holders::{INSERT, Other, booted, bytes};
 use crate::instants::skipped;
 use crate::sandbox::{Journal, Sandbox, Start};
+use crate::undo;
 
 const APART: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
 
@@ -16,6 +17,15 @@ fn can_be_apart() -> bool {
     let mut unshare = Command::new(APART[0]);
     unshare.args(&APART[1..]).arg("true").stderr(Stdio::null());
     unshare.status().is_ok_and(|status| status.success())
+}
+
+/// The same command in a namespace of its own.
+fn apart(inner: &Command) -> Command {
+    let mut apart = Command::new(APART[0]);
+    apart.args(&APART[1..]).arg(inner.get_program());
+    apart.args(inner.get_args()).stdin(Stdio::null());
+    apart.env_clear().env("PATH", "/usr/bin:/bin");
+    apart
 }
 
 fn held_row(sandbox: &Sandbox) -> i64 {
@@ -42,14 +52,8 @@ fn a_holder_out_of_sight_is_said_to_be_one() {
         let sandbox = booted(start);
         let holder = Other::start(&sandbox.database(), &format!("BEGIN IMMEDIATE\n{INSERT}"));
         let before = bytes(&sandbox);
-        let inner = command(sandbox.root());
-        let mut apart = Command::new(APART[0]);
-        apart
-            .args(&APART[1..])
-            .arg(inner.get_program())
-            .args(inner.get_args());
-        apart.args(["--lock-timeout", "300ms"]).env_clear();
-        let refused = run(apart.env("PATH", "/usr/bin:/bin").stdin(Stdio::null()));
+        let budget = ["--lock-timeout", "300ms"];
+        let refused = run(&mut apart(command(sandbox.root()).args(budget)));
         assert_eq!(refused.code, Some(1), "{}", refused.text());
         let words = refused
             .text()
@@ -63,6 +67,28 @@ fn a_holder_out_of_sight_is_said_to_be_one() {
         holder.finish();
         assert_eq!(held_row(&sandbox), 1);
         assert_eq!(boot(sandbox.root()).code, Some(0));
+    }
+}
+
+/// The application runs in another container and has its database open, in one journal mode without any lock.
+#[test]
+fn nothing_takes_the_place_of_a_database_that_is_open_out_of_sight() {
+    if !can_be_apart() {
+        return skipped("unshare cannot make a process namespace");
+    }
+    for start in [
+        Start::Legacy(Journal::Delete),
+        Start::Pending(Journal::HotWal),
+    ] {
+        let (sandbox, _, run_id) = undo::booted(start);
+        let holder = Other::start(&sandbox.database(), "SELECT count(*) FROM notes");
+        let before = bytes(&sandbox);
+        let refused = run(&mut apart(&undo::undo_command(sandbox.root(), &run_id)));
+        assert_eq!(refused.code, Some(1), "{}", refused.text());
+        assert!(refused.text().contains("is open in "), "{}", refused.text());
+        assert!(before == bytes(&sandbox), "a file was touched");
+        holder.finish_with(INSERT);
+        assert_eq!(held_row(&sandbox), 1);
     }
 }
 

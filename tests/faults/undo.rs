@@ -103,7 +103,7 @@ pub(crate) fn assert_as_before(sandbox: &Sandbox, start: Start, before: &Snapsho
     assert!(now == *before, "contents or permissions differ");
 }
 
-fn booted(start: Start) -> (Sandbox, Snapshot, String) {
+pub(crate) fn booted(start: Start) -> (Sandbox, Snapshot, String) {
     let sandbox = Sandbox::prepared(start);
     let before = snapshot(&sandbox);
     let healed = boot(sandbox.root());

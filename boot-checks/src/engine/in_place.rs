@@ -17,8 +17,9 @@ use crate::host::{self, files};
 /// the look and the rename is seen by the look after it, and what was there gets its place back before
 /// anybody could read or write either; whoever had opened what came until then is told by SQLite that it is no
 /// database, and opens what is there. Processes that the system does not show (of other users, where the gate
-/// is not root's, and of other containers) are not seen; what they still write into a file without such a log is
-/// under its second name ([`aside::give_second_name`]).
+/// is not root's, and of other containers) are seen before, where the file system knows leases ([`LockedOut::take`]),
+/// and not between; what they still write into a file without such a log is under its second name
+/// ([`aside::give_second_name`]).
 pub(super) fn put_in_place(
     staged: &Path,
     database: &Path,
@@ -87,6 +88,17 @@ pub(super) fn ensure_unopened(file: &Path, database: &Path) -> Result<(), SwapEr
     }
 }
 
+/// The same of a process that the system does not show, of a file that this process has open once.
+fn ensure_unopened_out_of_sight(file: &File, database: &Path) -> Result<(), SwapError> {
+    match host::is_open_elsewhere(file) {
+        Some(true) => Err(SwapError::Opened {
+            database: database.to_owned(),
+            by: "a live process out of sight (another container or user)".to_owned(),
+        }),
+        Some(false) | None => Ok(()),
+    }
+}
+
 /// Every other process is kept out of a database, also where SQLite cannot read it any more.
 ///
 /// Safety: a lock over the whole file covers SQLite's own lock bytes, of which every connection that
@@ -107,14 +119,17 @@ impl LockedOut {
         };
         match &file {
             Some(file) if !host::lock_whole_file(file).map_err(at(database))? => {
-                Err(SwapError::InUse(database.to_owned()))
+                return Err(SwapError::InUse(database.to_owned()));
             }
-            _ => {
+            Some(file) => {
                 ensure_unopened(database, database)?;
-                Ok(LockedOut { file })
+                ensure_unopened_out_of_sight(file, database)?;
             }
+            None => {}
         }
+        Ok(LockedOut { file })
     }
+
     /// Makes the file one that SQLite takes for no database, whoever has it open.
     fn spoil(&self) -> io::Result<()> {
         let mut file = match &self.file {

@@ -10,9 +10,11 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use super::{LockHolder, RecordLock};
 
+mod lease;
 mod owner;
 mod process;
 
+pub use lease::is_open_elsewhere;
 pub use owner::{give_to, owner, set_unix_mode};
 pub use process::{
     in_a_group_of_its_own, process_description, process_is_alive, process_that_listens,

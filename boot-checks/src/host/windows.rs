@@ -177,6 +177,11 @@ pub fn lock_whole_file(file: &File) -> io::Result<bool> {
     }
 }
 
+/// As on a Unix without leases: the system does not tell.
+pub fn is_open_elsewhere(_file: &File) -> Option<bool> {
+    None
+}
+
 /// Windows has no groups of processes; a console's children are left to themselves.
 pub fn in_a_group_of_its_own(_command: &mut std::process::Command) {}
 

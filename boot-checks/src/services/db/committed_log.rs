@@ -60,9 +60,8 @@ impl CommittedLog {
     }
 
     /// Writes every committed page to its place in a copy of the main file.
-    pub(super) fn apply(&self, log: &Path, image: &Path) -> io::Result<()> {
+    pub(super) fn apply(&self, log: &Path, image: &mut File) -> io::Result<()> {
         let log = File::open(log)?;
-        let mut image = File::options().write(true).open(image)?;
         let mut page = vec![0; self.page_size];
         for (number, place) in self.places.range(1..=self.pages) {
             read_exact_at(&log, &mut page, *place)?;

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,8 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     }
     roll_back(&path);
     if let Some(log) = &log {
-        log.apply(&log_path, &path)?;
+        let mut main = File::options().write(true).open(&path)?;
+        log.apply(&log_path, &mut main)?;
     }
     remove_if_there(&log_path)?;
     remove_if_there(&side_file(&path, "-journal"))?;
@@ -85,8 +87,7 @@ fn from_log(
             "there is no committed page beside it".to_owned(),
         ));
     };
-    std::fs::write(&path, "")?;
-    log.apply(log_path, &path)?;
+    log.apply(log_path, &mut File::create(&path)?)?;
     remove_if_there(log_path)?;
     let _ = repair_header(&path)?;
     Ok(Image {
