@@ -48,7 +48,7 @@ const LATER_MIN: Duration = Duration::from_secs(2);
 
 /// By how much two times of one and the same change may differ: the kernel's clock ticks at least a hundred times
 /// a second.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(10);
 
 /// Where a main file's and a first page's change counter stands
 /// (<https://www.sqlite.org/fileformat2.html#file_change_counter>).
@@ -182,17 +182,19 @@ fn younger(main: &Metadata, log: &Metadata) -> Option<Duration> {
 }
 
 /// How much later than the log an older file was moved to the main file's place. It shows in the time of the
-/// folder's own last change, as a change of owner or permissions does not.
+/// folder's own last change, as a change of owner or permissions does not; and no such change was made to the log
+/// since its last write, as programs make it that give a whole folder away.
 fn moved_there(path: &Path, main: &Metadata, log: &Metadata) -> Option<Duration> {
     let folder = path.parent()?.metadata().ok()?.modified().ok()?;
-    let moved = host::last_change(main);
-    let later = moved.duration_since(host::last_change(log)).ok()?;
+    let (moved, logged) = (host::last_change(main), host::last_change(log));
+    let later = moved.duration_since(logged).ok()?;
     let apart = folder
         .duration_since(moved)
         .unwrap_or_else(|earlier| earlier.duration());
     let is_written = main.modified().ok()? >= moved;
     let is_new = main.created().ok()? + TICK >= moved;
-    let is_moved = apart <= TICK && !is_written && !is_new;
+    let is_log_as_written = log.modified().ok()? == logged && folder > logged;
+    let is_moved = apart <= TICK && !is_written && !is_new && is_log_as_written;
     (is_moved && !later.is_zero() && is_fine(moved)).then_some(later)
 }
 
