@@ -192,9 +192,8 @@ fn moved_there(path: &Path, main: &Metadata, log: &Metadata) -> Option<Duration>
         .duration_since(moved)
         .unwrap_or_else(|earlier| earlier.duration());
     let is_written = main.modified().ok()? >= moved;
-    let is_new = main.created().ok()? + TICK >= moved;
     let is_log_as_written = log.modified().ok()? == logged && folder > logged;
-    let is_moved = apart <= TICK && !is_written && !is_new && is_log_as_written;
+    let is_moved = apart <= TICK && !is_written && is_log_as_written;
     (is_moved && !later.is_zero() && is_fine(moved)).then_some(later)
 }
 
