@@ -142,6 +142,58 @@ fn a_log_of_what_the_application_wrote_belongs_to_its_database() {
         .says(0, &["CHECK constraint failed in theirs"]);
 }
 
+/// SQLite goes on from what counts, and deletes the rest. After a power cut that is right, and said; while the system
+/// ran on, it never is.
+#[test]
+fn a_log_that_does_not_hold_counts_after_a_power_cut_up_to_there() {
+    for was_cut in [true, false] {
+        let fixture = Fixture::healthy();
+        let log = fixture.path("var/grace.db-wal");
+        let open = || {
+            let access = boot_checks::services::db::Access::ReadWrite;
+            let path = fixture.database();
+            boot_checks::services::db::Connection::open(&path, access, support::PATIENCE).unwrap()
+        };
+        let mut connection = open();
+        let sql =
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA user_version = 7";
+        connection.execute(sql).unwrap();
+        let held = fs::metadata(&log).unwrap().len();
+        for version in [8, 9] {
+            let sql = format!("PRAGMA user_version = {version}");
+            connection.execute(&sql).unwrap();
+        }
+        let (main, mut frames) = (
+            fs::read(fixture.database()).unwrap(),
+            fs::read(&log).unwrap(),
+        );
+        connection.close();
+        frames[usize::try_from(held).unwrap() + 100] ^= 1;
+        fs::write(fixture.database(), main).unwrap();
+        fs::write(&log, &frames).unwrap();
+        if was_cut {
+            let file = fs::File::options().write(true).open(&log).unwrap();
+            let before = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1 << 30);
+            file.set_modified(before).unwrap();
+        }
+        let (code, record) = fixture.boot_json(&[]);
+        let readable = step(&record, "preflight::database_readable").clone();
+        if was_cut {
+            assert_eq!(code, 0, "{readable}");
+            let note =
+                "of its log 1 page counted, and 2 pages behind one that does not hold did not";
+            assert!(readable.to_string().contains(note), "{readable}");
+            let mut connection = open();
+            assert_eq!(connection.scalar("PRAGMA user_version"), Ok(7.into()));
+            connection.close();
+        } else {
+            assert_eq!(code, 1, "{readable}");
+            assert!(readable.to_string().contains("does not hold"), "{readable}");
+            assert!(fs::read(&log).unwrap() == frames);
+        }
+    }
+}
+
 #[test]
 fn what_only_the_application_registers_aborts_no_boot() {
     let function = ("n > 0", "theirs_is_good(n)");

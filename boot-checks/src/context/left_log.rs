@@ -17,9 +17,13 @@ use crate::services::db::{
 pub enum LeftLog {
     /// There is none, or its owner is alive.
     None,
-    /// Nothing speaks against it. What was seen of the outcome; none where it is too large to be tried, as
-    /// these words say.
-    Fits(Result<Integrity, String>),
+    /// Nothing speaks against it.
+    Fits {
+        /// What was seen of the outcome; none where it is too large to be tried, as these words say.
+        seen: Result<Integrity, String>,
+        /// What SQLite passes over, for the power may have been cut while it was written.
+        cut: Option<BrokenLog>,
+    },
     /// SQLite would throw it away.
     Stray(StrayLog),
     /// SQLite would replay it, and it is another main file's.
@@ -93,7 +97,7 @@ impl Context {
     /// cannot be taken back.
     pub(super) fn refuse_a_foreign_log(&self) -> Result<(), DbError> {
         let words = match self.left_log() {
-            LeftLog::None | LeftLog::Fits(_) => return Ok(()),
+            LeftLog::None | LeftLog::Fits { .. } => return Ok(()),
             LeftLog::Damaged(words) => {
                 let message = words.into_iter().next().unwrap_or_default();
                 return Err(DbError::Corrupt { code: 11, message });
@@ -133,6 +137,15 @@ fn judge(
     if !is_left_behind || !(has_log || has_journal) {
         return LeftLog::None;
     }
+    let broken = match has_log {
+        true => broken_log(&files.path),
+        false => Ok(None),
+    };
+    let cut = match broken {
+        Err(error) => return unreadable("-wal", &error),
+        Ok(Some(broken)) if !broken.may_be_cut => return LeftLog::Broken(broken),
+        Ok(cut) => cut,
+    };
     let against_log = || match has_log {
         true => against_log(&files.path, was_replaced()),
         false => Ok(None),
@@ -147,10 +160,16 @@ fn judge(
         Ok(None) => against_journal().unwrap_or_else(|error| Some(unreadable("-journal", &error))),
     };
     against.unwrap_or_else(|| match rehearse_recovery(files, places, BUDGET) {
-        Ok(Recovery::Holds(seen)) => LeftLog::Fits(Ok(seen)),
+        Ok(Recovery::Holds(seen)) => LeftLog::Fits {
+            seen: Ok(seen),
+            cut,
+        },
         Ok(Recovery::DoesNotFit(words)) => LeftLog::DoesNotFit(words),
         Ok(Recovery::Damaged(words)) => LeftLog::Damaged(words),
-        Ok(Recovery::TooLarge(words)) => LeftLog::Fits(Err(words)),
+        Ok(Recovery::TooLarge(words)) => LeftLog::Fits {
+            seen: Err(words),
+            cut,
+        },
         Err(error) => LeftLog::NotTried(error.to_string()),
     })
 }
@@ -161,9 +180,6 @@ fn unreadable(suffix: &'static str, error: &io::Error) -> LeftLog {
 }
 
 fn against_log(path: &Path, was_replaced: bool) -> io::Result<Option<LeftLog>> {
-    if let Some(broken) = broken_log(path)? {
-        return Ok(Some(LeftLog::Broken(broken)));
-    }
     let suffix = "-wal";
     let foreign = foreign_log(path, was_replaced)?;
     Ok(foreign.map(|foreign| LeftLog::Foreign { suffix, foreign }))

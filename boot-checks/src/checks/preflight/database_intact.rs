@@ -39,7 +39,7 @@ impl Check for DatabaseIntact {
             return Ok(Findings::healthy(observed));
         };
         if due == Due::LeftBehind
-            && let LeftLog::Fits(Ok(seen)) = cx.left_log()
+            && let LeftLog::Fits { seen: Ok(seen), .. } = cx.left_log()
             && seen.is_sound()
         {
             cx.note_integrity(&seen);

@@ -65,13 +65,26 @@ impl Check for DatabaseReadable {
             .filter(|name| structure.table(name).is_some())
             .collect();
         let findings = ask(cx, |connection| read(connection, &required, header))?;
-        Ok(match left {
-            LeftLog::Fits(Err(reason)) => {
-                findings.note(format!("its log was not tried on a copy: {reason}"))
-            }
-            _ => findings,
-        })
+        Ok(notes_of(&left).into_iter().fold(findings, Findings::note))
     }
+}
+
+/// What is to be known of a log that was taken.
+fn notes_of(left: &LeftLog) -> Vec<String> {
+    let LeftLog::Fits { seen, cut } = left else {
+        return Vec::new();
+    };
+    let untried = seen.as_ref().err();
+    let untried = untried.map(|reason| format!("its log was not tried on a copy: {reason}"));
+    let cut = cut.map(|cut| {
+        format!(
+            "of its log {} counted, and {} behind one that does not hold did not: the machine was started anew \
+             since they were written",
+            counted(cut.frames, "page"),
+            counted(cut.behind, "page"),
+        )
+    });
+    untried.into_iter().chain(cut).collect()
 }
 
 fn judge_header(
@@ -110,7 +123,7 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
     // Its log lies beside the file itself, and not beside a link to it.
     let name = short(cx, cx.database_path()?);
     let finding = match left {
-        LeftLog::None | LeftLog::Fits(_) => return None,
+        LeftLog::None | LeftLog::Fits { .. } => return None,
         LeftLog::Stray(stray) => Finding::new(
             "database_log_stray",
             format!("{name}-wal does not belong to {name}: SQLite would throw it away"),

@@ -1,7 +1,6 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
 
 use super::log_frames::{FRAME_HEADER, Frames, Salts, u32_at};
 use super::side_file;
@@ -16,6 +15,8 @@ pub struct BrokenLog {
     pub bytes: u64,
     /// Frames behind it that a transaction wrote.
     pub behind: usize,
+    /// Whether the machine was started since the log was written: the power may have been cut while it was.
+    pub may_be_cut: bool,
 }
 
 /// A frame that does not count any more, as its header has it.
@@ -119,12 +120,11 @@ impl Tail {
     }
 }
 
-/// Looks whether transactions lie behind a frame of a log that does not hold, although this system ran on since they
-/// were written.
+/// Looks whether transactions lie behind a frame of a log that does not hold.
 ///
 /// Safety: SQLite goes on from the last transaction of which every frame holds. That is right after the power was
-/// cut, for what was not flushed may be lost then; a process that was killed leaves none, so what was
-/// acknowledged is behind a frame that the disk or a copy has changed.
+/// cut ([`BrokenLog::may_be_cut`]), for what was not flushed may be lost then; a process that was killed leaves none,
+/// so where the system ran on, what was acknowledged is behind a frame that the disk or a copy has changed.
 ///
 /// # Errors
 ///
@@ -137,11 +137,12 @@ pub fn broken_log(path: &Path) -> io::Result<Option<BrokenLog>> {
     let log = File::open(&path)?;
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
-    let was_cut = |start: SystemTime| written < start;
-    if tail.is_left_by_a_kill() || host::system_start().is_some_and(was_cut) {
+    if tail.is_left_by_a_kill() {
         return Ok(None);
     }
+    let may_be_cut = host::system_start().is_some_and(|start| written < start);
     Ok(Some(BrokenLog {
+        may_be_cut,
         frames: tail.held,
         bytes: tail.at,
         behind: tail.own.len(),
