@@ -51,6 +51,20 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
     }
 }
 
+/// What a file is to hold when a change is made.
+pub(super) fn planned(change: &Change) -> Option<Vec<u8>> {
+    match change {
+        Change::CreateFile { contents, .. } | Change::ReplaceOwnFile { contents, .. } => {
+            Some(contents.clone())
+        }
+        Change::AppendToFile {
+            expected, addition, ..
+        } => Some([&expected[..], addition].concat()),
+        Change::EditFile { edited, .. } => Some(edited.clone()),
+        _ => None,
+    }
+}
+
 /// Makes a change that is not a transaction in the application's database.
 pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
     match change {
@@ -60,17 +74,9 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
             contents,
             mode,
         } => files::create_atomic(path, contents, *mode).map_err(file_error(path)),
-        Change::AppendToFile {
-            path,
-            expected,
-            addition,
-        } => rewrite(path, expected, &[&expected[..], addition].concat()),
-        Change::EditFile {
-            path,
-            expected,
-            edited,
-            ..
-        } => rewrite(path, expected, edited),
+        Change::AppendToFile { path, expected, .. } | Change::EditFile { path, expected, .. } => {
+            rewrite(path, expected, &planned(change).unwrap_or_default())
+        }
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
         Change::ApplyMigrations { .. }
@@ -98,11 +104,11 @@ pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + u
 }
 
 fn rewrite(path: &Path, expected: &[u8], contents: &[u8]) -> Result<(), DoorError> {
-    let before = std::fs::read(path).map_err(file_error(path))?;
-    if before != expected {
-        return Err(DoorError::Changed(path.to_owned()));
+    match files::rewrite_expected(path, expected, contents) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(DoorError::Changed(path.to_owned())),
+        Err(error) => Err(file_error(path)(error)),
     }
-    files::rewrite_atomic(path, contents).map_err(file_error(path))
 }
 
 fn replace_own(cx: &Context, path: &Path, contents: &[u8]) -> Result<(), DoorError> {

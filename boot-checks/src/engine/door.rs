@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::changes::{file_error, migrations, perform, touches, write_rows};
+use super::changes::{file_error, migrations, perform, planned, touches, write_rows};
 use super::memory::{forget_integrity, unsettle_integrity};
-use super::touched::{ABSENT, KeptOpen};
+use super::touched::{ABSENT, KeptOpen, digest_of};
 use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
 use crate::host;
@@ -215,6 +215,10 @@ impl Door {
     }
 
     /// A change that is not a transaction in the application's database.
+    ///
+    /// Safety: each is made by one atomic step, which replaces nothing but what it was planned for. So where it
+    /// failed, and what is there is neither what was before nor what was planned, somebody else made it meanwhile,
+    /// and it is not this run's to take back.
     fn make_here(
         &self,
         cx: &Context,
@@ -224,7 +228,11 @@ impl Door {
     ) -> Result<(), DoorError> {
         let mut touched = Vec::new();
         for (path, kind) in touches(cx, change) {
-            touched.push(self.save(&path, kind).map_err(no_backup(&path))?);
+            let mut one = self.save(&path, kind).map_err(no_backup(&path))?;
+            if kind == Kind::File {
+                one.planned = planned(change).map(|contents| digest_of(&contents));
+            }
+            touched.push(one);
         }
         self.note(part, Phase::Begun, &touched)
             .map_err(file_error(&self.root.join(STATE_FOLDER)))?;
@@ -233,11 +241,21 @@ impl Door {
             let path = self.root.join(&one.path);
             one.after = one.kind.state(&path, &mut KeptOpen::default()).ok();
         }
-        done.extend(touched.iter().cloned());
-        made?;
-        // Without this line an undo is refused; the change itself is whole.
-        let _ = self.note(part, Phase::Applied, &touched);
-        Ok(())
+        let (own, others): (Vec<_>, Vec<_>) = touched
+            .into_iter()
+            .partition(|one| made.is_ok() || is_own(one));
+        done.extend(own.iter().cloned());
+        if made.is_ok() {
+            // Without this line an undo is refused; the change itself is whole.
+            let _ = self.note(part, Phase::Applied, &own);
+        } else if !others.is_empty() {
+            let untouched = others.into_iter().map(|one| Touched {
+                after: Some(one.before.clone()),
+                ..one
+            });
+            let _ = self.note(part, Phase::Failed, &untouched.collect::<Vec<_>>());
+        }
+        made
     }
 
     /// What is there now, with a copy where a file is.
@@ -268,10 +286,17 @@ impl Door {
             kind,
             before,
             after: None,
+            planned: None,
             saved,
             owner,
         }
     }
+}
+
+/// Whether a change that failed can have left this.
+fn is_own(one: &Touched) -> bool {
+    let is_known = |state: &String| *state == one.before || one.is_planned(state);
+    one.kind == Kind::Folder || one.after.as_ref().is_none_or(is_known)
 }
 
 pub(super) fn no_backup(path: &Path) -> impl FnOnce(io::Error) -> DoorError + use<'_> {

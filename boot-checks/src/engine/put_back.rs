@@ -249,6 +249,7 @@ mod tests {
                 after: None,
                 saved: Some(saved),
                 owner: None,
+                planned: None,
             }],
         };
         Journal::new(&state_folder, RUN).write(&entry).unwrap();

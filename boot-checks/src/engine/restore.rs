@@ -87,6 +87,8 @@ impl Restore<'_> {
         }
         match (&touched.after, touched.kind) {
             (_, Kind::Folder) => Ok(()),
+            // A kill came between the change and its line in the journal.
+            (None, kind) if touched.is_planned(&now) => self.check_copy(touched, kind),
             (None, _) => Err(RestoreError::Uncertain(path)),
             (Some(after), _) if *after != now => Err(RestoreError::Changed(path)),
             (Some(_), kind) => self.check_copy(touched, kind),

@@ -36,6 +36,9 @@ pub struct Touched {
     pub before: String,
     /// Names exactly what the change left; none while it is not done, or where that is not certain.
     pub after: Option<String>,
+    /// The digest of what a file is to hold then, where that is known before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<String>,
     /// The copy of what was there, relative to the run's folder of backups.
     pub saved: Option<String>,
     /// Whose it was, user and group, where somebody else's command may make it another's; journals of
@@ -48,6 +51,12 @@ impl Touched {
     /// Whether the change is known to have left everything as it was.
     pub(super) fn is_as_before(&self) -> bool {
         self.after.as_ref() == Some(&self.before)
+    }
+
+    /// Whether a state is what the change was to make of it.
+    pub(super) fn is_planned(&self, state: &str) -> bool {
+        let digest = state.split_whitespace().nth(2);
+        self.kind == Kind::File && digest.is_some() && digest == self.planned.as_deref()
     }
 
     /// Where it stands. A database is where its links lead, as it is for SQLite.
@@ -181,6 +190,11 @@ fn digest(path: &Path, kept: &mut KeptOpen) -> io::Result<Option<String>> {
         }
     }
     Ok(Some(hex(digest)))
+}
+
+/// As it stands in the state of a file that holds this.
+pub(super) fn digest_of(contents: &[u8]) -> String {
+    hex(Sha256::new_with_prefix(contents))
 }
 
 fn hex(digest: Sha256) -> String {

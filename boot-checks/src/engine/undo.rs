@@ -121,7 +121,8 @@ pub fn undo(
     for past in &all {
         roll_back(root, &past.touched);
     }
-    let left: Vec<&Past> = all.iter().filter(|past| !past.is_done(root)).collect();
+    let is_left = |past: &&Past| !past.touched.is_as_before() && !past.is_done(root);
+    let left: Vec<&Past> = all.iter().filter(is_left).collect();
     let refusals: Vec<RestoreError> = left
         .iter()
         .filter_map(|past| restore.check(&past.touched).err())
@@ -234,6 +235,10 @@ fn go_on(past: &mut Past, phase: Phase, next: &Touched) {
     if phase == Phase::Begun {
         past.is_mixed |= past.touched.after.as_ref() != Some(&next.before);
     }
+    past.touched.planned = match past.is_mixed {
+        true => None,
+        false => next.planned.clone(),
+    };
     past.touched.after = match phase {
         Phase::Begun => None,
         _ if past.is_mixed => None,
