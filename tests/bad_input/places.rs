@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::evidence::LEGACY;
-use crate::support::{Entry, Fixture, step};
+use crate::support::{Entry, Fixture, skipped, step};
 
 /// The files that a run of the gate changes and an undo puts back.
 fn heart(fixture: &Fixture) -> BTreeMap<String, (Option<Vec<u8>>, u32)> {
@@ -26,7 +26,7 @@ fn on_another_file_system(fixture: &Fixture) -> Option<tempfile::TempDir> {
     match (device(memory), device(fixture.root())) {
         (Ok(there), Ok(here)) if there != here => {}
         _ => {
-            eprintln!("SKIPPED: /dev/shm is no other file system than that of temporary files");
+            skipped("/dev/shm is no other file system than that of temporary files");
             return None;
         }
     }

@@ -296,6 +296,13 @@ pub(crate) fn is_root() -> bool {
         .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }
 
+/// Says that a test was not run, or fails where what it needs has to be there, as in CI.
+pub(crate) fn skipped(why: &str) {
+    let is_required = std::env::var_os("FAULTS_TOOLS").is_some_and(|value| value == "required");
+    assert!(!is_required, "cannot be run: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
 /// A command line that runs what follows without privileges; none where that is not possible, which
 /// is said on standard error.
 pub(crate) fn without_privileges() -> Option<Vec<&'static str>> {
@@ -315,10 +322,10 @@ pub(crate) fn without_privileges() -> Option<Vec<&'static str>> {
         .output()
         .is_ok_and(|output| output.status.success());
     if !can {
-        eprintln!(
-            "skipped: this user is root and setpriv cannot run {}",
-            binary().display()
-        );
+        let binary = binary().display().to_string();
+        skipped(&format!(
+            "this user is root and setpriv cannot run {binary}"
+        ));
     }
     can.then_some(argv)
 }
