@@ -130,13 +130,10 @@ fn begin(fixture: &Fixture) -> Child {
 }
 
 fn finish(fixture: &Fixture, child: Child) -> Answer {
+    let started = Instant::now();
     fixture.write("go", "");
     let output = child.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Answer::new(output, started.elapsed())
 }
 
 const WAITS: &str = "touch begun; until test -f go; do sleep 0.02; done";

@@ -1,8 +1,9 @@
 //! What a person wrote that cannot be meant: the configuration, `.env`, the command line.
 
+use std::collections::BTreeMap;
 use std::fs;
 
-use crate::support::{Fixture, answer};
+use crate::support::{Entry, Fixture, answer};
 
 type Setup = fn(&Fixture);
 
@@ -178,13 +179,15 @@ fn bad_input_is_named_and_keeps_the_application_from_starting() {
     for case in BAD_INPUT {
         let fixture = Fixture::empty();
         (case.setup)(&fixture);
+        let before = files(&fixture);
         let mut command = fixture.command();
         command
             .envs(case.variables.iter().copied())
             .args(case.arguments);
         let answer = answer(&mut command);
         eprintln!("{}", case.name);
-        answer.says(case.code, case.words);
+        answer.says_at_once(case.code, case.words);
+        assert!(before == files(&fixture), "something was changed");
         assert!(!answer.all().contains("panicked"), "{}", answer.all());
         if case.code == 2 || !fixture.path("logs").exists() {
             continue;
@@ -195,4 +198,11 @@ fn bad_input_is_named_and_keeps_the_application_from_starting() {
             fixture.report()
         );
     }
+}
+
+/// What a person or an application wrote. Folders that are missing may be made before it is refused.
+fn files(fixture: &Fixture) -> BTreeMap<String, Entry> {
+    let mut files = fixture.tree_of_others();
+    files.retain(|name, entry| entry.contents.is_some() && !name.starts_with("var/boot/"));
+    files
 }

@@ -1,17 +1,13 @@
-//! Something else than a healthy database stands where one should.
+//! A database that is missing, that vanished, or that does not belong to what lies beside it.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::process::Command;
-use std::time::Instant;
 
 use boot_checks::services::db::{Access, Connection};
 
 use crate::evidence::LEGACY;
-use crate::support::{self, Fixture, PATIENCE, answer, step};
+use crate::strangers::pipe;
+use crate::support::{Fixture, PATIENCE, step};
 
 #[test]
 fn a_missing_database_that_is_looked_at_stays_missing() {
@@ -176,146 +172,6 @@ fn a_migration_record_without_a_row_is_no_reason_to_make_everything_again() {
     fixture.boot(&[]).says(0, &["up to date"]);
 }
 
-/// Something that is no healthy database, in the place of one.
-struct Stranger {
-    name: &'static str,
-    put: fn(&Path),
-    code: i32,
-    words: &'static [&'static str],
-}
-
-const STRANGERS: [Stranger; 11] = [
-    Stranger {
-        name: "a named pipe",
-        put: |path| {
-            let made = Command::new("mkfifo").arg(path).status().unwrap();
-            assert!(made.success());
-        },
-        code: 1,
-        words: &["var/grace.db is a named pipe", "let DATABASE_URL name"],
-    },
-    Stranger {
-        name: "a socket",
-        put: |path| drop(UnixListener::bind(path).unwrap()),
-        code: 1,
-        words: &["var/grace.db is a socket", "let DATABASE_URL name"],
-    },
-    Stranger {
-        name: "a loop of links",
-        put: |path| symlink(path, path).unwrap(),
-        code: 1,
-        words: &["var/grace.db is a loop of links", "let DATABASE_URL name"],
-    },
-    Stranger {
-        name: "a link to nothing",
-        put: |path| symlink("nowhere/at all.db", path).unwrap(),
-        code: 1,
-        words: &["var/grace.db is a link to nothing"],
-    },
-    Stranger {
-        name: "a folder",
-        put: |path| fs::create_dir(path).unwrap(),
-        code: 1,
-        words: &["var/grace.db is a folder", "let DATABASE_URL name"],
-    },
-    Stranger {
-        name: "an endless device",
-        put: |path| symlink("/dev/zero", path).unwrap(),
-        code: 1,
-        words: &["var/grace.db is a device", "let DATABASE_URL name"],
-    },
-    Stranger {
-        name: "one page of text",
-        put: |path| {
-            fs::write(
-                path,
-                &"lorem ipsum dolor sit amet, ".repeat(147).as_bytes()[..4096],
-            )
-            .unwrap()
-        },
-        code: 1,
-        words: &[
-            "is not an SQLite database",
-            "does not begin with SQLite's header",
-        ],
-    },
-    Stranger {
-        name: "text behind a database's header",
-        put: |path| {
-            let text = "lorem ipsum dolor sit amet, ".repeat(147);
-            fs::write(path, format!("SQLite format 3\0{}", &text[16..4096])).unwrap();
-        },
-        code: 1,
-        words: &["var/grace.db"],
-    },
-    Stranger {
-        name: "a newer file format",
-        put: |path| newer_format(path, 3, 3),
-        code: 1,
-        words: &[
-            "var/grace.db has file format 3",
-            "newer than the gate",
-            "use a newer version",
-        ],
-    },
-    Stranger {
-        name: "a file format that only newer programs write",
-        put: |path| newer_format(path, 3, 1),
-        code: 1,
-        words: &[
-            "var/grace.db has file format 3",
-            "newer than the gate",
-            "use a newer version",
-        ],
-    },
-    Stranger {
-        name: "a header without a page",
-        put: |path| fs::write(path, b"SQLite format 3\0").unwrap(),
-        code: 1,
-        words: &["var/grace.db is not an SQLite database"],
-    },
-];
-
-/// A whole database whose header names these versions of the file format.
-fn newer_format(path: &Path, write_version: u8, read_version: u8) {
-    let other = Fixture::healthy();
-    let mut bytes = fs::read(other.database()).unwrap();
-    (bytes[18], bytes[19]) = (write_version, read_version);
-    fs::write(path, bytes).unwrap();
-}
-
-/// Ends in good time, names what is there, and leaves it; twice, so that the first refusal left
-/// nothing that the second would trip over.
-#[test]
-fn what_is_no_healthy_database_is_named_and_left_alone() {
-    let fixture = Fixture::healthy();
-    for stranger in STRANGERS {
-        eprintln!("{}", stranger.name);
-        let database = fixture.database();
-        let kept = fixture.path("kept.db");
-        fs::rename(&database, &kept).unwrap();
-        (stranger.put)(&database);
-        let before = fixture.tree_of_others();
-        for arguments in [&[][..], &[], &["--observe"]] {
-            let started = Instant::now();
-            let answer = fixture.boot(arguments);
-            let took = started.elapsed();
-            eprintln!("  {took:.1?}");
-            answer.says(stranger.code, stranger.words);
-            answer.says(stranger.code, &["preflight::database_"]);
-            assert!(!answer.all().contains("panicked"), "{}", answer.all());
-            assert!(before == fixture.tree_of_others(), "something was changed");
-        }
-        if database.is_dir() {
-            fs::remove_dir(&database).unwrap();
-        } else {
-            fs::remove_file(&database).unwrap();
-        }
-        fs::rename(&kept, &database).unwrap();
-    }
-    fixture.boot(&[]).says(0, &["Passed: 8/8"]);
-}
-
 /// A database and a log that does not belong to it: acknowledged rows are in the log, and SQLite would
 /// take it for an empty one.
 fn put_beside_another_log(fixture: &Fixture) {
@@ -344,7 +200,7 @@ fn a_log_with_other_salts_is_kept_and_named() {
             "var/grace.db-wal does not belong to var/grace.db",
             "copy all of its files away",
         ];
-        fixture.boot(arguments).says(1, &words);
+        fixture.boot(arguments).says_at_once(1, &words);
         assert!(before == fixture.tree_of_others(), "something was changed");
     }
 }
@@ -363,7 +219,7 @@ fn a_log_with_other_salts_is_found_where_a_link_leads() {
     let before = fixture.tree_of_others();
     for arguments in [&[][..], &["--observe"]] {
         let words = ["disk/grace.db-wal does not belong to disk/grace.db"];
-        fixture.boot(arguments).says(1, &words);
+        fixture.boot(arguments).says_at_once(1, &words);
         assert!(before == fixture.tree_of_others(), "something was changed");
     }
 }
@@ -373,10 +229,11 @@ fn a_side_file_that_is_no_file_is_named() {
     for (suffix, words) in [("-wal", "cannot be read"), ("-journal", "is no file")] {
         let fixture = Fixture::healthy();
         let name = format!("var/grace.db{suffix}");
-        let made = Command::new("mkfifo").arg(fixture.path(&name)).status();
-        assert!(made.unwrap().success());
+        pipe(&fixture.path(&name));
         let before = fixture.tree_of_others();
-        fixture.boot(&[]).says(1, &[&format!("{name} {words}")]);
+        fixture
+            .boot(&[])
+            .says_at_once(1, &[&format!("{name} {words}")]);
         assert!(before == fixture.tree_of_others(), "something was changed");
     }
 }
@@ -411,66 +268,5 @@ fn an_empty_main_file_beside_what_holds_rows_is_opened_by_nothing() {
             1,
             &["var/grace.db is empty, and", "copy all of its files away"],
         );
-    }
-}
-
-/// Every name that a shell, an URL or a format string could stumble over.
-#[test]
-fn a_folder_may_have_any_name() {
-    for name in [
-        "two words",
-        "it's \"quoted\"",
-        "ünï-日本-📝",
-        "what?mode=memory",
-        "100%20#fragment",
-        "a\nb",
-        "-rf",
-        "{braces} $HOME `id` \\n",
-    ] {
-        let fixture = Fixture::below(name);
-        fixture.sql(LEGACY);
-        let before = fixture.tree_of_others();
-        let (code, json) = fixture.boot_json(&[]);
-        assert_eq!(code, 0, "{name:?}: {json:#}");
-        assert!(
-            fixture.tables().contains(&"playbooks".to_owned()),
-            "{name:?}"
-        );
-        fixture.boot(&[]).says(0, &["Passed: 8/8"]);
-        let run_id = json["run_id"].as_str().unwrap();
-        let undone = fixture.run(&["undo", run_id]);
-        undone.says(0, &["restored var/grace.db"]);
-        let now = fixture.tree_of_others();
-        let contents = |tree: &BTreeMap<String, support::Entry>| {
-            let entry = tree.get("var/grace.db").unwrap();
-            (entry.contents.clone(), entry.mode)
-        };
-        assert!(contents(&before) == contents(&now), "{name:?}");
-    }
-}
-
-#[test]
-fn a_database_may_have_any_name() {
-    for name in [
-        "two words.db",
-        "it's \"quoted\".db",
-        "ünï-日本-📝.db",
-        "100%.db",
-        "which?.db",
-        "a\nb.db",
-    ] {
-        let fixture = Fixture::empty();
-        let mut command = fixture.command();
-        command.env(
-            "DATABASE_URL",
-            format!(
-                "sqlite:///./{}",
-                name.replace('%', "%25").replace('?', "%3F")
-            ),
-        );
-        let first = answer(&mut command);
-        first.says(0, &["Passed: 8/8"]);
-        assert!(fixture.path(name).is_file(), "{name:?}: {}", first.all());
-        answer(&mut command).says(0, &["Passed: 8/8"]);
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::evidence::LEGACY;
-use crate::support::{Entry, Fixture, step};
+use crate::support::{Entry, Fixture, skipped, step};
 
 /// The files that a run of the gate changes and an undo puts back.
 fn heart(fixture: &Fixture) -> BTreeMap<String, (Option<Vec<u8>>, u32)> {
@@ -26,7 +26,7 @@ fn on_another_file_system(fixture: &Fixture) -> Option<tempfile::TempDir> {
     match (device(memory), device(fixture.root())) {
         (Ok(there), Ok(here)) if there != here => {}
         _ => {
-            eprintln!("SKIPPED: /dev/shm is no other file system than that of temporary files");
+            skipped("/dev/shm is no other file system than that of temporary files");
             return None;
         }
     }
@@ -47,12 +47,12 @@ fn copies_may_be_kept_on_another_file_system() {
             fixture.sql(LEGACY);
         }
         let before = heart(&fixture);
-        let (code, json) = fixture.boot_json(&[]);
-        assert_eq!(code, 0, "{json:#}");
+        let (answer, json) = fixture.boot_and_record();
+        answer.says_at_once(0, &["Passed: 8/8"]);
         let run_id = json["run_id"].as_str().unwrap();
         assert!(elsewhere.path().join(run_id).is_dir());
         let undone = fixture.run(&["undo", run_id]);
-        assert_eq!(undone.code, 0, "{}", undone.all());
+        undone.says_at_once(0, &[]);
         let now = heart(&fixture);
         let away = |name: &&String| name.contains(".aside-");
         assert!(now.keys().filter(away).count() <= 1, "{:?}", now.keys());
@@ -73,7 +73,7 @@ fn without_a_place_for_copies_nothing_is_healed() {
         let answer = fixture.boot(&[]);
         // Nothing was begun, so that there was nothing to take back.
         let words = "changed nothing: cannot make a backup of";
-        answer.says(1, &[words, "preflight::required_tables", "1 (blocked)"]);
+        answer.says_at_once(1, &[words, "preflight::required_tables", "1 (blocked)"]);
         assert!(database == fs::read(fixture.database()).unwrap());
     }
     fs::remove_file(fixture.path("var/boot/backups")).unwrap();
@@ -101,12 +101,13 @@ fn a_clock_that_went_backwards_is_named_and_harms_nothing() {
             .set_modified(later)
             .unwrap();
     }
-    let before = fs::read(fixture.database()).unwrap();
-    let (code, json) = fixture.boot_json(&[]);
-    assert_eq!(code, 0, "{json:#}");
+    let before = fixture.tree_of_others();
+    let answer = fixture.boot(&["--format", "json"]);
+    answer.says_at_once(0, &[]);
+    let json = serde_json::from_str(&answer.stdout).unwrap();
     let notes = step(&json, "preflight::writable_folders")["notes"].to_string();
     assert!(notes.contains("the clock went backwards"), "{notes}");
-    assert!(before == fs::read(fixture.database()).unwrap());
+    assert!(before == fixture.tree_of_others(), "something was changed");
     assert!(future.exists() && fixture.records().len() == 2);
     let (_, json) = fixture.boot_json(&[]);
     let notes = step(&json, "preflight::writable_folders")["notes"].to_string();

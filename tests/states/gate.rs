@@ -1,64 +1,86 @@
 //! The gate in this process, below a folder of its own.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use boot_checks::config::{self, Inputs};
 use boot_checks::context::Context;
-use boot_checks::engine::{Door, Recorder, Redactor, Selection, Session};
+use boot_checks::engine::{Door, Permit, Recorder, Redactor, Selection, Session};
 use boot_checks::host::{Clock, Host};
 use boot_checks::model::{
-    BootReport, Decision, Mode, Repair, RepairResult, StageId, Start, StepId,
+    BootReport, Decision, Mode, Repair, RepairResult, StageId, Start, StepId, StepReport,
 };
 use boot_checks::playbooks::{self, Playbook};
+use boot_checks::services::db::{Access, Connection};
+
+use crate::around::Around;
+use crate::files::{DATABASE, Files};
 
 /// An application's root; gone when dropped.
 pub(crate) struct Gate {
     folder: tempfile::TempDir,
+    around: Around,
+    runs: Cell<usize>,
 }
 
 /// What became of a playbook.
 pub(crate) enum Outcome {
-    Applied,
+    Applied(Repair),
     Refused(String),
 }
 
 impl Gate {
     /// In memory where that is possible: what is tested is not the disk.
-    pub(crate) fn new() -> Gate {
+    pub(crate) fn new(around: Around) -> Gate {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
             tempfile::tempdir_in(memory).unwrap()
         } else {
             tempfile::tempdir().unwrap()
         };
-        std::fs::create_dir(folder.path().join("var")).unwrap();
-        Gate { folder }
+        Gate {
+            folder,
+            around,
+            runs: Cell::new(1),
+        }
     }
 
-    /// The same database in another folder.
+    /// With what this application has, but for its database.
+    pub(crate) fn built(around: Around) -> Gate {
+        let gate = Gate::new(around);
+        std::fs::create_dir(gate.root().join("var")).unwrap();
+        around.build(gate.root());
+        gate
+    }
+
+    /// The same application in another folder.
     pub(crate) fn copy(&self) -> Gate {
-        let copy = Gate::new();
-        for entry in std::fs::read_dir(self.folder.path().join("var")).unwrap() {
-            let path = entry.unwrap().path();
-            let target = copy
-                .folder
-                .path()
-                .join("var")
-                .join(path.file_name().unwrap());
-            std::fs::copy(path, target).unwrap();
-        }
+        let copy = Gate::new(self.around);
+        copy_folder(self.root(), copy.root());
         copy
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.folder.path().join("var/grace.db")
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
     }
 
-    pub(crate) fn main_file(&self) -> Vec<u8> {
-        std::fs::read(self.database()).unwrap()
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root().join(DATABASE[0])
+    }
+
+    pub(crate) fn files(&self) -> Files {
+        Files::read(self.root())
+    }
+
+    /// As any program would; where it cannot, that is no matter.
+    pub(crate) fn open_and_close(&self) {
+        let opened = Connection::open(&self.database(), Access::ReadWrite, Duration::ZERO);
+        if let Ok(mut connection) = opened {
+            let _ = connection.scalar("SELECT count(*) FROM sqlite_schema");
+            connection.close();
+        }
     }
 
     /// Plans and applies a playbook whether or not a check asks for it.
@@ -86,23 +108,56 @@ impl Gate {
         let applied = Door::new(self.folder.path(), "run").apply(&cx, step, &repair);
         cx.refresh();
         match applied {
-            Ok(_) => Outcome::Applied,
+            Ok(_) => Outcome::Applied(repair),
             Err(failure) => Outcome::Refused(failure.error.to_string()),
         }
     }
 
     /// All eight stages.
     pub(crate) fn boot(&self) -> BootReport {
-        let cx = Arc::new(self.context());
+        self.session(Selection::default(), Permit::default(), Vec::new())
+    }
+
+    /// One playbook, as `xtask heal` carries it out, and where it waits for a person, with that person's word.
+    pub(crate) fn heal(&self, playbook: &'static str) -> BootReport {
+        let of_it = || {
+            let selection = Selection {
+                playbook: Some(playbook),
+                ..Selection::default()
+            };
+            let permit = Permit {
+                only: Some(playbook),
+                plan: None,
+                unblocked: true,
+            };
+            (selection, permit)
+        };
+        let (selection, permit) = of_it();
+        let first = self.session(selection, permit, Vec::new());
+        let repairs = first.steps().flat_map(StepReport::repairs);
+        let waiting = repairs.filter(|repair| repair.result == RepairResult::Proposed);
+        let approved: Vec<String> = waiting.map(|one| one.fingerprint.clone()).collect();
+        if approved.is_empty() {
+            return first;
+        }
+        let (selection, permit) = of_it();
+        self.session(selection, permit, approved)
+    }
+
+    fn session(&self, selection: Selection, permit: Permit, approved: Vec<String>) -> BootReport {
+        let mut cx = self.context();
+        cx.approved = approved;
+        let cx = Arc::new(cx);
         let root = self.folder.path();
+        self.runs.set(self.runs.get() + 1);
         let start = Start {
-            run_id: cx.host.clock.compact(),
+            run_id: format!("{}_{}", cx.host.clock.compact(), self.runs.get()),
             timestamp: cx.host.clock.timestamp(),
             application: "test".to_owned(),
             root: root.display().to_string(),
             mode: Mode::Heal,
             strict: false,
-            plan: boot_checks::plan::planned(|_| None),
+            plan: boot_checks::plan::planned(|id| selection.reason_to_skip(id)),
             again: String::new(),
         };
         let door = Door::new(root, &start.run_id);
@@ -111,9 +166,10 @@ impl Gate {
             Arc::clone(&cx),
             door,
             Arc::clone(&recorder),
-            Selection::default(),
+            selection,
             false,
-        );
+        )
+        .permitting(permit);
         session.outcome(StepId {
             stage: StageId::Monitor,
             name: "any",
@@ -124,8 +180,7 @@ impl Gate {
 
     fn context(&self) -> Context {
         let root = self.folder.path().to_owned();
-        let variables = BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]);
-        let host = Host::new(Clock::System, variables, root.clone());
+        let host = Host::new(Clock::System, self.around.variables(), root.clone());
         let inputs = Inputs {
             root: Some(root.clone()),
             config: None,
@@ -141,5 +196,21 @@ impl Gate {
             Duration::ZERO,
             |_| {},
         )
+    }
+}
+
+/// In the order of their names: a main file is never younger than its log.
+fn copy_folder(from: &Path, to: &Path) {
+    let entries = std::fs::read_dir(from).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
     }
 }

@@ -7,10 +7,18 @@ use boot_checks::services::db::{Access, Connection, quoted};
 use boot_checks::services::migrations::MigrationSet;
 use proptest::prelude::*;
 use proptest::sample::select;
+use sha2::{Digest as _, Sha384};
 
-/// One database.
+use crate::around::{Around, around};
+use crate::extras::{Extra, extra, name};
+use crate::harm::Harm;
+use crate::tables::{added, columns, strict, values};
+
+/// One database, what happened to it, and the application around it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
+    pub(crate) harm: Harm,
+    pub(crate) around: Around,
     page_bytes: u32,
     encoding: &'static str,
     auto_vacuum: u8,
@@ -55,51 +63,13 @@ enum Record {
     Unfinished,
     Newer,
     Garbled,
+    /// Of the same texts with other line endings.
+    LineEndings,
     NotSqlx,
     Alembic,
 }
 
-/// Something of the application's own.
-#[derive(Clone, Copy, Debug)]
-enum Extra {
-    Plain,
-    WithoutRowid,
-    Strict,
-    Generated,
-    PartialIndex,
-    ExpressionIndex,
-    FullText,
-    Tree,
-    View,
-    Trigger,
-    Children,
-    Counted,
-    Blobs,
-    NoColumnNames,
-}
-
 const CORE: [&str; 3] = ["verification_events", "playbooks", "meta_loop_configs"];
-
-const ODD_NAMES: [&str; 14] = [
-    "select",
-    "table",
-    "it's",
-    "\"quoted\"",
-    "[brackets]",
-    "back`tick",
-    "two words",
-    "日本",
-    "📝",
-    "-- comment",
-    "a;b",
-    "%",
-    "PLAYBOOKS_old",
-    "ÄÖÜ",
-];
-
-fn name() -> impl Strategy<Value = String> {
-    prop_oneof![select(&ODD_NAMES[..]).prop_map(str::to_owned), "\\PC{1,12}"]
-}
 
 fn core() -> impl Strategy<Value = Core> {
     prop_oneof![
@@ -124,36 +94,19 @@ fn record() -> impl Strategy<Value = Record> {
         4 => Just(None),
         4 => Just(Complete),
         4 => Just(FirstOnly),
+        3 => Just(LineEndings),
         1 => select(&[LastOnly, Unfinished, Newer, Garbled, NotSqlx, Alembic][..]),
     ]
 }
 
-fn extra() -> impl Strategy<Value = Extra> {
-    use Extra::*;
-    select(
-        &[
-            Plain,
-            WithoutRowid,
-            Strict,
-            Generated,
-            PartialIndex,
-            ExpressionIndex,
-            FullText,
-            Tree,
-            View,
-            Trigger,
-            Children,
-            Counted,
-            Blobs,
-            NoColumnNames,
-        ][..],
-    )
-}
-
-pub(crate) fn any() -> impl Strategy<Value = State> {
+/// With this harm.
+pub(crate) fn any(harm: BoxedStrategy<Harm>) -> impl Strategy<Value = State> {
     let file = (
         select(&[512, 1024, 4096, 8192, 65_536][..]),
-        select(&["UTF-8", "UTF-16le", "UTF-16be"][..]),
+        prop_oneof![
+            3 => Just("UTF-8"),
+            1 => select(&["UTF-16le", "UTF-16be"][..]),
+        ],
         0_u8..3,
         proptest::num::i32::ANY,
         select(&["DELETE", "TRUNCATE", "PERSIST", "WAL", "hot WAL"][..]),
@@ -164,12 +117,14 @@ pub(crate) fn any() -> impl Strategy<Value = State> {
         prop::collection::vec((extra(), name()), 0..6),
         0_u16..200,
     );
-    (file, contents).prop_map(|(file, contents)| State {
+    (file, contents, harm, around()).prop_map(|(file, contents, harm, around)| State {
+        harm,
+        around,
         page_bytes: file.0,
         encoding: file.1,
         auto_vacuum: file.2,
         user_version: file.3,
-        journal: file.4,
+        journal: harm.journal().unwrap_or(file.4),
         core: contents.0,
         record: contents.1,
         extras: contents.2,
@@ -181,6 +136,8 @@ impl State {
     /// With every row in the log only.
     pub(crate) fn with_a_hot_log() -> State {
         State {
+            harm: Harm::None,
+            around: Around::NOTHING,
             page_bytes: 4096,
             encoding: "UTF-8",
             auto_vacuum: 0,
@@ -191,11 +148,6 @@ impl State {
             extras: Vec::new(),
             rows: 20,
         }
-    }
-
-    /// Whether it keeps a write-ahead log, which the first look may fold into the main file.
-    pub(crate) fn has_log(&self) -> bool {
-        self.journal.ends_with("WAL")
     }
 
     pub(crate) fn build(&self, path: &Path) {
@@ -215,7 +167,7 @@ impl State {
         self.build_record(&mut connection);
         for (extra, name) in &self.extras {
             // A name that is taken, or not allowed, makes the state smaller and not wrong.
-            let _ = connection.execute(&self.extra(*extra, name));
+            let _ = connection.execute(&extra.sql(name, &self.numbers()));
         }
         if self.journal.starts_with("hot") {
             // As a crash leaves them: closing would empty the log.
@@ -307,7 +259,7 @@ impl State {
                 let other = "CREATE TABLE _sqlx_migrations (version TEXT, checksum, success)";
                 return connection.execute(other).unwrap();
             }
-            Record::Complete => "",
+            Record::Complete | Record::LineEndings => "",
             Record::FirstOnly => {
                 "DELETE FROM _sqlx_migrations WHERE version >
                  (SELECT min(version) FROM _sqlx_migrations)"
@@ -330,11 +282,13 @@ impl State {
             )
             .unwrap();
         for migration in MigrationSet::built_in().iter() {
-            let hex: String = migration
-                .checksum
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let checksum = match self.record {
+                Record::LineEndings => {
+                    Sha384::digest(migration.sql.as_str().replace('\n', "\r\n")).to_vec()
+                }
+                _ => migration.checksum.to_vec(),
+            };
+            let hex: String = checksum.iter().map(|byte| format!("{byte:02x}")).collect();
             let row = format!(
                 "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES ({}, 'x', 1, x'{hex}', 0)",
@@ -344,103 +298,4 @@ impl State {
         }
         connection.execute(alter).unwrap();
     }
-
-    fn extra(&self, extra: Extra, name: &str) -> String {
-        let n = self.numbers();
-        let table = quoted(name);
-        let index = quoted(&format!("{name} by"));
-        let fill = format!("{n} INSERT INTO {table} SELECT i, 'row ' || i FROM n");
-        match extra {
-            Extra::Plain => format!("CREATE TABLE {table} (id, {table} TEXT); {fill}"),
-            Extra::WithoutRowid => {
-                format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY, x) WITHOUT ROWID; {fill}")
-            }
-            Extra::Strict => format!("CREATE TABLE {table} (id INTEGER, x ANY) STRICT; {fill}"),
-            Extra::Generated => format!(
-                "CREATE TABLE {table} (id INTEGER, x TEXT, twice AS (id * 2),
-                 stored TEXT AS (x || id) STORED);
-                 {n} INSERT INTO {table} (id, x) SELECT i, 'row ' || i FROM n"
-            ),
-            Extra::PartialIndex => format!(
-                "CREATE TABLE {table} (id, x); CREATE INDEX {index} ON {table} (x) WHERE id > 3; {fill}"
-            ),
-            Extra::ExpressionIndex => format!(
-                "CREATE TABLE {table} (id, x); CREATE UNIQUE INDEX {index} ON {table} (id, lower(x)); {fill}"
-            ),
-            Extra::FullText => format!("CREATE VIRTUAL TABLE {table} USING fts5(id, x); {fill}"),
-            Extra::Tree => format!(
-                "CREATE VIRTUAL TABLE {table} USING rtree(id, x, y);
-                 {n} INSERT INTO {table} SELECT i, i, i + 1 FROM n"
-            ),
-            Extra::View => format!("CREATE VIEW {table} AS SELECT * FROM nowhere"),
-            Extra::Trigger => format!(
-                "CREATE TABLE {table} (id, x); CREATE TRIGGER {index} AFTER INSERT ON {table}
-                 BEGIN UPDATE {table} SET x = x || '!' WHERE id = new.id; END; {fill}"
-            ),
-            Extra::Children => format!(
-                "CREATE TABLE {table} (id INTEGER PRIMARY KEY, x);
-                 CREATE TABLE {index} (parent REFERENCES {table} (id) ON DELETE CASCADE);
-                 {fill}; INSERT INTO {index} SELECT id FROM {table}; INSERT INTO {index} VALUES (-1)"
-            ),
-            Extra::Counted => {
-                format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY AUTOINCREMENT, x); {fill}")
-            }
-            Extra::Blobs => format!(
-                "CREATE TABLE {table} (id, x BLOB);
-                 {n} INSERT INTO {table} SELECT i, zeroblob(i * 40) FROM n;
-                 INSERT INTO {table} VALUES (NULL, CAST(x'ff00fe' AS TEXT)), (9e999, -0.0)"
-            ),
-            Extra::NoColumnNames => format!("CREATE TABLE {table} AS {n} SELECT i, i * 2 FROM n"),
-        }
-    }
-}
-
-fn columns(table: &str) -> &'static str {
-    match table {
-        "verification_events" => {
-            "id INTEGER NOT NULL PRIMARY KEY, verification_type VARCHAR(64) NOT NULL,
-             target_component VARCHAR(128), verification_method VARCHAR(64), result VARCHAR(32),
-             anomaly_score FLOAT, confidence FLOAT, details TEXT, verified_by VARCHAR(64),
-             created_at DATETIME DEFAULT CURRENT_TIMESTAMP"
-        }
-        "playbooks" => {
-            "id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(128) NOT NULL UNIQUE, description TEXT,
-             service VARCHAR(128), severity VARCHAR(16), preconditions TEXT,
-             parameters_schema TEXT, created_at DATETIME DEFAULT CURRENT_TIMESTAMP"
-        }
-        _ => {
-            "id INTEGER NOT NULL PRIMARY KEY, config_key VARCHAR(128) NOT NULL UNIQUE,
-             config_value TEXT NOT NULL, config_type VARCHAR(32), last_updated_by VARCHAR(64),
-             last_updated_at DATETIME DEFAULT CURRENT_TIMESTAMP, approved BOOLEAN"
-        }
-    }
-}
-
-/// What the later migrations add.
-fn added(table: &str) -> &'static str {
-    match table {
-        "verification_events" => ", passed BOOLEAN",
-        "playbooks" => ", risk_level VARCHAR(16), autonomy_tier VARCHAR(16)",
-        _ => "",
-    }
-}
-
-/// Columns that every row has, and their values.
-fn values(table: &str) -> (&'static str, &'static str) {
-    match table {
-        "verification_events" => ("id, verification_type", "i, 'kind ' || i"),
-        "playbooks" => ("id, name", "i, 'own ' || i"),
-        _ => ("id, config_key, config_value", "i, 'key ' || i, 'value'"),
-    }
-}
-
-/// In the few types that a STRICT table knows.
-fn strict(columns: &str) -> String {
-    let mut strict = columns
-        .replace("FLOAT", "REAL")
-        .replace("BOOLEAN", "INTEGER");
-    for length in [16, 32, 64, 128] {
-        strict = strict.replace(&format!("VARCHAR({length})"), "TEXT");
-    }
-    strict.replace("DATETIME", "TEXT")
 }

@@ -4,6 +4,10 @@
 #![allow(dead_code, reason = "each suite uses its part of it")]
 #![allow(clippy::print_stderr, reason = "a case that is skipped says so")]
 
+mod answer;
+
+pub(crate) use answer::{Answer, answer};
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -33,13 +37,6 @@ pub(crate) struct Fixture {
     folder: TempDir,
     root: PathBuf,
     port: u16,
-}
-
-/// What a boot answered.
-pub(crate) struct Answer {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
 }
 
 /// A file's contents or a folder's presence, with the time of its last change.
@@ -269,38 +266,6 @@ impl Fixture {
     }
 }
 
-impl Answer {
-    /// Both streams, for the message of a failing assertion.
-    pub(crate) fn all(&self) -> String {
-        format!("exit code {}\n{}\n{}", self.code, self.stdout, self.stderr)
-    }
-
-    /// Asserts the exit code and that each of these is said somewhere.
-    #[track_caller]
-    pub(crate) fn says(&self, code: i32, words: &[&str]) {
-        assert_eq!(self.code, code, "{}", self.all());
-        let unwrapped = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let all = unwrapped(&self.all());
-        for word in words {
-            assert!(
-                all.contains(&unwrapped(word)),
-                "no `{word}` in {}",
-                self.all()
-            );
-        }
-    }
-}
-
-/// Runs a command to its end.
-pub(crate) fn answer(command: &mut Command) -> Answer {
-    let output = command.output().unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
 /// The step of this name in a record.
 #[track_caller]
 pub(crate) fn step<'a>(record: &'a Value, id: &str) -> &'a Value {
@@ -331,6 +296,13 @@ pub(crate) fn is_root() -> bool {
         .is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0)
 }
 
+/// Says that a test was not run, or fails where what it needs has to be there, as in CI.
+pub(crate) fn skipped(why: &str) {
+    let is_required = std::env::var_os("FAULTS_TOOLS").is_some_and(|value| value == "required");
+    assert!(!is_required, "cannot be run: {why}");
+    eprintln!("SKIPPED: {why}");
+}
+
 /// A command line that runs what follows without privileges; none where that is not possible, which
 /// is said on standard error.
 pub(crate) fn without_privileges() -> Option<Vec<&'static str>> {
@@ -350,10 +322,10 @@ pub(crate) fn without_privileges() -> Option<Vec<&'static str>> {
         .output()
         .is_ok_and(|output| output.status.success());
     if !can {
-        eprintln!(
-            "skipped: this user is root and setpriv cannot run {}",
-            binary().display()
-        );
+        let binary = binary().display().to_string();
+        skipped(&format!(
+            "this user is root and setpriv cannot run {binary}"
+        ));
     }
     can.then_some(argv)
 }
