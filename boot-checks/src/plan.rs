@@ -138,8 +138,8 @@ const PREFLIGHT: &[Step] = &[
     needing(or_by(healed_by(abort("database_exists", &preflight::DatabaseExists), "create_database"), &["salvage_database"]), &["disk_space"]),
     needing(or_by(healed_by(abort("database_readable", &preflight::DatabaseReadable), "unlock_database"), DAMAGE), &["database_exists"]),
     needing(or_by(healed_by(abort("database_intact", &preflight::DatabaseIntact), "unlock_database"), DAMAGE), &["database_readable"]),
-    needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_readable"]),
-    needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_readable"]),
+    needing(healed_by(abort("required_tables", &preflight::RequiredTables), "apply_pending_migrations"), &["database_intact"]),
+    needing(healed_by(abort("schema_version", &preflight::SchemaVersion), "apply_pending_migrations"), &["database_intact"]),
     warn("port_free", &preflight::PortFree),
     healed_by(abort("entry_point_imports", &preflight::EntryPointImports), "fix_circular_imports"),
 ];

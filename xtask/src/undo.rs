@@ -89,7 +89,7 @@ fn verdict(error: &UndoError) -> Verdict {
     match error {
         UndoError::Lock(LockError::Held { .. }) => Verdict::LockHeld,
         UndoError::Lock(LockError::Unusable { .. })
-        | UndoError::InUse(_)
+        | UndoError::NotPossible(_)
         | UndoError::UnderWay(_)
         | UndoError::Journal(_)
         | UndoError::HalfWay(_)

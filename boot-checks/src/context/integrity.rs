@@ -2,14 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::Context;
 use crate::host;
 use crate::services::db::salvage::{self, Rehearsal};
-use crate::services::db::{self, Due, FileSet, Integrity, LastCheck, Looked};
+use crate::services::db::{self, DbError, Due, FileSet, Integrity, LastCheck, Looked};
 
 /// The file, below the gate's own folder, that remembers the last look at every page.
 pub const INTEGRITY_FILE: &str = "integrity";
+
+/// How long every page is looked at before the first change of a run.
+const LOOK_BUDGET: Duration = Duration::from_secs(2);
 
 /// From this size on it takes so long to try what can be saved that it is said first.
 const SAID_FROM_BYTES: u64 = 8 << 20;
@@ -140,6 +144,36 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether the database may be written to: its pages are looked at where that is due and this run has not yet.
+    ///
+    /// Safety: a damaged file may name pages as free that hold rows. The next row that is written goes there.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit, or why nobody could look.
+    pub fn ensure_not_damaged(&self) -> Result<(), DbError> {
+        let seen = match self.integrity() {
+            Some(seen) => Some(seen),
+            None if self.integrity_due().0.is_some() => {
+                let seen = self.look(|connection| db::quick_check(connection, LOOK_BUDGET));
+                self.forget_connection();
+                let seen = seen?;
+                self.note_integrity(&seen);
+                Some(seen)
+            }
+            None => None,
+        };
+        match seen {
+            Some(Integrity::Damaged(words)) => Err(DbError::Corrupt {
+                code: 11,
+                message: words.into_iter().next().unwrap_or_default(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Whether somebody went away without tidying up. While another process has the database open, its log
 /// is no sign of that.
 fn is_left_behind(files: &FileSet) -> bool {
@@ -154,7 +188,6 @@ fn is_left_behind(files: &FileSet) -> bool {
 mod tests {
     use std::collections::BTreeMap;
     use std::fs::File;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::{Inputs, load};

@@ -107,7 +107,7 @@ impl Context {
             LeftLog::Broken(_) => "its log does not hold, and is not opened".to_owned(),
             LeftLog::BrokenJournal(_) => "its journal does not hold, and is not opened".to_owned(),
             LeftLog::Stray(_) | LeftLog::Foreign { .. } | LeftLog::DoesNotFit(_) => {
-                "its log does not belong to it, and is not opened".to_owned()
+                "its log may not belong to it, and is not opened".to_owned()
             }
         };
         Err(DbError::other(words))

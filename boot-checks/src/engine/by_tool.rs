@@ -36,6 +36,9 @@ impl Door {
         let running = RunningCommand::begin(&state_folder).map_err(not_begun)?;
         let mut touched = Vec::new();
         if let Some(path) = cx.database_path() {
+            if path.exists() {
+                cx.ensure_not_damaged()?;
+            }
             touched.push(self.keep_for_tool(cx, path)?);
         }
         self.note(part, Phase::Begun, &touched)

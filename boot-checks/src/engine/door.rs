@@ -79,6 +79,8 @@ impl Door {
     ) -> Result<Vec<Touched>, Failure> {
         let part = Part { step, repair };
         let mut done = Vec::new();
+        // Nobody may have a file open that is replaced, or taken back, this process included.
+        cx.forget_connection();
         // Before a copy is made: each makes the oldest run's give way.
         let whole = self.journal.ensure_whole().map_err(DoorError::Journal);
         let made = whole.and_then(|()| {

@@ -31,6 +31,7 @@ impl Door {
         let path = cx
             .database_path()
             .ok_or_else(|| DbError::other("the database is in memory"))?;
+        cx.ensure_not_damaged()?;
         loop {
             let mut kept = KeptOpen::default();
             let (mut begun, mut refused) = (None, None);

@@ -5,7 +5,7 @@ use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::aside;
-use super::swap_error::{SwapError, at};
+use super::swap_error::{SwapError, at, at_place};
 use crate::host::{self, files};
 
 /// Gives a main file the place of the one that is there, which the caller keeps everybody out of. As long as
@@ -39,7 +39,7 @@ pub(super) fn put_in_place(
     ensure_unopened(database, database)?;
     let came = LockedOut::take(staged)?;
     let second = aside::give_second_name(database, aside).map_err(at(database))?;
-    fs::rename(staged, database).map_err(at(staged))?;
+    fs::rename(staged, database).map_err(at_place(database))?;
     if let Some(second) = second
         && let Err(error) = ensure_unopened(&second, database)
     {
@@ -62,7 +62,7 @@ fn copy_again(came: &Path, staged: &Path) -> io::Result<()> {
 /// Moves a main file away where nothing comes, as [`put_in_place`] does where something does.
 pub(super) fn take_away(database: &Path, aside: &Path) -> Result<(), SwapError> {
     ensure_unopened(database, database)?;
-    let moved = aside::move_away(database, aside).map_err(at(database))?;
+    let moved = aside::move_away(database, aside).map_err(at_place(database))?;
     if let Some(moved) = moved
         && let Err(error) = ensure_unopened(&moved, database)
     {
@@ -113,6 +113,9 @@ pub(super) struct LockedOut {
 
 impl LockedOut {
     pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
+        if host::is_mount_point(database) {
+            return Err(SwapError::MountPoint(database.to_owned()));
+        }
         let file = match File::options().read(true).write(true).open(database) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             file => Some(file.map_err(at(database))?),

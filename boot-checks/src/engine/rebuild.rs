@@ -144,6 +144,7 @@ pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'
         SwapError::Io { path, source } => DoorError::File { path, source },
         other @ (SwapError::Opened { .. }
         | SwapError::Overtaken { .. }
+        | SwapError::MountPoint(_)
         | SwapError::Unclear { .. }
         | SwapError::Elsewhere { .. }) => DoorError::NotPossible(other.to_string()),
     }

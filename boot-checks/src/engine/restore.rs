@@ -38,6 +38,9 @@ pub enum RestoreError {
         /// Why.
         source: io::Error,
     },
+    /// The system lets nothing take the place of a mount point.
+    #[error("{}", SwapError::MountPoint(.0.clone()))]
+    MountPoint(PathBuf),
     /// Another process has the database open.
     #[error("{} is open in another process", .0.display())]
     InUse(PathBuf),
@@ -316,6 +319,7 @@ fn failed(path: &Path) -> impl Fn(SwapError) -> RestoreError + use<'_> {
             path: path.to_owned(),
             by,
         },
+        SwapError::MountPoint(path) => RestoreError::MountPoint(path),
         SwapError::Io { path, source } => RestoreError::Io { path, source },
     }
 }

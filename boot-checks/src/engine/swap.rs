@@ -65,7 +65,7 @@ impl Swap {
         // Open until all of it is back: closing one would drop the lock that keeps the others out.
         let mut kept = KeptOpen::default();
         match self.carry_out(root, &mut moved, &mut kept) {
-            Err(error @ SwapError::Opened { .. }) => {
+            Err(error) if error.is_for_good() => {
                 self.give_up(&root.join(STATE_FOLDER), &moved)?;
                 Err(error)
             }

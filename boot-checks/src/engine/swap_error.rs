@@ -61,6 +61,12 @@ pub(super) enum SwapError {
         /// Who.
         by: String,
     },
+    /// The system lets nothing take the place of a mount point.
+    #[error(
+        "{} is a mount point of its own, and no other file can take its place; mount its folder instead, or \
+         do it where the file itself is", .0.display()
+    )]
+    MountPoint(PathBuf),
     /// It was begun below another root, and is not finished from here.
     #[error(
         "{} tells of a database that was being replaced, {}, and what was to come, {}, is not there \
@@ -83,6 +89,32 @@ pub(super) enum SwapError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl SwapError {
+    /// Whether another try of the same would end the same way, before anything came: everything is to be as it was.
+    pub(super) fn is_for_good(&self) -> bool {
+        match self {
+            SwapError::Opened { .. } | SwapError::MountPoint(_) => true,
+            SwapError::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            SwapError::Changed { .. }
+            | SwapError::Overtaken { .. }
+            | SwapError::Unclear { .. }
+            | SwapError::InUse(_)
+            | SwapError::Elsewhere { .. } => false,
+        }
+    }
+}
+
+/// As [`at`] of a rename in the place of a main file.
+pub(super) fn at_place(database: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
+    |source| match source.kind() {
+        io::ErrorKind::ResourceBusy => SwapError::MountPoint(database.to_owned()),
+        _ => at(database)(source),
+    }
 }
 
 /// Names the file of an error: the system's own words do not.

@@ -45,9 +45,9 @@ pub enum UndoError {
     /// Something is no longer as the run left it. Nothing was touched.
     #[error("nothing was touched: {}", words(.0))]
     Refused(Vec<RestoreError>),
-    /// Somebody uses the database. Nothing was touched.
+    /// Somebody uses the database, or the system does not let it be replaced. Nothing was touched.
     #[error("nothing was touched: {0}")]
-    InUse(#[source] RestoreError),
+    NotPossible(#[source] RestoreError),
     /// Whether a migration command is under way cannot be told, or one is.
     #[error("nothing was touched: {0}")]
     UnderWay(String),
@@ -133,7 +133,7 @@ pub fn undo(
     for past in &left {
         restore
             .ensure_free(&past.touched)
-            .map_err(UndoError::InUse)?;
+            .map_err(UndoError::NotPossible)?;
     }
     forget_integrity(root);
     let mut undone = Undone::default();
@@ -152,7 +152,13 @@ pub fn undo(
         })
     })?;
     for past in left.into_iter().rev() {
-        let is_back = put_back(&restore, &journal, past).map_err(UndoError::Stopped)?;
+        let is_back = put_back(&restore, &journal, past).map_err(|error| {
+            let is_begun = undone != Undone::default() || swap::is_half_way(&state_folder);
+            match is_begun {
+                true => UndoError::Stopped(error),
+                false => UndoError::NotPossible(error),
+            }
+        })?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
             (false, _, _) => &mut undone.stayed,
             (true, ABSENT, kind) if kind.is_database() => &mut undone.set_aside,

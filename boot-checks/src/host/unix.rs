@@ -104,6 +104,26 @@ pub fn can_write_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a file is mounted where it stands, so that no other can take its place. Not where the system does not
+/// tell.
+#[cfg(target_os = "linux")]
+pub fn is_mount_point(path: &Path) -> bool {
+    use rustix::fs::{StatxFlags, statx};
+    let mount = |path: &Path| {
+        let seen = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?;
+        let is_told = seen.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+        is_told.then_some(seen.stx_mnt_id)
+    };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    matches!((mount(path), mount(folder)), (Some(own), Some(of_folder)) if own != of_folder)
+}
+
+/// As on Linux where the system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub fn is_mount_point(_path: &Path) -> bool {
+    false
+}
+
 /// Whether a path led back to itself.
 pub fn is_link_loop(error: &io::Error) -> bool {
     rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)

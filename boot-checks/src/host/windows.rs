@@ -177,6 +177,11 @@ pub fn lock_whole_file(file: &File) -> io::Result<bool> {
     }
 }
 
+/// A file is no mount point here.
+pub fn is_mount_point(_path: &Path) -> bool {
+    false
+}
+
 /// As on a Unix without leases: the system does not tell.
 pub fn is_open_elsewhere(_file: &File) -> Option<bool> {
     None

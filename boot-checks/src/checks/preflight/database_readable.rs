@@ -4,6 +4,8 @@
 //! the header, compares the page count with the file's length, and reads the schema and one row of
 //! each required table: what a boot can read without its cost growing with the database.
 
+use std::time::Duration;
+
 use crate::checks::Check;
 use crate::checks::support::{
     PUT_BACK, ask, counted, database_finding, database_name, keep_and_restore, short,
@@ -209,30 +211,34 @@ fn foreign(name: &str) -> Finding {
 
 /// How it is known that the one does not belong to the other, and where a person's word counts against that.
 fn told_apart(name: &str, suffix: &str, how: ForeignLog) -> Finding {
-    let finding = foreign(name);
     let finding = match how {
         ForeignLog::Counter { main, first, last } => {
-            return finding
+            return foreign(name)
                 .evidence("change counter of the database", main)
                 .evidence(format!("by {name}{suffix}"), format!("{first} to {last}"));
         }
         ForeignLog::Shorter { pages, expected } => {
-            return finding
+            return foreign(name)
                 .evidence("pages in the database", pages)
                 .evidence("before the transaction", expected);
         }
         ForeignLog::Page { page } => {
-            return finding.evidence("not written yet, and another", format!("page {page}"));
+            return foreign(name).evidence("not written yet, and another", format!("page {page}"));
         }
-        ForeignLog::PutLater { later } => finding.evidence(
-            format!("changed later than {name}{suffix}"),
-            match later.as_secs() {
-                0 => format!("{} ms", later.as_millis().max(1)),
-                seconds => format!("{seconds} s"),
-            },
+        ForeignLog::PutLater { later } => {
+            foreign(name).evidence(format!("changed later than {name}{suffix}"), in_words(later))
+        }
+        ForeignLog::ChangedLater { later } => Finding::new(
+            "database_log_foreign",
+            format!("{name}{suffix} may not belong to {name}: SQLite would mix the two then"),
+        )
+        .evidence(format!("touched later than {name}{suffix}"), in_words(later))
+        .cause(
+            "since the log's last write, either another file was put there with times of its own, or the owner, \
+             the permissions or the names of the one that was there were changed",
         ),
         ForeignLog::Replaced => {
-            finding.evidence("since the last boot", "another file has its place")
+            foreign(name).evidence("since the last boot", "another file has its place")
         }
     };
     let log = shell::quoted(&format!("{name}{suffix}"));
@@ -240,6 +246,13 @@ fn told_apart(name: &str, suffix: &str, how: ForeignLog) -> Finding {
         "copy all of its files away, then put back the two that belong together; where they do belong \
          together, `touch {log}` says so; or put a kept copy in their place: {PUT_BACK}"
     ))
+}
+
+fn in_words(later: Duration) -> String {
+    match later.as_secs() {
+        0 => format!("{} ms", later.as_millis().max(1)),
+        seconds => format!("{seconds} s"),
+    }
 }
 
 fn not_a_database(cx: &Context, name: &str, bytes: u64) -> Finding {
@@ -303,7 +316,6 @@ fn read(
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::{Inputs, load};

@@ -26,6 +26,12 @@ pub enum ForeignLog {
         /// By how much.
         later: Duration,
     },
+    /// The system's note of the main file was changed after the log, not its contents: its owner, permissions or names
+    /// were, or a file with times of its own was put there.
+    ChangedLater {
+        /// By how much.
+        later: Duration,
+    },
     /// Another file has the main file's place, and not everything that is in the log is in it.
     Replaced,
     /// The main file has fewer pages than the journal began with.
@@ -118,13 +124,16 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
     if let Some(foreign) = put_there(path, &of_main, &of_log, was_replaced) {
         return Ok((!seen.has_all()?).then_some(foreign));
     }
-    let later = [
-        changed_later(&of_main, &of_log),
-        written_over(&of_main, &of_log),
-    ];
-    let later = later.into_iter().flatten().max();
-    let later = later.filter(|_| !is_its_own);
-    Ok(later.map(|later| ForeignLog::PutLater { later }))
+    if is_its_own {
+        return Ok(None);
+    }
+    let written = written_over(&of_main, &of_log).map(|later| ForeignLog::PutLater { later });
+    let is_written = written.is_none() && of_main.modified()? > logged;
+    let changed = changed_later(&of_main, &of_log).map(|later| match is_written {
+        true => ForeignLog::PutLater { later },
+        false => ForeignLog::ChangedLater { later },
+    });
+    Ok(written.or(changed))
 }
 
 /// Whether the main file is another one than that which was there when the log, or journal, was last written.
