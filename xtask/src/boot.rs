@@ -1,6 +1,6 @@
 //! `cargo xtask boot`: may the application start?
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -310,10 +310,9 @@ impl FromStr for FileReport {
             return Err("expected FORMAT:PATH, and the path is empty".to_owned());
         }
         let format = Format::from_str(format).map_err(|error| error.to_string())?;
-        Ok(FileReport {
-            format,
-            path: PathBuf::from(path),
-        })
+        let path = PathBuf::from(path);
+        may_be_replaced(&path).map_err(|error| error.to_string())?;
+        Ok(FileReport { format, path })
     }
 }
 
@@ -343,9 +342,43 @@ impl Sink for FileSink {
     }
 }
 
+/// Whether a report may have this name: an application's file is not replaced by one for a slip of the keyboard.
+fn may_be_replaced(path: &Path) -> io::Result<()> {
+    const BYTES: u64 = 4096;
+    let refused = |why: &str| {
+        let words = format!("{} {why}; name another file", path.display());
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, words))
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if ["-wal", "-shm", "-journal"]
+        .iter()
+        .any(|side| name.ends_with(side))
+    {
+        return refused("is a name that SQLite gives to what it keeps beside a database");
+    }
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        _ => return Ok(()),
+    }
+    let mut begin = Vec::new();
+    std::fs::File::open(path)?
+        .take(BYTES)
+        .read_to_end(&mut begin)?;
+    let begin = String::from_utf8_lossy(&begin);
+    let is_report = ["====", "<?xml", "# HELP", "# TYPE"]
+        .iter()
+        .any(|it| begin.starts_with(it))
+        || (begin.starts_with('{') && begin.contains("\"run_id\""));
+    match is_report || begin.is_empty() {
+        true => Ok(()),
+        false => refused("is there, and no report"),
+    }
+}
+
 /// Whole or not at all; but what is no regular file, such as `/dev/stderr`, is written to and not
 /// replaced.
 fn write_report(path: &Path, contents: &[u8]) -> io::Result<()> {
+    may_be_replaced(path)?;
     match std::fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => std::fs::write(path, contents),
         _ => write_atomic(path, contents, Durability::Synced, None),

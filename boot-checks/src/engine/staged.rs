@@ -116,9 +116,9 @@ pub(super) fn stage_set(
 /// Gives what is put back as it was the owner and the permissions from before, which somebody else's command
 /// may have changed; where the owner is not known, it is that of what it is to replace.
 fn give_away(path: &Path, touched: &Touched, file: &fs::File) -> io::Result<()> {
-    match touched.owner {
-        Some(owner) => host::give_to(file, owner)?,
-        None => give_as_present(path, &touched.before, file)?,
+    give_as_present(path, &touched.before, file)?;
+    if let Some(owner) = touched.owner {
+        host::give_to(file, owner)?;
     }
     match mode_of(&touched.before) {
         Some(mode) => host::set_unix_mode(file, mode),

@@ -15,6 +15,7 @@ mod owner;
 mod process;
 
 pub use lease::is_open_elsewhere;
+use owner::copy_attributes;
 pub use owner::{give_to, owner, set_unix_mode};
 pub use process::{
     in_a_group_of_its_own, process_description, process_is_alive, process_that_listens,
@@ -170,7 +171,8 @@ pub fn copy_owner_and_mode(from: &Path, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let model = std::fs::metadata(from)?;
     give_to(to, (model.uid(), model.gid()))?;
-    to.set_permissions(model.permissions())
+    to.set_permissions(model.permissions())?;
+    copy_attributes(from, to)
 }
 
 /// Gives an open file the owner of a folder, and permissions where they are known: for a file that takes

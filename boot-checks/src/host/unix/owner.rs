@@ -38,3 +38,35 @@ pub fn give_to(file: &File, (user, group): (u32, u32)) -> io::Result<()> {
         false => std::os::unix::fs::fchown(file, Some(user), Some(group)),
     }
 }
+
+/// Gives an open file the extended attributes of another, access lists among them. What only the system itself may
+/// give away (`security.`, `trusted.`) goes along where it lets this process.
+#[cfg(target_os = "linux")]
+pub(super) fn copy_attributes(from: &Path, to: &File) -> io::Result<()> {
+    use rustix::fs::{XattrFlags, fsetxattr, getxattr, listxattr};
+    use rustix::io::Errno;
+    const BYTES_MAX: usize = 1 << 16;
+    let mut names = vec![0_u8; BYTES_MAX];
+    let length = match listxattr(from, &mut names[..]) {
+        Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(()),
+        length => length?,
+    };
+    let mut value = vec![0_u8; BYTES_MAX];
+    for name in names[..length].split(|byte| *byte == 0) {
+        if name.is_empty() {
+            continue;
+        }
+        let length = getxattr(from, name, &mut value[..])?;
+        match fsetxattr(to, name, &value[..length], XattrFlags::empty()) {
+            Err(_) if name.starts_with(b"security.") || name.starts_with(b"trusted.") => {}
+            given => given?,
+        }
+    }
+    Ok(())
+}
+
+/// Other systems keep such attributes in ways of their own.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn copy_attributes(_from: &Path, _to: &File) -> io::Result<()> {
+    Ok(())
+}
