@@ -316,6 +316,32 @@ fn reports_are_written_where_they_are_asked_for() {
 }
 
 #[test]
+fn a_report_takes_no_other_files_name() {
+    let fixture = Fixture::healthy();
+    for name in [
+        "var/grace.db",
+        "var/grace.db-wal",
+        "var/grace.db-journal",
+        ".env",
+    ] {
+        let before = std::fs::read(fixture.path(name)).ok();
+        let report = format!("junit:{}", fixture.path(name).display());
+        fixture
+            .boot(&["--report", &report])
+            .says(2, &["name another file"]);
+        assert!(std::fs::read(fixture.path(name)).ok() == before, "{name}");
+    }
+    // One of its own is replaced, and an empty file.
+    let path = fixture.path("report.xml");
+    std::fs::write(&path, "").unwrap();
+    for _ in 0..2 {
+        let report = format!("junit:{}", path.display());
+        fixture.boot(&["--report", &report]).says(0, &[]);
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("<?xml"));
+    }
+}
+
+#[test]
 fn threads_change_no_outcome() {
     for healthy in [true, false] {
         let outcome = |threads: &str| {

@@ -32,6 +32,41 @@ fn a_healed_stage_goes_on() {
     assert!(fixture.tables().contains(&"theirs".to_owned()));
 }
 
+/// Whoever put it there: nobody writes into it, and it is not waited for.
+#[test]
+fn a_pipe_in_the_place_of_what_the_gate_remembers_holds_nothing_up() {
+    for name in ["journal.jsonl", "integrity", "database_seen", "swap.json"] {
+        let fixture = Fixture::healthy();
+        let path = fixture.path(&format!("var/boot/{name}"));
+        let _ = std::fs::remove_file(&path);
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
+        // So that there is something to heal.
+        fixture.sql("DELETE FROM playbooks");
+        let begin = Instant::now();
+        let answer = fixture.boot(&[]);
+        assert!(
+            begin.elapsed() < Duration::from_secs(20),
+            "{name}: {}",
+            answer.all()
+        );
+        let words: Vec<_> = answer.all().split_whitespace().map(str::to_owned).collect();
+        let is_named = words.join(" ").contains("not a regular file");
+        // What is only remembered is remembered anew.
+        assert_eq!(
+            is_named,
+            matches!(name, "journal.jsonl" | "swap.json"),
+            "{}",
+            answer.all()
+        );
+    }
+}
+
 #[test]
 fn a_red_boot_replaces_the_green_report() {
     let fixture = Fixture::healthy();

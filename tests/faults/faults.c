@@ -17,6 +17,7 @@
  * FAULTS_GOING    a file: about to move the root's var/grace.db away, the process says so by a file of this name with
  *                 .reached behind it, and goes on once this one is there
  * FAULTS_CAME     the same, having moved another file there
+ * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,6 +49,7 @@ static atomic_long hours;
 static const char *term;
 static atomic_long env_opened;
 static const char *linked;
+static const char *putting;
 static const char *going;
 static const char *came;
 
@@ -65,6 +67,7 @@ __attribute__((constructor)) static void begin(void) {
     linked = getenv("FAULTS_LINKED");
     going = getenv("FAULTS_GOING");
     came = getenv("FAULTS_CAME");
+    putting = getenv("FAULTS_PUTTING");
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
            : !strcmp(word, "kill")       ? KILL
@@ -284,8 +287,12 @@ int fchown(int fd, uid_t user, gid_t group) {
     return is_due_fd(fd, 0, NULL) ? -1 : real(fd, user, group);
 }
 
+static int is_named(const char *path, const char *name) {
+    return root_length && !strncmp(path, root, root_length) && !strcmp(path + root_length, name);
+}
+
 static int is_database(const char *path) {
-    return root_length && !strncmp(path, root, root_length) && !strcmp(path + root_length, "var/grace.db");
+    return is_named(path, "var/grace.db");
 }
 
 static void wait_for(const char *file) {
@@ -301,6 +308,8 @@ static void before_move(const char *from, const char *to) {
         dprintf(log_file, "renamed %s -> %s\n", from, to);
     if (going && is_database(from))
         wait_for(going);
+    if (putting && (is_database(to) || is_named(to, ".env")))
+        wait_for(putting);
 }
 
 static int after_move(int result, const char *to) {

@@ -25,6 +25,7 @@ mod foreign_log;
 mod holders;
 mod instants;
 mod leftovers;
+mod meanwhile;
 mod out_of_sight;
 mod playbooks;
 mod read_only;

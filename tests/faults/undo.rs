@@ -429,7 +429,7 @@ fn what_is_committed_through_the_file_that_was_replaced_is_never_mixed_with_what
 }
 
 /// Waits for the process that says by this file that it waits.
-fn wait_until_reached(go: &Path) {
+pub(crate) fn wait_until_reached(go: &Path) {
     let reached = go.with_extension("reached");
     let deadline = Instant::now() + Duration::from_secs(60);
     while !reached.exists() {

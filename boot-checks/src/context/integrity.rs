@@ -54,8 +54,8 @@ impl Context {
 
     /// What was remembered of the last look at every page.
     fn last_check(&self) -> Option<LastCheck> {
-        let text = std::fs::read_to_string(self.integrity_file());
-        text.ok().map(LastCheck::parse)
+        let text = host::files::read_regular(&self.integrity_file()).ok()?;
+        String::from_utf8(text).ok().map(LastCheck::parse)
     }
 
     /// Whether and why every page is to be looked at, and when that was last done.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Touched;
+use crate::host::files;
 
 /// The journal: one line for each thing that was about to be done or was done, flushed to the disk
 /// before the next thing begins. It holds names, lengths and fingerprints, never contents.
@@ -150,7 +151,7 @@ impl Journal {
 
     fn each(&self, mut take: impl FnMut(JournalEntry)) -> io::Result<()> {
         for path in [self.path.with_extension("jsonl.1"), self.path.clone()] {
-            let file = match File::open(&path) {
+            let file = match files::open_regular(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 file => file.map_err(|error| cannot_read(&path, &error))?,
             };
@@ -178,7 +179,7 @@ impl Journal {
     ///
     /// The system's reason; no journal is no line.
     pub fn read_last_run(&self) -> io::Result<Vec<JournalEntry>> {
-        let mut file = match File::open(&self.path) {
+        let mut file = match files::open_regular(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             file => file?,
         };

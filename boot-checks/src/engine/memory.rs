@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::STATE_FOLDER;
 use crate::context::{Context, INTEGRITY_FILE};
-use crate::host::files::{Durability, write_atomic};
+use crate::host::files::{self, Durability, write_atomic};
 use crate::model::{BootReport, Mode};
 use crate::services::db::{FileSet, Integrity, LastCheck, MainFile};
 
@@ -30,7 +30,8 @@ pub(super) fn forget_integrity(root: &Path) {
 /// there is told from it by every boot and not by the first one only.
 pub(super) fn unsettle_integrity(root: &Path) {
     let file = root.join(STATE_FOLDER).join(INTEGRITY_FILE);
-    let last = std::fs::read_to_string(&file).map(LastCheck::parse);
+    let last = files::read_regular(&file)
+        .map(|text| LastCheck::parse(String::from_utf8_lossy(&text).into_owned()));
     let is_said = last.and_then(|last| match last.is_settled() {
         true => append(&file, LastCheck::UNSETTLED),
         // Once is enough, however many boots end badly.

@@ -340,7 +340,7 @@ pub(super) fn is_half_way(state_folder: &Path) -> bool {
 pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
     let state_folder = root.join(STATE_FOLDER);
     let file = manifest(&state_folder);
-    let text = match fs::read(&file) {
+    let text = match files::read_regular(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         text => text.map_err(at(&file))?,
     };

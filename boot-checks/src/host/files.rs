@@ -175,6 +175,17 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Reads a regular file whole.
+///
+/// # Errors
+///
+/// As [`open_regular`].
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    open_regular(path)?.read_to_end(&mut contents)?;
+    Ok(contents)
+}
+
 /// Names in a folder, in no order: at most `max_names`. A folder that is not there has none; names
 /// that are no UTF-8 are left out.
 ///
@@ -419,6 +430,26 @@ mod tests {
             assert_eq!(fs::read(&path).unwrap(), contents);
         }
         assert_eq!(names(folder.path()), ["report.txt"]);
+    }
+
+    /// Where the file system keeps any.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn attributes_stay_with_a_file_that_is_replaced() {
+        use rustix::fs::{XattrFlags, getxattr, setxattr};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        fs::write(&path, "old").unwrap();
+        if setxattr(&path, "user.kept", b"word", XattrFlags::empty()).is_err() {
+            return;
+        }
+        rewrite_atomic(&path, b"new").unwrap();
+        assert!(rewrite_expected(&path, b"new", b"newer").unwrap());
+        assert!(!rewrite_expected(&path, b"new", b"newest").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"newer");
+        let mut value = [0; 8];
+        assert_eq!(getxattr(&path, "user.kept", &mut value), Ok(4));
+        assert_eq!(names(folder.path()), ["x"]);
     }
 
     #[test]

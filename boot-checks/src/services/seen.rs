@@ -75,7 +75,7 @@ impl SeenDatabases {
 }
 
 fn read(file: &Path) -> io::Result<BTreeSet<String>> {
-    let bytes = match std::fs::read(file) {
+    let bytes = match crate::host::files::read_regular(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
         bytes => bytes?,
     };

@@ -1,0 +1,151 @@
+//! Somebody else does the same as the gate, at the same instant: what they made is theirs.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use boot_checks::services::db::{Access, Connection};
+
+use crate::boots::{Boot, boot, command, run, with_library};
+use crate::holders::bytes;
+use crate::instants::skipped;
+use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
+use crate::shim;
+use crate::undo::{booted, undo, wait_until_reached};
+
+/// A boot that is held as it is about to put a file in its place, until `other` has done what it does.
+fn held(sandbox: &Sandbox, library: &Path, only: &str, other: impl FnOnce()) -> Boot {
+    let folder = tempfile::tempdir().unwrap();
+    let putting = folder.path().join("putting");
+    let mut command = command(sandbox.root());
+    command.arg(only);
+    with_library(&mut command, sandbox.root(), library).env("FAULTS_PUTTING", &putting);
+    std::thread::scope(|scope| {
+        let boot = scope.spawn(|| run(&mut command));
+        wait_until_reached(&putting);
+        other();
+        std::fs::write(&putting, "").unwrap();
+        boot.join().unwrap()
+    })
+}
+
+#[test]
+fn a_database_that_an_application_makes_meanwhile_is_its_own() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let sandbox = Sandbox::prepared(Start::Empty);
+    let count = |sandbox: &Sandbox| {
+        let mut connection = sandbox.open();
+        let rows = connection.scalar("SELECT count(*) FROM mine");
+        connection.close();
+        rows
+    };
+    let only = "preflight::database_exists";
+    let failed = held(&sandbox, library, only, || {
+        let path = sandbox.database();
+        let mut app = Connection::open(&path, Access::Create, std::time::Duration::ZERO).unwrap();
+        app.execute("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
+            .unwrap();
+        app.close();
+    });
+    assert!(failed.text().contains("File exists"), "{}", failed.text());
+    assert_eq!(count(&sandbox), Ok(1.into()), "{}", failed.text());
+    let again = boot(sandbox.root());
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    assert_eq!(count(&sandbox), Ok(1.into()));
+}
+
+#[test]
+fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
+    let Some(library) = shim::library() else {
+        return skipped("there is no C compiler");
+    };
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    let env = sandbox.root().join(".env");
+    let only = "schema_secrets::secret_key";
+    let healed = held(&sandbox, library, only, || {
+        use std::io::Write as _;
+        let mut file = std::fs::File::options().append(true).open(&env).unwrap();
+        file.write_all(b"LATE=1\n").unwrap();
+    });
+    let text = std::fs::read_to_string(&env).unwrap();
+    assert!(text.contains("LATE=1"), "{text}\n{}", healed.text());
+    assert!(
+        healed.text().contains("changed since it was looked at"),
+        "{}",
+        healed.text()
+    );
+    let again = boot(sandbox.root());
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    let text = std::fs::read_to_string(&env).unwrap();
+    assert!(
+        text.contains("LATE=1") && text.contains("SECRET_KEY="),
+        "{text}"
+    );
+}
+
+/// The pages that a damaged file names as free may hold rows.
+#[test]
+fn nothing_is_written_into_a_damaged_database() {
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    let mut connection = sandbox.open();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'notes'";
+    let root = match connection.scalar(root) {
+        Ok(boot_checks::model::SqlValue::Integer(page)) => usize::try_from(page).unwrap(),
+        other => panic!("{other:?}"),
+    };
+    connection.close();
+    let mut main = std::fs::read(sandbox.database()).unwrap();
+    main[(root - 1) * 4096..root * 4096].fill(0xee);
+    std::fs::write(sandbox.database(), main).unwrap();
+    let before = bytes(&sandbox);
+    let waits = boot(sandbox.root());
+    assert_eq!(waits.code, Some(8), "{}", waits.text());
+    assert!(before == bytes(&sandbox), "a boot wrote into it");
+    let mut heal = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    heal.env_clear()
+        .args(["heal", "apply_pending_migrations", "--root"]);
+    let healed = run(heal.arg(sandbox.root()).stdin(Stdio::null()));
+    assert_ne!(healed.code, Some(0), "{}", healed.text());
+    assert!(healed.text().contains("corrupt"), "{}", healed.text());
+    assert!(before == bytes(&sandbox), "a heal wrote into it");
+}
+
+/// As `docker run -v ./app.db:/app/app.db` mounts it.
+#[test]
+fn a_database_that_is_a_mount_point_is_not_half_replaced() {
+    let start = Start::Pending(Journal::Delete);
+    let (sandbox, _, run_id) = booted(start);
+    let source = tempfile::NamedTempFile::new().unwrap();
+    std::fs::copy(sandbox.database(), source.path()).unwrap();
+    let mut mount = Command::new("mount");
+    mount
+        .arg("--bind")
+        .arg(source.path())
+        .arg(sandbox.database());
+    if !mount
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        return skipped("a file cannot be mounted here");
+    }
+    let before = bytes(&sandbox);
+    let undone = undo(&sandbox, &run_id);
+    let is_kept = before == bytes(&sandbox);
+    let again = boot(sandbox.root());
+    let mut unmount = Command::new("umount");
+    let unmounted = unmount.arg("--lazy").arg(sandbox.database()).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    assert_eq!(undone.code, Some(1), "{}", undone.text());
+    assert!(
+        undone.text().contains("is a mount point of its own"),
+        "{}",
+        undone.text()
+    );
+    assert!(is_kept, "a file was touched");
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    let mut connection = sandbox.open();
+    verify_rows(&mut connection, ROWS).unwrap();
+    connection.close();
+}
