@@ -80,7 +80,7 @@ const RULES: &[Rule] = &[
             // An incident is made in a temporary folder.
             "xtask/src/replay/",
             // --report PATH.
-            "xtask/src/boot.rs",
+            "xtask/src/file_report.rs",
         ],
         words: WRITES,
     },

@@ -10,6 +10,7 @@ mod check_source;
 mod ci;
 mod diagnose;
 mod duration;
+mod file_report;
 mod heal;
 mod history;
 mod launch;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{DoorError, Kind};
 use crate::config::Migrations;
 use crate::context::Context;
-use crate::host::files;
 use crate::host::migration_command::RunningCommand;
+use crate::host::{files, rewrite};
 use crate::model::{Change, SqlStatement};
 use crate::services::command::CommandError;
 use crate::services::db::{Connection, DbError, OnLock, create_complete};
@@ -104,7 +104,7 @@ pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + u
 }
 
 fn rewrite(path: &Path, expected: &[u8], contents: &[u8]) -> Result<(), DoorError> {
-    match files::rewrite_expected(path, expected, contents) {
+    match rewrite::rewrite_expected(path, expected, contents) {
         Ok(true) => Ok(()),
         Ok(false) => Err(DoorError::Changed(path.to_owned())),
         Err(error) => Err(file_error(path)(error)),

@@ -9,7 +9,7 @@ use super::swap::{self, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, STATE_FOLDER, staged};
 use crate::host::leftovers::remove_leftovers;
-use crate::host::{LockHolder, files};
+use crate::host::{LockHolder, files, rewrite};
 use crate::services::db::{self, Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
@@ -264,7 +264,7 @@ impl Restore<'_> {
 
     fn file(&self, path: &Path, touched: &Touched) -> io::Result<()> {
         match self.copy(touched) {
-            Some(copy) => files::rewrite_atomic(path, &fs::read(copy)?),
+            Some(copy) => rewrite::rewrite_atomic(path, &fs::read(copy)?),
             None => {
                 fs::remove_file(path)?;
                 files::sync_folder(path.parent().unwrap_or(path))

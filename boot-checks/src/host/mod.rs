@@ -11,6 +11,7 @@ pub mod links;
 pub mod lock;
 pub(crate) mod migration_command;
 mod private;
+pub mod rewrite;
 pub mod shell;
 #[cfg(unix)]
 mod unix;
