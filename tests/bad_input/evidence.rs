@@ -32,6 +32,15 @@ fn a_healed_stage_goes_on() {
     assert!(fixture.tables().contains(&"theirs".to_owned()));
 }
 
+#[test]
+fn what_was_written_of_a_replacement_and_is_damaged_says_what_to_do() {
+    let fixture = Fixture::healthy();
+    fixture.write("var/boot/swap.json", "{\"database\": ");
+    fixture
+        .boot(&[])
+        .says(1, &["swap.json: it is damaged", "then move this file away"]);
+}
+
 /// Whoever put it there: nobody writes into it, and it is not waited for.
 #[test]
 fn a_pipe_in_the_place_of_what_the_gate_remembers_holds_nothing_up() {

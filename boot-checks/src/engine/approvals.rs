@@ -79,12 +79,12 @@ impl Approvals {
     ///
     /// When it cannot be written. The plan must not be carried out then: it would count twice.
     pub(super) fn spend(&self, fingerprint: &str) -> io::Result<()> {
-        let mut all = self.read()?;
-        let before = all.len();
-        all.retain(|one| one.fingerprint != fingerprint);
-        if all.len() == before {
+        // What cannot be read is no approval, here too.
+        if self.people(fingerprint).is_empty() {
             return Ok(());
         }
+        let mut all = self.read()?;
+        all.retain(|one| one.fingerprint != fingerprint);
         self.write(&all)
     }
 
@@ -129,5 +129,14 @@ mod tests {
         assert_eq!(approvals.of("b"), Approval::None);
         approvals.spend("a").unwrap();
         assert_eq!(approvals.of("a"), Approval::None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_approval_and_keeps_no_other_heal_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let approvals = Approvals::new(folder.path());
+        std::fs::write(folder.path().join("approvals.json"), "no list").unwrap();
+        assert_eq!(approvals.of("a"), Approval::None);
+        approvals.spend("a").unwrap();
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::in_place::{LockedOut, ensure_unopened, put_in_place, take_away};
 pub(super) use super::swap_error::SwapError;
-use super::swap_error::at;
+use super::swap_error::{at, damaged};
 use super::touched::{ABSENT, KeptOpen, Kind};
 use super::{STATE_FOLDER, aside, staged};
 use crate::host;
@@ -344,7 +344,7 @@ pub(super) fn finish(root: &Path) -> Result<bool, SwapError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         text => text.map_err(at(&file))?,
     };
-    let written = serde_json::from_slice::<Swap>(&text).map_err(|error| at(&file)(error.into()))?;
+    let written = serde_json::from_slice::<Swap>(&text).map_err(damaged(&file))?;
     let swap = written.with_paths(|path| root.join(path));
     if swap.is_of_another_root(root)? {
         return Err(SwapError::Elsewhere {

@@ -124,3 +124,14 @@ pub(super) fn at(path: &Path) -> impl Fn(io::Error) -> SwapError + use<'_> {
         source,
     }
 }
+
+/// What a killed run wrote down is no longer readable.
+pub(super) fn damaged(manifest: &Path) -> impl Fn(serde_json::Error) -> SwapError + use<'_> {
+    |error| {
+        let words = format!(
+            "it is damaged ({error}), and said which database a killed run was replacing; next: see that the \
+             database is whole, and what lies in quarantine beside it, then move this file away"
+        );
+        at(manifest)(io::Error::new(io::ErrorKind::InvalidData, words))
+    }
+}
