@@ -163,11 +163,17 @@ fn mount(arguments: &[&str], root: &Path, source: Option<&Path>) -> bool {
 }
 
 fn as_user(sandbox: &Sandbox) -> Boot {
+    as_user_within(&[], sandbox)
+}
+
+/// The same, with these words before the program's own.
+fn as_user_within(words: &[&str], sandbox: &Sandbox) -> Boot {
     let inner = command(sandbox.root());
     let mut outer = Command::new("setpriv");
     let user = format!("{USER}");
     outer
         .args(["--reuid", &user, "--regid", &user, "--clear-groups"])
+        .args(words)
         .arg(inner.get_program())
         .args(inner.get_args());
     run(outer
@@ -234,6 +240,25 @@ fn what_may_not_be_written_or_read_is_named_and_never_stale() {
         }
     }
     println!("| read-only | {tried} ways | 0 stale, 0 rows lost |");
+}
+
+/// The system gives the gate no thread: it has no verdict, and no panic's exit code.
+#[test]
+fn a_gate_that_cannot_work_lets_nothing_start() {
+    if !can_be_another() {
+        return skipped("setpriv cannot become another user here");
+    }
+    let sandbox = application(Kept::RollbackJournal);
+    permit(sandbox.root(), 0o755);
+    let before = state(&sandbox);
+    let failed = as_user_within(&["prlimit", "--nproc=1:1"], &sandbox);
+    assert_eq!(failed.code, Some(70), "{}", failed.text());
+    assert!(
+        failed.complaints().contains("may start (exit code 70)"),
+        "{}",
+        failed.text()
+    );
+    assert!(before == state(&sandbox), "something was changed");
 }
 
 /// The exit code and the words that name what is in the way.

@@ -19,6 +19,7 @@ mod playbooks;
 mod replay;
 mod undo;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use boot_checks::host;
@@ -72,7 +73,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     host::outlive_file_size_limit();
-    let code = match parse() {
+    let command = parse();
+    let code = catch_unwind(AssertUnwindSafe(|| run(command))).unwrap_or_else(|_| {
+        // What went wrong was printed as it did.
+        Err(anyhow::anyhow!(
+            "the gate itself failed, or the system gave it no thread or memory; nothing says that the application \
+             may start (exit code {})",
+            Verdict::Bug.exit_code()
+        ))
+    });
+    ExitCode::from(code.unwrap_or_else(|error| {
+        output::complain(&format!("error: {error:#}"));
+        Verdict::Bug.exit_code()
+    }))
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
         Command::Backups(args) => backups::run(&args),
         Command::Boot(args) => boot::run(&args),
         Command::Launch(args) => launch::run(&args),
@@ -88,11 +105,7 @@ fn main() -> ExitCode {
         Command::Approve(args) => approve::run(&args),
         Command::Acknowledge(args) => acknowledge::run(&args),
         Command::Undo(args) => undo::run(&args),
-    };
-    ExitCode::from(code.unwrap_or_else(|error| {
-        output::complain(&format!("error: {error:#}"));
-        Verdict::Bug.exit_code()
-    }))
+    }
 }
 
 fn parse() -> Command {
