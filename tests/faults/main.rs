@@ -30,6 +30,7 @@ mod playbooks;
 mod read_only;
 mod restore;
 mod salvage;
+mod salvage_counts;
 mod salvage_sweeps;
 mod sandbox;
 mod shim;
