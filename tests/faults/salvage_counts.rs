@@ -136,3 +136,39 @@ fn a_table_of_many_pages_never_loses_more_than_is_said() {
         hurt_everywhere(schema, 2_000, Which::Last);
     }
 }
+
+/// The counter is written when rows are inserted, not when one gets another rowid, and an application may
+/// set it back.
+#[test]
+fn a_counter_of_rowids_bounds_no_loss() {
+    for later in [
+        "UPDATE t SET id = id + 1000",
+        "UPDATE sqlite_sequence SET seq = 0",
+    ] {
+        let schema = format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, x); CREATE TRIGGER late \
+                     AFTER UPDATE OF x ON t WHEN new.x = 'row1x' BEGIN {later}; END"
+        );
+        hurt_everywhere(&schema, 300, Which::Last);
+    }
+}
+
+/// Where the header does not say how long the file was, what is cut off is not known.
+#[test]
+fn nothing_bounds_what_is_lost_of_a_file_of_unknown_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, x);
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
+               INSERT INTO t SELECT i, 'row' || i FROM n";
+    let root = created(&path, sql) as usize;
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[92..96].fill(0xee);
+    bytes[(root - 1) * 4096..root * 4096].fill(0);
+    bytes.truncate(bytes.len() - 10 * 4096);
+    std::fs::write(&path, &bytes).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let Salvaged { file, report } = salvaged(&path, work.path());
+    verify("cut", &report, "t", 9000, rows_of(&file, "t"));
+    assert_eq!(report.tables[0].lost, Lost::NotKnown);
+}
