@@ -116,6 +116,28 @@ fn an_index_with_the_page_of_another_is_found() {
     );
 }
 
+/// SQLite's own check gives up at it, and at everything else with it.
+#[test]
+fn a_virtual_table_that_cannot_be_read_is_found_and_made_anew_with_approval() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql(
+        "CREATE VIRTUAL TABLE theirs USING fts5 (x); INSERT INTO theirs VALUES ('a'), ('b');
+         DELETE FROM theirs_config",
+    );
+    fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+    let (code, record) = fixture.boot_json(&[]);
+    let pages = step(&record, PAGES);
+    let words = "virtual table theirs cannot be read: its settings are lost";
+    assert!(
+        code == 8 && pages.to_string().contains(words),
+        "{code}: {pages:#}"
+    );
+    let plan = pages["repairs"][0]["fingerprint"].as_str().unwrap();
+    fixture.boot(&["--approve", plan]).says(0, &[]);
+    fixture.sql("INSERT INTO theirs VALUES ('c')");
+}
+
 /// Changes a definition behind SQLite's back, as a tool that edits the schema does.
 fn redefine(fixture: &Fixture, from: &str, to: &str) {
     fixture.sql(&format!(

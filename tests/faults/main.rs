@@ -32,6 +32,7 @@ mod restore;
 mod salvage;
 mod salvage_counts;
 mod salvage_sweeps;
+mod salvage_virtual;
 mod sandbox;
 mod shim;
 mod signals;

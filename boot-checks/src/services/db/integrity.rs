@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::virtual_table::damaged_ones;
 use super::{Connection, DbError, block_on, quoted};
 use crate::host::file_identity;
 use crate::model::SqlValue;
@@ -167,10 +168,7 @@ pub fn integrity_check(connection: &mut Connection) -> Result<Integrity, DbError
 
 fn look(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
     match ask(connection, pragma, None) {
-        Err(DbError::Other {
-            code: Some(code),
-            message,
-        }) if code & 0xff == MISTAKE => look_at_the_rest(connection, pragma, message),
+        Err(error) if error.is_mistake() => look_at_the_rest(connection, pragma, error.to_string()),
         answer => answer,
     }
 }
@@ -184,7 +182,7 @@ fn look_at_the_rest(
 ) -> Result<Integrity, DbError> {
     connection.query("PRAGMA ignore_check_constraints = ON", &[])?;
     let seen = match ask(connection, pragma, None) {
-        Err(error) if is_mistake(&error) => ask_each_table(connection, pragma),
+        Err(error) if error.is_mistake() => ask_each_table(connection, pragma),
         seen => seen,
     };
     connection.query("PRAGMA ignore_check_constraints = OFF", &[])?;
@@ -193,6 +191,11 @@ fn look_at_the_rest(
         Integrity::Contents(words) => words,
         other => return Ok(other),
     };
+    // A virtual table without its own settings is such a mistake too.
+    let damaged = judge_virtual_tables(connection)?;
+    if damaged != Integrity::Intact {
+        return Ok(damaged);
+    }
     Ok(Integrity::Partly { lacks, contents })
 }
 
@@ -204,7 +207,7 @@ fn ask_each_table(connection: &mut Connection, pragma: &str) -> Result<Integrity
         match ask(connection, pragma, Some(&name)) {
             Ok(Integrity::Contents(words)) => contents.extend(words),
             Ok(Integrity::Intact) => {}
-            Err(error) if is_mistake(&error) => {}
+            Err(error) if error.is_mistake() => {}
             other => return other,
         }
     }
@@ -214,13 +217,12 @@ fn ask_each_table(connection: &mut Connection, pragma: &str) -> Result<Integrity
     })
 }
 
-fn is_mistake(error: &DbError) -> bool {
-    matches!(error, DbError::Other { code: Some(code), .. } if code & 0xff == MISTAKE)
+fn judge_virtual_tables(connection: &mut Connection) -> Result<Integrity, DbError> {
+    match damaged_ones(connection) {
+        Ok(words) => Ok(judge_words(words)),
+        Err(error) => judge(Err(error)),
+    }
 }
-
-/// SQLite's code for a statement that it cannot make sense of. These are fixed, so it is the schema that
-/// names something which this connection lacks.
-const MISTAKE: i32 = 1;
 
 /// Of one table alone, the list of free pages is not looked at, and the number of words is SQLite's own.
 fn ask(

@@ -27,6 +27,7 @@ mod side_files;
 mod stray_log;
 mod structure;
 mod version;
+mod virtual_table;
 
 pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;

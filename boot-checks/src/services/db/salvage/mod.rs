@@ -10,7 +10,6 @@ mod cells;
 mod doubts;
 mod entry;
 mod free_list;
-mod full_text;
 mod graft;
 mod image;
 mod index_tree;
@@ -25,6 +24,7 @@ mod sound;
 mod space;
 mod survey;
 mod tree;
+mod virtual_tables;
 mod witness;
 
 use std::io;
@@ -164,7 +164,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     if is_whole && !report.lost().is_nothing() {
         report.method = Method::Salvage;
     }
-    full_text::settle(&file, &mut report)?;
+    virtual_tables::settle(&file, &mut report)?;
     refuse_an_empty_database(&report)?;
     Ok(Salvaged { file, report })
 }
