@@ -172,3 +172,24 @@ fn nothing_bounds_what_is_lost_of_a_file_of_unknown_length() {
     verify("cut", &report, "t", 9000, rows_of(&file, "t"));
     assert_eq!(report.tables[0].lost, Lost::NotKnown);
 }
+
+/// Two tables of one page each have each other's, and an index of some rows alone knows it.
+#[test]
+fn rows_that_a_partial_index_does_not_know_are_nobodys_to_index_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let sql = "PRAGMA page_size = 4096; CREATE TABLE t (id INTEGER PRIMARY KEY, x);
+               CREATE TABLE other (id INTEGER PRIMARY KEY, x); CREATE INDEX i ON t (x) WHERE x > 'm';
+               INSERT INTO t VALUES (1, 'a'), (2, 'p'); INSERT INTO other VALUES (1, 'b'), (2, 'c'), (3, 'd')";
+    let root = created(&path, sql) as usize;
+    let mut bytes = std::fs::read(&path).unwrap();
+    let (own, others) = bytes[(root - 1) * 4096..(root + 1) * 4096].split_at_mut(4096);
+    own.swap_with_slice(others);
+    std::fs::write(&path, &bytes).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let report = salvaged(&path, work.path()).report;
+    assert_eq!(report.method, Method::Salvage, "{report:#?}");
+    for table in &report.tables {
+        assert_eq!(table.lost, Lost::NotKnown, "{report:#?}");
+    }
+}

@@ -90,6 +90,7 @@ pub(super) struct Stray {
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) tables: Vec<TableState>,
+    pub(super) indexes: Vec<Index>,
     /// Whether some of the names of tables may be lost.
     pub(super) schema_is_damaged: bool,
     /// Rows on pages that no table has for certain.
@@ -164,6 +165,7 @@ impl Survey {
         };
         let mut survey = Survey {
             tables,
+            indexes: Vec::new(),
             schema_is_damaged,
             unassigned,
             strays,
@@ -172,6 +174,7 @@ impl Survey {
             doubts,
         };
         survey.doubt(&walker, &indexes)?;
+        survey.indexes = indexes;
         Ok(survey)
     }
 
