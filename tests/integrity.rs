@@ -79,6 +79,65 @@ fn every_page_is_looked_at_after_an_unclean_end_and_now_and_then() {
     );
 }
 
+/// A write that went to the wrong place: each page holds, and the index knows of other rows.
+#[test]
+fn an_index_with_the_page_of_another_is_found() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql(
+        "CREATE TABLE theirs (x, y); CREATE INDEX theirs_x ON theirs (x);
+         CREATE INDEX theirs_y ON theirs (y); INSERT INTO theirs VALUES ('a', 'b'), ('c', 'd')",
+    );
+    let mut connection = boot_checks::services::db::Connection::open(
+        &fixture.database(),
+        boot_checks::services::db::Access::ReadOnly,
+        support::PATIENCE,
+    )
+    .unwrap();
+    let mut root = |name: &str| {
+        let sql = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{name}'");
+        match connection.scalar(&sql) {
+            Ok(boot_checks::model::SqlValue::Integer(page)) => usize::try_from(page).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (from, to) = (root("theirs_x"), root("theirs_y"));
+    connection.close();
+    let mut bytes = fs::read(fixture.database()).unwrap();
+    let page = usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
+    bytes.copy_within((from - 1) * page..from * page, (to - 1) * page);
+    fs::write(fixture.database(), bytes).unwrap();
+    fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+    let (code, record) = fixture.boot_json(&[]);
+    let pages = step(&record, PAGES);
+    assert!(
+        code == 8 && pages.to_string().contains("missing from index theirs_y"),
+        "{code}: {pages:#}"
+    );
+}
+
+/// SQLite's own check gives up at it, and at everything else with it.
+#[test]
+fn a_virtual_table_that_cannot_be_read_is_found_and_made_anew_with_approval() {
+    let fixture = Fixture::healthy();
+    fixture.boot(&[]).says(0, &[]);
+    fixture.sql(
+        "CREATE VIRTUAL TABLE theirs USING fts5 (x); INSERT INTO theirs VALUES ('a'), ('b');
+         DELETE FROM theirs_config",
+    );
+    fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+    let (code, record) = fixture.boot_json(&[]);
+    let pages = step(&record, PAGES);
+    let words = "virtual table theirs cannot be read: its settings are lost";
+    assert!(
+        code == 8 && pages.to_string().contains(words),
+        "{code}: {pages:#}"
+    );
+    let plan = pages["repairs"][0]["fingerprint"].as_str().unwrap();
+    fixture.boot(&["--approve", plan]).says(0, &[]);
+    fixture.sql("INSERT INTO theirs VALUES ('c')");
+}
+
 /// Changes a definition behind SQLite's back, as a tool that edits the schema does.
 fn redefine(fixture: &Fixture, from: &str, to: &str) {
     fixture.sql(&format!(

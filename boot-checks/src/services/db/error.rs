@@ -91,6 +91,12 @@ impl DbError {
         }
     }
 
+    /// 1: SQLite cannot make sense of the statement. Where that is fixed, it is the schema that names something
+    /// which this connection lacks.
+    pub(super) fn is_mistake(&self) -> bool {
+        matches!(self, DbError::Other { code: Some(code), .. } if code & 0xff == 1)
+    }
+
     /// An error of our own making.
     pub fn other(message: impl Into<String>) -> DbError {
         DbError::Other {

@@ -1,7 +1,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Connection, DbError, block_on};
+use super::virtual_table::damaged_ones;
+use super::{Connection, DbError, block_on, quoted};
 use crate::host::file_identity;
 use crate::model::SqlValue;
 
@@ -91,6 +92,46 @@ pub fn quick_check(connection: &mut Connection, budget: Duration) -> Result<Inte
     within(connection, "quick_check", budget)
 }
 
+/// What was seen in a look that also compares indexes with tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FullLook {
+    /// What was found.
+    pub seen: Integrity,
+    /// Whether there was time for every entry of every index: where not, the pages alone were looked at.
+    pub indexes_are_compared: bool,
+}
+
+/// First [`quick_check`], then every entry of every index against its row, as far as the time reaches: a sound
+/// page in the place of another, or an index that knows of other rows, is seen by that alone.
+///
+/// # Errors
+///
+/// SQLite's reason, where that is no damage.
+pub fn full_check(connection: &mut Connection, budget: Duration) -> Result<FullLook, DbError> {
+    let deadline = Instant::now() + budget;
+    let seen = quick_check(connection, budget)?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    compare_indexes(connection, seen, left)
+}
+
+fn compare_indexes(
+    connection: &mut Connection,
+    seen: Integrity,
+    budget: Duration,
+) -> Result<FullLook, DbError> {
+    let told = |seen, indexes_are_compared| FullLook {
+        seen,
+        indexes_are_compared,
+    };
+    if !seen.is_sound_where_seen() {
+        return Ok(told(seen, false));
+    }
+    Ok(match integrity_check_within(connection, budget)? {
+        Integrity::Unfinished => told(seen, false),
+        compared => told(compared, true),
+    })
+}
+
 /// As [`quick_check`], with every entry of every index against its row, within a time budget.
 ///
 /// # Errors
@@ -126,37 +167,72 @@ pub fn integrity_check(connection: &mut Connection) -> Result<Integrity, DbError
 }
 
 fn look(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
-    match ask(connection, pragma) {
-        Err(DbError::Other {
-            code: Some(code),
-            message,
-        }) if code & 0xff == MISTAKE => look_at_the_rest(connection, message),
+    match ask(connection, pragma, None) {
+        Err(error) if error.is_mistake() => look_at_the_rest(connection, pragma, error.to_string()),
         answer => answer,
     }
 }
 
-/// What can be looked at without the collations and functions that an application registers: most often
-/// everything but the tables' own conditions.
-fn look_at_the_rest(connection: &mut Connection, lacks: String) -> Result<Integrity, DbError> {
+/// What can be looked at without the collations, functions and tokenizers that an application registers: most
+/// often everything but the tables' own conditions; else table by table, without those that need them.
+fn look_at_the_rest(
+    connection: &mut Connection,
+    pragma: &str,
+    lacks: String,
+) -> Result<Integrity, DbError> {
     connection.query("PRAGMA ignore_check_constraints = ON", &[])?;
-    let seen = ask(connection, "quick_check");
-    connection.query("PRAGMA ignore_check_constraints = OFF", &[])?;
-    let contents = match seen {
-        Ok(Integrity::Intact) => Vec::new(),
-        Ok(Integrity::Contents(words)) => words,
-        Err(DbError::Other {
-            code: Some(code), ..
-        }) if code & 0xff == MISTAKE => Vec::new(),
-        other => return other,
+    let seen = match ask(connection, pragma, None) {
+        Err(error) if error.is_mistake() => ask_each_table(connection, pragma),
+        seen => seen,
     };
+    connection.query("PRAGMA ignore_check_constraints = OFF", &[])?;
+    let contents = match seen? {
+        Integrity::Intact => Vec::new(),
+        Integrity::Contents(words) => words,
+        other => return Ok(other),
+    };
+    // A virtual table without its own settings is such a mistake too.
+    let damaged = judge_virtual_tables(connection)?;
+    if damaged != Integrity::Intact {
+        return Ok(damaged);
+    }
     Ok(Integrity::Partly { lacks, contents })
 }
 
-/// SQLite's code for a statement that it cannot make sense of. These are fixed, so it is the schema that
-/// names something which this connection lacks.
-const MISTAKE: i32 = 1;
+fn ask_each_table(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND rootpage > 0";
+    let mut contents = Vec::new();
+    for name in connection.query(sql, &[])?.into_iter().flatten() {
+        let SqlValue::Text(name) = name else { continue };
+        match ask(connection, pragma, Some(&name)) {
+            Ok(Integrity::Contents(words)) => contents.extend(words),
+            Ok(Integrity::Intact) => {}
+            Err(error) if error.is_mistake() => {}
+            other => return other,
+        }
+    }
+    Ok(match contents.is_empty() {
+        true => Integrity::Intact,
+        false => Integrity::Contents(contents).shortened(),
+    })
+}
 
-fn ask(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
+fn judge_virtual_tables(connection: &mut Connection) -> Result<Integrity, DbError> {
+    match damaged_ones(connection) {
+        Ok(words) => Ok(judge_words(words)),
+        Err(error) => judge(Err(error)),
+    }
+}
+
+/// Of one table alone, the list of free pages is not looked at, and the number of words is SQLite's own.
+fn ask(
+    connection: &mut Connection,
+    pragma: &str,
+    table: Option<&str>,
+) -> Result<Integrity, DbError> {
+    if let Some(table) = table {
+        return judge(connection.query(&format!("PRAGMA {pragma}({})", quoted(table)), &[]));
+    }
     let mut words = |most| judge(connection.query(&format!("PRAGMA {pragma}({most})"), &[]));
     let seen = match words(WORDS_MAX)? {
         // SQLite stops after so many words, and damage may come after all of them.
@@ -497,6 +573,62 @@ mod tests {
                 );
             }
         }
+    }
+
+    /// One page of an index is a copy of another's: every page holds.
+    #[test]
+    fn entries_of_another_index_are_seen_where_there_is_time_to_compare_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection
+            .execute(
+                "PRAGMA page_size = 4096; CREATE TABLE t (x, y);
+                 CREATE INDEX i ON t (x); CREATE INDEX j ON t (y);
+                 INSERT INTO t VALUES ('a', 'b'), ('c', 'd'); CREATE TABLE large (x);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                 INSERT INTO large SELECT hex(i) FROM n",
+            )
+            .unwrap();
+        connection.close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.copy_within(2 * 4096..3 * 4096, 3 * 4096);
+        std::fs::write(&path, bytes).unwrap();
+        let mut connection = Connection::open(&path, Access::ReadOnly, Duration::ZERO).unwrap();
+        let minute = Duration::from_secs(60);
+        assert_eq!(
+            quick_check(&mut connection, minute).unwrap(),
+            Integrity::Intact
+        );
+        let look = full_check(&mut connection, minute).unwrap();
+        assert!(matches!(look.seen, Integrity::Damaged(_)), "{look:?}");
+        let hurried = compare_indexes(&mut connection, Integrity::Intact, Duration::ZERO).unwrap();
+        assert_eq!(
+            (hurried.seen, hurried.indexes_are_compared),
+            (Integrity::Intact, false)
+        );
+        connection.close();
+    }
+
+    #[test]
+    fn what_one_table_needs_keeps_nobody_from_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        let sql = "PRAGMA page_size = 4096; CREATE TABLE u (x);
+                   CREATE TABLE t (x TEXT COLLATE nocase); CREATE INDEX i ON t (x);
+                   INSERT INTO u VALUES (1), (2)";
+        connection
+            .execute(&(sql.to_owned() + &redefined("nocase", "theirs")))
+            .unwrap();
+        connection.close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[4096 + 4] = 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut connection = Connection::open(&path, Access::ReadOnly, Duration::ZERO).unwrap();
+        let look = full_check(&mut connection, Duration::from_secs(60)).unwrap();
+        assert!(matches!(look.seen, Integrity::Damaged(_)), "{look:?}");
+        connection.close();
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod side_files;
 mod stray_log;
 mod structure;
 mod version;
+mod virtual_table;
 
 pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;
@@ -40,7 +41,8 @@ pub use files::{FileSet, Header, MainFile};
 pub use foreign_journal::{BadJournal, bad_journal};
 pub use foreign_log::{ForeignLog, foreign_log};
 pub use integrity::{
-    BOOTS_BETWEEN, Due, Integrity, LastCheck, Looked, integrity_check, quick_check,
+    BOOTS_BETWEEN, Due, FullLook, Integrity, LastCheck, Looked, full_check, integrity_check,
+    quick_check,
 };
 pub use journal::BrokenJournal;
 pub use log_tail::{BrokenLog, broken_log};

@@ -24,14 +24,21 @@ impl Walker<'_> {
     /// that begins elsewhere names exactly all pages which no tree has; or as many names are wrong in a
     /// list that can be followed to its end as there are pages left, and the header says that sum too; or
     /// the header counts as many free pages as no tree has, and none of those that are not named is a page
-    /// of a tree with anything on it.
+    /// of a tree with anything on it. A page that a table leads to is never free, whatever stands on it:
+    /// zeros are a list with nothing on it too.
     pub(super) fn free_list(&mut self) -> io::Result<bool> {
         let header = self.pages.read(1)?;
         let (Some(first), Some(counted)) = (u32_at(&header, 32), u32_at(&header, 36)) else {
             return Ok(false);
         };
-        let outside = self.without_place();
+        let mut outside = self.without_place();
+        outside.retain(|page| !self.led_to[*page as usize]);
         let chain = self.chain(first)?;
+        let named_in_vain = chain
+            .pages
+            .iter()
+            .filter(|page| self.led_to[**page as usize]);
+        let may_be_free = outside.len() as u64 + named_in_vain.count() as u64;
         let left: Vec<u32> = {
             let mut named = vec![false; self.used.len()];
             chain
@@ -45,7 +52,7 @@ impl Walker<'_> {
         let is_known = chain.ends && chain.wrong == 0 && sum == u64::from(counted);
         let names_all = left.is_empty()
             || (chain.ends && chain.wrong == left.len() as u64 && sum == u64::from(counted))
-            || (outside.len() as u64 == u64::from(counted) && !self.any_holds_cells(&left)?)
+            || (may_be_free == u64::from(counted) && !self.any_holds_cells(&left)?)
             || self.begins_at_one_of(&left, outside.len())?;
         let free = match (names_all, is_known) {
             (true, _) => outside,
@@ -53,7 +60,7 @@ impl Walker<'_> {
             (false, false) => return Ok(false),
         };
         for page in free {
-            self.used[page as usize] = true;
+            self.used[page as usize] |= !self.led_to[page as usize];
         }
         Ok(true)
     }
@@ -106,7 +113,8 @@ impl Walker<'_> {
         Ok(false)
     }
 
-    /// Whether a list that begins at one of these pages names as many, each once, and nothing else.
+    /// Whether a list that begins at one of these pages names as many, each once, and nothing else. A page of
+    /// zeros begins none: a page that was lost looks the same.
     fn begins_at_one_of(&self, pages: &[u32], wanted: usize) -> io::Result<bool> {
         for number in pages {
             let page = self.pages.read(*number)?;
@@ -116,11 +124,13 @@ impl Walker<'_> {
                 0 => leaves + 1 == wanted,
                 _ => leaves < wanted && pages.binary_search(&next).is_ok(),
             };
-            if !may_begin {
+            if !may_begin || page.iter().all(|byte| *byte == 0) {
                 continue;
             }
             let chain = self.chain(*number)?;
-            if chain.ends && chain.wrong == 0 && chain.pages.len() == wanted {
+            let leads = |page: &u32| self.led_to[*page as usize];
+            let is_clean = chain.ends && chain.wrong == 0 && !chain.pages.iter().any(leads);
+            if is_clean && chain.pages.len() == wanted {
                 return Ok(true);
             }
         }

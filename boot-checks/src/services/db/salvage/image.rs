@@ -21,6 +21,8 @@ pub(super) struct Image {
     pub(super) missing: Missing,
     /// Whether the main file itself was gone or empty, so that the log is all there is.
     pub(super) from_log_alone: bool,
+    /// Whether it says itself how many pages it has: else more than those that are there may be gone.
+    pub(super) length_is_known: bool,
 }
 
 /// Pages of an image that are in none of the files, in their order: they read as zeros.
@@ -68,12 +70,13 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     remove_if_there(&log_path)?;
     remove_if_there(&side_file(&path, "-journal"))?;
     let is_wal = repair_header(&path)? || log.is_some();
-    let missing = lengthen(&path)?;
+    let (missing, length_is_known) = lengthen(&path)?;
     Ok(Image {
         path,
         is_wal,
         missing,
         from_log_alone: false,
+        length_is_known,
     })
 }
 
@@ -95,6 +98,7 @@ fn from_log(
         is_wal: true,
         missing: Missing(log.missing()),
         from_log_alone: true,
+        length_is_known: true,
     })
 }
 
@@ -211,8 +215,9 @@ fn find_page_size(
 }
 
 /// As long as its header says, so that what is missing is a page that holds nothing. A page of which
-/// only a part is there is missing: the rest of its rows would be read as zeros.
-fn lengthen(path: &Path) -> Result<Missing, SalvageError> {
+/// only a part is there is missing: the rest of its rows would be read as zeros. Whether the header says a
+/// length at all comes with it.
+fn lengthen(path: &Path) -> Result<(Missing, bool), SalvageError> {
     let mut pages = Pages::open(path)?;
     let whole = u64::from(pages.count()) * pages.size() as u64;
     let file = std::fs::File::options().write(true).open(path)?;
@@ -234,5 +239,5 @@ fn lengthen(path: &Path) -> Result<Missing, SalvageError> {
     pages.set_header(92, &header[24..28])?;
     let bytes = u64::from(wanted) * pages.size() as u64;
     file.set_len(bytes)?;
-    Ok(missing)
+    Ok((missing, is_valid && is_plausible))
 }

@@ -1,5 +1,6 @@
 //! The tree of an index, or of a table without rowids: as much of it as holds.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
 use super::entry::{EntryCell, EntryOf, EntryShape};
@@ -13,6 +14,8 @@ use super::tree::Walker;
 pub(super) struct IndexTree {
     /// On pages that hold.
     pub(super) entries: u64,
+    /// A sum over them, whatever their order: two indexes with the same entries have the same.
+    pub(super) sum: u64,
     /// The rows that these are of, where rows have rowids.
     pub(super) rowids: Vec<i64>,
     /// Pages that it leads to and that do not hold.
@@ -108,6 +111,9 @@ impl Walker<'_> {
                 EntryOf::Row(rowid) => tree.rowids.push(rowid),
                 EntryOf::Key => {}
             }
+            let mut hasher = DefaultHasher::new();
+            record.hash(&mut hasher);
+            tree.sum = tree.sum.wrapping_add(hasher.finish());
             tree.entries += 1;
         }
         Ok(holds)

@@ -22,7 +22,7 @@ impl Survey {
         }
         match &table.rows {
             Some(rows) if table.is_reached() => exactly(rows.count, saved),
-            Some(rows) if rows.is_crossed => Lost::NotKnown,
+            Some(rows) if rows.is_crossed || !self.length_is_known => Lost::NotKnown,
             Some(rows) => {
                 let pages = rows.damaged.len() as u64 + self.strays_for(table);
                 let most = rows.count.saturating_add(pages * self.rows_per_page);
@@ -35,7 +35,9 @@ impl Survey {
 
     fn lost_from_holes(&self, table: &TableState, saved: u64) -> Lost {
         let holes = &table.tree.holes;
-        if holes.iter().any(|hole| hole.is_elsewhere) {
+        let is_unbounded =
+            |hole: &Hole| hole.is_elsewhere || (hole.rows_max.is_none() && !self.length_is_known);
+        if holes.iter().any(is_unbounded) {
             return Lost::NotKnown;
         }
         let (mut known, mut below) = (table.tree.rows().saturating_sub(saved), 0_u64);

@@ -10,7 +10,6 @@ mod cells;
 mod doubts;
 mod entry;
 mod free_list;
-mod full_text;
 mod graft;
 mod image;
 mod index_tree;
@@ -20,11 +19,13 @@ mod node;
 mod pages;
 mod prune;
 mod rebuild;
+mod same_entries;
 mod schema;
 mod sound;
 mod space;
 mod survey;
 mod tree;
+mod virtual_tables;
 mod witness;
 
 use std::io;
@@ -138,7 +139,8 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     let file = folder.join("new.db");
     let is_whole = survey.is_whole() && !image.from_log_alone;
     if is_whole && rebuild::reindex(&image, &file)? {
-        let report = whole_report(Method::Reindex, &survey);
+        let mut report = whole_report(Method::Reindex, &survey);
+        doubt_by_entries(&survey, &file, &mut report)?;
         return Ok(Salvaged { file, report });
     }
     let backup = match is_whole {
@@ -164,9 +166,43 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     if is_whole && !report.lost().is_nothing() {
         report.method = Method::Salvage;
     }
-    full_text::settle(&file, &mut report)?;
+    if is_whole {
+        doubt_by_entries(&survey, &file, &mut report)?;
+    }
+    virtual_tables::settle(&file, &mut report)?;
     refuse_an_empty_database(&report)?;
     Ok(Salvaged { file, report })
+}
+
+/// A promise to lose nothing is taken back where a whole index says other things than the rows.
+fn doubt_by_entries(
+    survey: &Survey,
+    file: &Path,
+    report: &mut SalvageReport,
+) -> Result<(), SalvageError> {
+    let differ = same_entries::that_differ(survey, file)?;
+    if differ.is_empty() {
+        return Ok(());
+    }
+    report.method = Method::Salvage;
+    for (index, table) in &differ {
+        report.notes.push(format!(
+            "{table}: index {index} does not know its rows as they are, and nothing says which of both is older"
+        ));
+    }
+    let is_counted = |name: &str| {
+        let table = survey.tables.iter().find(|it| it.name == name);
+        let witness = table.and_then(|it| it.witness.as_ref());
+        let is_doubted = differ.iter().any(|(_, table)| table == name);
+        !is_doubted && witness.is_some_and(|it| it.columns.is_some())
+    };
+    // One write was lost or went elsewhere; of no other it is certain that it was not.
+    for table in &mut report.tables {
+        if !is_counted(&table.table) {
+            table.lost = Lost::NotKnown;
+        }
+    }
+    Ok(())
 }
 
 fn graft_damaged(image: &Path, survey: &Survey) -> Result<(), SalvageError> {

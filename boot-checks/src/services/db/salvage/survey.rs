@@ -1,6 +1,4 @@
 use std::collections::HashSet;
-use std::path::Path;
-use std::time::Duration;
 
 use super::SalvageError;
 use super::adopt::adopt;
@@ -14,8 +12,6 @@ use super::schema::{self, IndexState, SCHEMA, Trees};
 use super::sound::{Shape, Tree};
 use super::tree::Walker;
 use super::witness::Witness;
-use crate::model::SqlValue;
-use crate::services::db::{Access, Connection};
 
 /// What is known of a table before its rows are looked for.
 #[derive(Clone, Debug)]
@@ -94,12 +90,15 @@ pub(super) struct Stray {
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) tables: Vec<TableState>,
+    pub(super) indexes: Vec<Index>,
     /// Whether some of the names of tables may be lost.
     pub(super) schema_is_damaged: bool,
     /// Rows on pages that no table has for certain.
     pub(super) unassigned: u64,
     /// Pages that may have held rows and belong to nothing.
     pub(super) strays: Vec<Stray>,
+    /// Whether it is known that there were no other pages.
+    pub(super) length_is_known: bool,
     pub(super) rows_per_page: u64,
     /// Why it is not certain that the tables are all that there was.
     pub(super) doubts: Vec<String>,
@@ -121,6 +120,7 @@ const ANY: Shape = Shape {
 impl Survey {
     /// Goes through all trees. Where the table of tables is damaged, the image gets a sound one first.
     pub(super) fn of(image: &Image) -> Result<Survey, SalvageError> {
+        let length_is_known = image.length_is_known;
         let (missing, image) = (&image.missing, image.path.as_path());
         let mut pages = Pages::open(image)?;
         let schema = Walker::new(&pages, missing).table(1, SCHEMA)?;
@@ -165,14 +165,16 @@ impl Survey {
         };
         let mut survey = Survey {
             tables,
+            indexes: Vec::new(),
             schema_is_damaged,
             unassigned,
             strays,
+            length_is_known,
             rows_per_page: walker.rows_per_page(),
             doubts,
         };
         survey.doubt(&walker, &indexes)?;
-        survey.narrow_by_sequence(image);
+        survey.indexes = indexes;
         Ok(survey)
     }
 
@@ -187,26 +189,6 @@ impl Survey {
             && self.doubts.is_empty()
             && self.strays.is_empty()
             && self.tables.iter().all(TableState::is_whole)
-    }
-
-    /// A counter of rowids says where the last row ends.
-    fn narrow_by_sequence(&mut self, image: &Path) {
-        let Ok(mut connection) = Connection::open(image, Access::ReadOnly, Duration::ZERO) else {
-            return;
-        };
-        let rows = connection.query("SELECT name, seq FROM sqlite_sequence", &[]);
-        connection.close();
-        for row in rows.unwrap_or_default() {
-            let [SqlValue::Text(name), SqlValue::Integer(last)] = row.as_slice() else {
-                continue;
-            };
-            let table = self.tables.iter_mut().find(|table| table.name == *name);
-            for hole in table.into_iter().flat_map(|table| &mut table.tree.holes) {
-                if hole.high == i128::from(i64::MAX) {
-                    hole.high = i128::from(*last).max(hole.low);
-                }
-            }
-        }
     }
 }
 

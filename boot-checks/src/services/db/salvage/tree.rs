@@ -17,6 +17,8 @@ pub(super) struct Walker<'a> {
     missing: &'a Missing,
     /// Pages that have their place, by number.
     pub(super) used: Vec<bool>,
+    /// Pages that a table leads to and that do not hold, by number: what is lost of it was there.
+    pub(super) led_to: Vec<bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -35,6 +37,7 @@ impl<'a> Walker<'a> {
         Walker {
             pages,
             missing,
+            led_to: vec![false; used.len()],
             used,
         }
     }
@@ -102,6 +105,7 @@ impl<'a> Walker<'a> {
         };
         if kind.is_none() {
             self.used[number as usize] = false;
+            self.led_to[number as usize] = true;
         }
         Ok(kind)
     }

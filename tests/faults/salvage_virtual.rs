@@ -1,0 +1,109 @@
+//! Virtual tables after a salvage: usable, or said not to be.
+
+use std::path::Path;
+use std::time::Duration;
+
+use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
+use boot_checks::services::db::salvage::{KeptCopies, Salvaged, salvage};
+use boot_checks::services::db::{Access, Connection, Integrity, integrity_check};
+
+const PAGE: usize = 4096;
+
+const ROWS: i64 = 30;
+
+/// Makes a virtual table `f` of so many rows, fills one page with something else, and asks what came of it.
+fn salvaged_without(sql: &str, part: &str, ask: &[&str]) -> (SalvageReport, Vec<SqlValue>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+    connection
+        .execute(&format!(
+            "PRAGMA page_size = {PAGE}; CREATE TABLE kept (id INTEGER PRIMARY KEY, x);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})
+             INSERT INTO kept SELECT i, 'a text ' || i FROM n; {sql}"
+        ))
+        .unwrap();
+    let sql = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{part}'");
+    let Ok(SqlValue::Integer(root)) = connection.scalar(&sql) else {
+        panic!("no {part}")
+    };
+    connection.close();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = usize::try_from(root).unwrap() * PAGE;
+    bytes[end - PAGE..end].fill(0xee);
+    std::fs::write(&path, &bytes).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let kept = KeptCopies {
+        backups: Path::new("/nowhere"),
+        database: &path,
+    };
+    let Salvaged { file, report } = salvage(&path, &kept, work.path()).unwrap();
+    let mut connection = Connection::open(&file, Access::ReadWrite, Duration::ZERO).unwrap();
+    let seen = integrity_check(&mut connection);
+    assert_eq!(seen, Ok(Integrity::Intact), "{part}: {report:#?}");
+    let mut answer = |sql: &&str| connection.scalar(sql);
+    let answers = ask.iter().map(&mut answer).collect::<Result<_, _>>();
+    let answers = answers.unwrap_or_else(|error| panic!("{part}: {error}: {report:#?}"));
+    connection.close();
+    (report, answers)
+}
+
+const READ: [&str; 2] = [
+    "SELECT count(*) FROM f",
+    "SELECT count(*) FROM f WHERE f MATCH 'text'",
+];
+
+#[test]
+fn a_full_text_index_that_lost_any_part_of_its_own_can_be_searched_and_written_afterwards() {
+    let own = "INSERT INTO f SELECT x FROM kept";
+    let others = "INSERT INTO f (f) VALUES ('rebuild')";
+    let cases = [
+        (
+            format!("CREATE VIRTUAL TABLE f USING fts5 (x); {own}"),
+            "f_config f_data f_idx f_docsize",
+        ),
+        (
+            format!(
+                "CREATE VIRTUAL TABLE f USING fts5 (x, content='kept', content_rowid='id'); {others}"
+            ),
+            "f_config f_data f_idx f_docsize",
+        ),
+        (
+            format!("CREATE VIRTUAL TABLE f USING fts4 (x); {own}"),
+            "f_segments f_segdir f_docsize f_stat",
+        ),
+    ];
+    for (sql, parts) in &cases {
+        for part in parts.split(' ') {
+            let (report, answers) = salvaged_without(sql, part, &READ);
+            assert_eq!(
+                answers,
+                [ROWS.into(), ROWS.into()],
+                "{sql}, {part}: {report:#?}"
+            );
+            assert_eq!(report.method, Method::Salvage);
+            let is_told = report.notes.iter().any(|it| it.contains("built anew"));
+            assert!(is_told, "{sql}, {part}: {report:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_keeps_no_rows_is_not_said_to_have_lost_none() {
+    let text = "CREATE VIRTUAL TABLE f USING fts5 (x, content='');
+                INSERT INTO f (rowid, x) SELECT id, x FROM kept";
+    let places = "CREATE VIRTUAL TABLE f USING rtree (id, a, b);
+                  INSERT INTO f SELECT id, id, id + 1 FROM kept";
+    let searched = ["SELECT count(*) FROM f WHERE f MATCH 'text'"];
+    let read = ["SELECT count(*) FROM f"];
+    for (sql, part, ask, left) in [
+        (text, "f_config", searched, 0),
+        (text, "f_data", searched, 0),
+        (places, "f_node", read, 0),
+        (places, "f_parent", read, ROWS),
+    ] {
+        let (report, answers) = salvaged_without(sql, part, &ask);
+        assert_eq!(answers, [SqlValue::Integer(left)], "{part}: {report:#?}");
+        assert_eq!(report.lost(), Lost::NotKnown, "{part}: {report:#?}");
+    }
+}
