@@ -104,6 +104,38 @@ fn a_migration_that_fails_leaves_the_database_as_it_was() {
 }
 
 #[test]
+fn a_migration_that_no_transaction_takes_back_or_that_is_no_text_is_never_run() {
+    let fixture = shop("[migrations]\nfolder = \"sql\"\n");
+    fixture.write("sql/1_a.sql", "CREATE TABLE a (x);");
+    fixture.boot(&[]).says(0, &["8/8"]);
+    let before = std::fs::read(fixture.database()).unwrap();
+    for (text, words) in [
+        (
+            "CREATE TABLE b (x);\npragma /* ; */ main.[journal_mode]=off;",
+            ["2_b.sql, line 2: PRAGMA journal_mode", "take it out"],
+        ),
+        (
+            "ATTACH 'other.db' AS other;",
+            ["2_b.sql, line 1: ATTACH", "take it out"],
+        ),
+        (
+            "CREATE TABLE b (x);\0CREATE TABLE c (x);",
+            ["2_b.sql, line 1: a NUL byte", "save it as UTF-8"],
+        ),
+        (
+            "\u{feff}\n",
+            ["migration 2 says nothing", "restore its text"],
+        ),
+    ] {
+        fixture.write("sql/2_b.sql", text);
+        for arguments in [&[][..], &["--observe"]] {
+            fixture.boot(arguments).says(1, &words);
+        }
+        assert_eq!(std::fs::read(fixture.database()).unwrap(), before, "{text}");
+    }
+}
+
+#[test]
 fn the_tool_that_owns_a_database_heals_it() {
     if !has_python() {
         return;

@@ -49,6 +49,9 @@ fn plan_for(status: &MigrationStatus, set: &MigrationSet) -> Result<Plan, PlanEr
     if let Some(refusal) = status.difference.refusals.first() {
         return refuse(format!("{}: {}", refusal.object, refusal.reason));
     }
+    if let Some(version) = set.first_that_says_nothing(&status.pending) {
+        return refuse(format!("migration {version} says nothing"));
+    }
     match status.record {
         MigrationRecord::Foreign(tool) => refuse(format!(
             "{tool} migrates this database: name its command in boot.toml"

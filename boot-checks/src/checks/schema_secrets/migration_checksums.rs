@@ -6,7 +6,7 @@
 //! `restamp_migrations`, which runs nothing again.
 
 use crate::checks::Check;
-use crate::checks::support::{cannot_look, healed_without_observe};
+use crate::checks::support::{cannot_look, healed_without_observe, unusable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::migrations::{Drift, MigrationRecord};
@@ -20,7 +20,7 @@ impl Check for MigrationChecksums {
     }
 
     fn run(&self, cx: &Context) -> CheckResult {
-        let Some(set) = cx.migrations().map_err(cannot_look)? else {
+        let Some(set) = cx.migrations().map_err(unusable)? else {
             return Ok(Findings::not_applicable("the gate applies no migrations"));
         };
         if cx.database_path().is_none() {

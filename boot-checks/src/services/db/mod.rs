@@ -26,6 +26,8 @@ mod same_rows;
 mod side_files;
 mod stray_log;
 mod structure;
+mod tokens;
+mod unfit;
 mod version;
 
 pub(crate) use committed_log::each_folded;
@@ -51,6 +53,7 @@ pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
 pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Affinity, Column, Index, Structure, Table};
+pub use unfit::{Unfit, says_nothing, text_of, unfit};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 
 /// Called once a transaction has the write lock and has written nothing yet.

@@ -32,6 +32,7 @@ pub fn apply_pending(
         if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
             return Err(DbError::other(RECORD_CHANGED));
         }
+        set.ensure_they_say_something(&status.pending)?;
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
@@ -74,6 +75,7 @@ pub fn adopt(
                 "the database changed since it was looked at",
             ));
         }
+        set.ensure_they_say_something(&set.versions())?;
         for statement in statements {
             connection.execute(statement)?;
         }
@@ -258,6 +260,16 @@ mod tests {
                 .unwrap()
                 .is_current()
         );
+    }
+
+    #[test]
+    fn a_migration_that_says_nothing_is_not_recorded() {
+        let (_folder, set) = set_of(&[FIRST, ("2_b.sql", "\u{feff}\n")]);
+        let mut connection = Connection::in_memory().unwrap();
+        let error = apply_pending(&mut connection, &set, &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("says nothing"), "{error}");
+        assert!(set.apply_all(&mut connection).is_err());
+        assert_eq!(set.first_that_says_nothing(&[1]), None);
     }
 
     #[test]
