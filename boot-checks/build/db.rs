@@ -10,6 +10,10 @@ mod one_transaction;
 mod side_files;
 #[path = "../src/services/db/structure.rs"]
 mod structure;
+#[path = "../src/services/db/structure_parts.rs"]
+mod structure_parts;
+#[path = "../src/services/db/table_text.rs"]
+mod table_text;
 #[path = "../src/services/db/tokens.rs"]
 mod tokens;
 #[path = "../src/services/db/unfit.rs"]

@@ -50,7 +50,7 @@ fn finding(cx: &Context, drift: Drift) -> Finding {
             let message = format!("migration {version} was edited after it was applied");
             Finding::new("migration_edited", message)
                 .cause(
-                    "its text of today makes the same structure; what else it does is not compared",
+                    "its text of today makes the same tables, indexes, views and triggers; what it does to rows is not compared",
                 )
                 .action("restore its text, and put the edit into a new migration")
         }

@@ -11,7 +11,7 @@ const RECORD_TABLE: &str = "_sqlx_migrations";
 
 const RECORD_CHANGED: &str = "the migration record changed since it was looked at";
 
-/// Applies what is pending, and makes dropped indexes again: all in one transaction that holds the
+/// Applies what is pending, and makes dropped indexes, views and triggers again: all in one transaction that holds the
 /// write lock from the start.
 ///
 /// Safety: the record is read again under the lock, so that two boots never apply the same migration
@@ -36,13 +36,13 @@ pub fn apply_pending(
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
-        make_indexes(connection, set)
+        make_again(connection, set)
     })
 }
 
-/// Makes the indexes again that somebody has dropped: unlike a table or a column, an index comes back
-/// with all that was in it.
-fn make_indexes(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
+/// Makes the indexes, views and triggers again that somebody has dropped: unlike a table or a column, an
+/// index comes back with all that was in it.
+fn make_again(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
     let difference = MigrationStatus::look(connection, set)?.difference;
     if difference.holds_no_values() {
         for addition in &difference.additions {
@@ -145,7 +145,7 @@ fn verify(
     set: &MigrationSet,
     broken_before: BrokenKeys,
 ) -> Result<(), DbError> {
-    let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
+    let names = set.expected().names_of_tables_and_views();
     let difference = compare(&Structure::read(connection, &names)?, set.expected());
     if let Some(addition) = difference.additions.first() {
         return Err(DbError::other(format!(
