@@ -117,7 +117,7 @@ fn judge(cx: &Context, set: &MigrationSet, status: &MigrationStatus) -> Findings
         return Findings::problem(says_nothing(version));
     }
     if status.record == MigrationRecord::None {
-        return Findings::problem(outdated(cx, status, "it has no migration record"));
+        return Findings::problem(unrecorded(cx, status));
     }
     if !status.difference.is_empty() {
         let is_pending = !status.pending.is_empty();
@@ -229,6 +229,20 @@ fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {
             finding.pattern("playbook_missing_risk_fields")
         }
         _ => finding,
+    }
+}
+
+/// What the migrations do to rows is not done by recording them.
+fn unrecorded(cx: &Context, status: &MigrationStatus) -> Finding {
+    let mut finding = outdated(cx, status, "it has no migration record");
+    for rows in &status.lacking_rows {
+        finding = finding.evidence("not there, and written by the migrations", rows.to_string());
+    }
+    match status.lacking_rows.is_empty() {
+        true => finding,
+        false => finding.action(
+            "insert those rows by hand where the application needs them, or approve that they stay out",
+        ),
     }
 }
 

@@ -127,7 +127,7 @@ impl Difference {
 pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
     let mut difference = Difference::default();
     for (name, wanted) in &expected.tables {
-        if is_kept_by_another(name, expected) {
+        if expected.is_behind_another(name) {
             continue;
         }
         match (actual.table(name), actual.view(name)) {
@@ -148,18 +148,6 @@ pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
     compare_views(actual, expected, &mut difference);
     compare_triggers(actual, &expected.triggers, &mut difference);
     difference
-}
-
-/// The tables behind a virtual one come and go with it.
-fn is_kept_by_another(name: &str, expected: &Structure) -> bool {
-    const BEHIND: [&str; 11] = [
-        "config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir",
-        "segments", "stat",
-    ];
-    let behind = |(owner, suffix): (&str, &str)| {
-        BEHIND.contains(&suffix) && expected.table(owner).is_some_and(Table::is_virtual)
-    };
-    name.rsplit_once('_').is_some_and(behind)
 }
 
 fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::host::{self, LockHolder, RecordLock};
 
+mod affinity;
 mod committed_log;
 mod connection;
 mod copy;
@@ -34,6 +35,7 @@ mod tokens;
 mod unfit;
 mod version;
 
+pub use affinity::Affinity;
 pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
@@ -56,7 +58,7 @@ pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
 pub use stray_log::{StrayLog, stray_log};
-pub use structure::{Affinity, Column, Index, Structure, Table, TableOptions};
+pub use structure::{Column, Index, Structure, Table, TableOptions};
 pub use unfit::{Unfit, says_nothing, text_of, unfit};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 

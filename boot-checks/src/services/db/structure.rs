@@ -49,6 +49,12 @@ pub struct TableOptions {
     pub autoincrement: bool,
 }
 
+/// With what the names of tables end that SQLite's own modules keep behind a virtual one.
+const BEHIND: [&str; 11] = [
+    "config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir", "segments",
+    "stat",
+];
+
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
@@ -81,40 +87,6 @@ pub struct Index {
     pub unique: bool,
     /// Over what, in which order, and which rows, in one spelling.
     pub over: String,
-}
-
-/// What SQLite makes of a declared type (<https://www.sqlite.org/datatype3.html#determination_of_column_affinity>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Affinity {
-    /// Declared with `INT`.
-    Integer,
-    /// Declared with `CHAR`, `CLOB` or `TEXT`.
-    Text,
-    /// Declared with `BLOB`, or not at all.
-    Blob,
-    /// Declared with `REAL`, `FLOA` or `DOUB`.
-    Real,
-    /// Anything else.
-    Numeric,
-}
-
-impl Affinity {
-    /// By SQLite's five rules, in their order.
-    pub fn of(declared_type: &str) -> Affinity {
-        let upper = declared_type.to_ascii_uppercase();
-        let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
-        if has(&["INT"]) {
-            Affinity::Integer
-        } else if has(&["CHAR", "CLOB", "TEXT"]) {
-            Affinity::Text
-        } else if upper.is_empty() || has(&["BLOB"]) {
-            Affinity::Blob
-        } else if has(&["REAL", "FLOA", "DOUB"]) {
-            Affinity::Real
-        } else {
-            Affinity::Numeric
-        }
-    }
 }
 
 impl Structure {
@@ -255,6 +227,14 @@ impl Structure {
     /// The table with this name; SQLite's names have no case.
     pub fn table(&self, name: &str) -> Option<&Table> {
         found(&self.tables, name)
+    }
+
+    /// Whether it is one of the tables behind a virtual one, which come and go with that.
+    pub fn is_behind_another(&self, name: &str) -> bool {
+        let behind = |(owner, suffix): (&str, &str)| {
+            BEHIND.contains(&suffix) && self.table(owner).is_some_and(Table::is_virtual)
+        };
+        name.rsplit_once('_').is_some_and(behind)
     }
 
     /// The statement of the view with this name.

@@ -214,11 +214,16 @@ impl MigrationSet {
 
     /// The structure that only these versions lead to.
     pub(super) fn shadow_of(&self, versions: &[i64]) -> Result<Structure, DbError> {
+        Structure::read(&mut self.shadow(versions)?, &[])
+    }
+
+    /// A database of our own with only these versions.
+    pub(super) fn shadow(&self, versions: &[i64]) -> Result<Connection, DbError> {
         let mut connection = Connection::in_memory()?;
         for migration in self.iter().filter(|it| versions.contains(&it.version)) {
             connection.execute(migration.sql.as_str())?;
         }
-        Structure::read(&mut connection, &[])
+        Ok(connection)
     }
 }
 

@@ -2,6 +2,7 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use super::MigrationSet;
+use super::seeds::{LackingRows, lacking_rows};
 use crate::model::SqlValue;
 use crate::services::db::{Connection, DbError, Difference, Structure, compare};
 
@@ -65,6 +66,8 @@ pub struct MigrationStatus {
     pub drift_difference: Vec<String>,
     /// The expected structure against the one that is there.
     pub difference: Difference,
+    /// Rows that the migrations write and that are not there, where nothing says that they ever ran.
+    pub lacking_rows: Vec<LackingRows>,
     /// What was looked at.
     pub structure: Structure,
 }
@@ -110,11 +113,15 @@ impl MigrationStatus {
             drift: Vec::new(),
             drift_difference: Vec::new(),
             difference: compare(&structure, set.expected()),
+            lacking_rows: Vec::new(),
             structure,
         };
         match status.record {
             MigrationRecord::Foreign(_) => {}
-            MigrationRecord::None => status.pending = set.versions(),
+            MigrationRecord::None => {
+                status.pending = set.versions();
+                status.lacking_rows = lacking_rows(connection, set, &status.structure)?;
+            }
             MigrationRecord::Sqlx => status.read_record(connection, rows, set)?,
         }
         // A pending migration may rename tables itself.
