@@ -165,7 +165,8 @@ impl Found<'_> {
             let is_made = MADE_BY_RUNS.iter().any(|made| path.ends_with(made))
                 || path.extension().is_some_and(|it| it == "pyc");
             // A link may lead round in a circle.
-            if !is_made && !(path.is_symlink() && path.is_dir()) {
+            let leads_elsewhere = path.is_symlink() && path.is_dir();
+            if !is_made && !leads_elsewhere {
                 self.add(&path);
             }
         }
