@@ -104,6 +104,109 @@ fn a_migration_that_fails_leaves_the_database_as_it_was() {
 }
 
 #[test]
+fn a_migration_that_no_transaction_takes_back_or_that_is_no_text_is_never_run() {
+    let fixture = shop("[migrations]\nfolder = \"sql\"\n");
+    fixture.write("sql/1_a.sql", "CREATE TABLE a (x);");
+    fixture.boot(&[]).says(0, &["8/8"]);
+    let before = std::fs::read(fixture.database()).unwrap();
+    for (text, words) in [
+        (
+            "CREATE TABLE b (x);\npragma /* ; */ main.[journal_mode]=off;",
+            ["2_b.sql, line 2: PRAGMA journal_mode", "take it out"],
+        ),
+        (
+            "ATTACH 'other.db' AS other;",
+            ["2_b.sql, line 1: ATTACH", "take it out"],
+        ),
+        (
+            "CREATE TABLE b (x);\0CREATE TABLE c (x);",
+            ["2_b.sql, line 1: a NUL byte", "save it as UTF-8"],
+        ),
+        (
+            "\u{feff}\n",
+            ["migration 2 says nothing", "restore its text"],
+        ),
+    ] {
+        fixture.write("sql/2_b.sql", text);
+        for arguments in [&[][..], &["--observe"]] {
+            fixture.boot(arguments).says(1, &words);
+        }
+        assert_eq!(std::fs::read(fixture.database()).unwrap(), before, "{text}");
+    }
+}
+
+/// The two migrations of an application that made its database itself.
+fn adopted(first: &str, second: &str, there: &str) -> Fixture {
+    let fixture = shop("[migrations]\nfolder = \"sql\"\n");
+    fixture.write("sql/1_a.sql", first);
+    fixture.write("sql/2_b.sql", second);
+    fixture.sql(there);
+    fixture
+}
+
+#[test]
+fn a_database_without_a_record_gets_what_is_missing_and_nothing_else() {
+    let first = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);";
+    let there = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)";
+    let fixture = adopted(
+        first,
+        "ALTER TABLE t ADD COLUMN n TEXT COLLATE NOCASE DEFAULT 'A'; CREATE VIEW v AS SELECT x FROM t;
+         CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM t WHERE id = 0; END;",
+        there,
+    );
+    let (code, json) = fixture.boot_json(&[]);
+    assert_eq!(code, 0, "{json:#}");
+    let healed = &step(&json, "preflight::schema_version")["repairs"][0];
+    assert_eq!(
+        healed["summary"],
+        "added column t.n, view v, trigger g; recorded 2 migrations as applied"
+    );
+    fixture.boot(&[]).says(0, &["8/8"]);
+    fixture.sql("DROP VIEW v; CREATE VIEW v AS SELECT id FROM t");
+    let words = [
+        "the schema differs in what cannot be added: view v",
+        "found CREATE VIEW v AS SELECT id FROM t, expected CREATE VIEW v AS SELECT x FROM t",
+    ];
+    fixture.boot(&[]).says(1, &words);
+
+    for (second, there, object) in [
+        (
+            "CREATE UNIQUE INDEX u ON t (x);",
+            "CREATE INDEX u ON t (id)",
+            "index u",
+        ),
+        (
+            "SELECT 1;",
+            "DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT CHECK (x > 1))",
+            "condition of t",
+        ),
+    ] {
+        let fixture = adopted(first, second, &format!("{first} {there}"));
+        let before = std::fs::read(fixture.database()).unwrap();
+        let words = ["the schema differs in what cannot be added", object];
+        fixture.boot(&[]).says(1, &words);
+        assert!(
+            std::fs::read(fixture.database()).unwrap() == before,
+            "{object}"
+        );
+    }
+}
+
+#[test]
+fn rows_that_migrations_write_are_not_left_out_unasked() {
+    let first = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT);";
+    let fixture = adopted(first, "INSERT INTO t VALUES (7, 'a');", first);
+    let words = [
+        "not there, and written by the migrations: 1 row of t",
+        "waits for approval",
+    ];
+    fixture.boot(&[]).says(8, &words);
+    assert_eq!(fixture.tables(), ["t"]);
+    fixture.sql("INSERT INTO t VALUES (7, 'b')");
+    fixture.boot(&[]).says(0, &["8/8"]);
+}
+
+#[test]
 fn the_tool_that_owns_a_database_heals_it() {
     if !has_python() {
         return;
@@ -123,6 +226,40 @@ fn the_tool_that_owns_a_database_heals_it() {
         ["alembic_version", "orders"],
         "no record of ours"
     );
+}
+
+#[test]
+fn a_plan_whose_command_does_something_else_by_now_is_another_plan() {
+    let fixture = with_tool("touch upgraded");
+    fixture.write("alembic.ini", "[alembic]\nscript_location = history\n");
+    fixture.write("history/versions/1.py", "");
+    let plan = || {
+        let heal = ["heal", "apply_pending_migrations", "--plan"];
+        let answer = fixture.run(&heal);
+        let text = answer.all();
+        assert!(
+            text.contains("by history/versions/1.py as it is now"),
+            "{text}"
+        );
+        let name = text
+            .split("--apply ")
+            .nth(1)
+            .and_then(|it| it.split([' ', '`']).next());
+        name.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    let seen = plan();
+    assert_eq!(plan(), seen);
+    for name in ["tool", "alembic.ini", "history/versions/1.py"] {
+        let text = fixture.read(name);
+        fixture.write(name, format!("{text}\n# edited"));
+        let apply = ["heal", "apply_pending_migrations", "--apply", &seen];
+        fixture
+            .run(&apply)
+            .says(8, &["this is not the plan that was named"]);
+        assert!(!fixture.path("upgraded").exists(), "{name}");
+        fixture.write(name, text);
+        assert_eq!(plan(), seen, "{name}");
+    }
 }
 
 #[test]

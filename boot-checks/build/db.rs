@@ -10,8 +10,17 @@ mod one_transaction;
 mod side_files;
 #[path = "../src/services/db/structure.rs"]
 mod structure;
+#[path = "../src/services/db/structure_parts.rs"]
+mod structure_parts;
+#[path = "../src/services/db/table_text.rs"]
+mod table_text;
+#[path = "../src/services/db/tokens.rs"]
+mod tokens;
+#[path = "../src/services/db/unfit.rs"]
+mod unfit;
 
 pub use connection::Connection;
 pub use error::DbError;
 pub use one_transaction::stay_in_one_transaction;
 pub use structure::Structure;
+pub use unfit::{text_of, unfit};

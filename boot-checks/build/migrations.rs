@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::services::db::{Connection, Structure, stay_in_one_transaction};
+use crate::services::db::{Connection, Structure, stay_in_one_transaction, text_of, unfit};
 
 struct Migration {
     version: i64,
@@ -20,8 +20,10 @@ pub(crate) fn generate(folder: &Path, out: &Path) -> Result<(), Box<dyn Error>> 
     let mut code = String::from("const EMBEDDED: &[Embedded] = &[\n");
     let mut database = Connection::in_memory()?;
     for migration in &migrations {
-        let sql = fs::read_to_string(&migration.file)?;
-        run(&mut database, &migration.file, &sql)?;
+        let bytes = fs::read(&migration.file)?;
+        let file = migration.file.display();
+        let sql = text_of(&bytes).map_err(|unfit| format!("{file}: {unfit}"))?;
+        run(&mut database, &migration.file, sql)?;
         writeln!(
             code,
             "    Embedded {{ version: {}, description: {:?}, sql: {sql:?} }},",
@@ -77,6 +79,9 @@ fn run(database: &mut Connection, file: &Path, sql: &str) -> Result<(), Box<dyn 
     let mut lines = sql.lines();
     if lines.any(|line| line.trim_start().starts_with("-- no-transaction")) {
         return Err(format!("{file}: `-- no-transaction` is not allowed").into());
+    }
+    if let Some(unfit) = unfit(sql) {
+        return Err(format!("{file}: {unfit}").into());
     }
     match stay_in_one_transaction(database, sql) {
         Ok(true) => Ok(()),

@@ -9,6 +9,7 @@ use crate::host::migration_command::ensure_none_is_under_way;
 use crate::model::{CheckError, CheckResult, Finding, Findings, Mode};
 use crate::python::{SourceError, Sources};
 use crate::services::db::{DbError, Structure};
+use crate::services::migrations::MigrationSetError;
 
 /// The finding that a database error amounts to.
 pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
@@ -253,6 +254,12 @@ pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str)
 /// `1 column`, `2 columns`.
 pub(super) fn counted(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The check could not look, because the migrations cannot be used.
+pub(super) fn unusable(error: impl AsRef<MigrationSetError>) -> CheckError {
+    let error = error.as_ref();
+    cannot_look(error).action(error.hint())
 }
 
 /// The check could not look, for this reason.

@@ -163,7 +163,7 @@ impl Door {
             | Change::EditFile { .. }
             | Change::ReplaceOwnFile { .. }
             | Change::CreateDatabase { .. } => self.make_here(cx, part, change, done),
-            Change::RunMigrator { argv } => self.run_tool(cx, part, argv, done),
+            Change::RunMigrator { argv, .. } => self.run_tool(cx, part, argv, done),
             Change::ApplyMigrations { .. } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
                     apply_pending(connection, set()?.as_ref(), on_lock)

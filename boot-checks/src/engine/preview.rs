@@ -7,6 +7,9 @@ use crate::model::Change;
 /// Statements that are shown; a registry has a dozen.
 const STATEMENTS_MAX: usize = 20;
 
+/// As much of a digest tells two texts apart.
+const DIGEST_SHOWN: usize = 12;
+
 /// The lines of one change. They may hold secrets, and have to be cleaned before anybody sees them.
 pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
     let short = |path: &Path| {
@@ -48,10 +51,19 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
             let lines = all.flat_map(|(version, text)| migration(*version, text));
             std::iter::once(head).chain(lines).collect()
         }
-        Change::AdoptSchema { statements, .. } => listed(
-            "add to the database, in one transaction".to_owned(),
-            &mut statements.iter().cloned(),
-        ),
+        Change::AdoptSchema {
+            statements,
+            lacking_rows,
+            ..
+        } => {
+            let without = lacking_rows
+                .iter()
+                .map(|rows| format!("without {rows}, which the migrations write"));
+            listed(
+                "add to the database, in one transaction".to_owned(),
+                &mut statements.iter().cloned().chain(without),
+            )
+        }
         Change::RestampMigrations { versions, .. } => listed(
             "renew the checksums of migrations, in one transaction".to_owned(),
             &mut versions.iter().map(i64::to_string),
@@ -73,7 +85,13 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
             format!("run {} statements, in one transaction", statements.len()),
             &mut statements.iter().map(|one| one.sql.clone()),
         ),
-        Change::RunMigrator { argv } => vec![format!("run `{}`", argv.join(" "))],
+        Change::RunMigrator { argv, files } => listed(
+            format!("run `{}`", argv.join(" ")),
+            &mut files.iter().map(|file| {
+                let sha256: String = file.sha256.chars().take(DIGEST_SHOWN).collect();
+                format!("by {} as it is now ({sha256})", file.path)
+            }),
+        ),
     }
 }
 

@@ -233,7 +233,13 @@ fn samples() -> Vec<(Application, Change)> {
                 std::fs::rename(plain.database(), plain.root().join("made.db")).unwrap();
                 let argv = ["cp", "made.db", "var/grace.db"].map(str::to_owned);
                 let argv = argv.to_vec();
-                (plain, Change::RunMigrator { argv })
+                (
+                    plain,
+                    Change::RunMigrator {
+                        argv,
+                        files: Vec::new(),
+                    },
+                )
             }
             _ => {
                 let plain = plain.with_database();
@@ -296,6 +302,7 @@ fn adoption(application: &Application) -> Change {
         statements: additions.map(|addition| addition.statement).collect(),
         versions: set.versions(),
         expected_fingerprint,
+        lacking_rows: Vec::new(),
     }
 }
 
@@ -364,6 +371,7 @@ fn what_has_changed_nothing_is_not_said_to_be_taken_back() {
     };
     let no_tool = Change::RunMigrator {
         argv: vec!["no-such-tool".to_owned()],
+        files: Vec::new(),
     };
     // A transaction that was rolled back had begun.
     let fails = Change::WriteRows {

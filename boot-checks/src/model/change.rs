@@ -41,6 +41,15 @@ pub struct SqlStatement {
     pub parameters: Vec<SqlValue>,
 }
 
+/// A file that a command of the application's is run by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CommandFile {
+    /// Below the root, or absolute.
+    pub path: String,
+    /// Names exactly what it holds, in hexadecimal digits.
+    pub sha256: String,
+}
+
 /// One thing that a playbook wants done. A closed set: a playbook describes, the engine does, and so
 /// every write can be shown before, applied in one place and taken back.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -122,6 +131,9 @@ pub enum Change {
         versions: Vec<i64>,
         /// The structure for which the statements were computed.
         expected_fingerprint: String,
+        /// Rows that the migrations write, that are not there and that are not written: so many of which table.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        lacking_rows: Vec<String>,
     },
     /// Write today's checksums of migrations that differ in line endings only; run nothing again.
     RestampMigrations {
@@ -162,15 +174,20 @@ pub enum Change {
     RunMigrator {
         /// Program and arguments.
         argv: Vec<String>,
+        /// What it is run by, as it was when the plan was made.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        files: Vec<CommandFile>,
     },
 }
 
 impl Change {
     /// The least risk that this kind of change has, whatever the playbook's own is: what a person
-    /// wrote is not edited unasked.
+    /// wrote is not edited unasked, and rows that an application may need are not left out unasked.
     pub fn least_risk(&self) -> RiskLevel {
         match self {
             Change::EditFile { .. } | Change::RestoreCopy { .. } => RiskLevel::High,
+            // Whether the application can do without them only a person knows.
+            Change::AdoptSchema { lacking_rows, .. } if !lacking_rows.is_empty() => RiskLevel::High,
             Change::RebuildDatabase { report, .. } => match report.method {
                 Method::Salvage => RiskLevel::High,
                 Method::Reindex | Method::Rebuild => RiskLevel::Medium,

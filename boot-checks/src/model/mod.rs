@@ -15,7 +15,7 @@ mod texts;
 mod verdict;
 
 pub use again::complete_commands;
-pub use change::{Change, Repair, RepairResult, SqlStatement, SqlValue};
+pub use change::{Change, CommandFile, Repair, RepairResult, SqlStatement, SqlValue};
 pub use check::{CheckError, CheckResult};
 pub use event::{Event, PlannedStage, PlannedStep, Start};
 pub use finding::{Evidence, Finding, Findings};

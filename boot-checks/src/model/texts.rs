@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::{
-    Change, CheckError, Ending, Event, Evidence, Finding, PlannedStage, PlannedStep, Repair,
-    RepairResult, SalvageReport, SqlStatement, SqlValue, Start, StepOutcome, StepReport,
+    Change, CheckError, CommandFile, Ending, Event, Evidence, Finding, PlannedStage, PlannedStep,
+    Repair, RepairResult, SalvageReport, SqlStatement, SqlValue, Start, StepOutcome, StepReport,
 };
 
 /// What is done to each text.
@@ -212,8 +212,10 @@ impl Change {
                 statements,
                 versions: _,
                 expected_fingerprint,
+                lacking_rows,
             } => {
                 statements.iter_mut().for_each(&mut *visit);
+                lacking_rows.iter_mut().for_each(&mut *visit);
                 visit(expected_fingerprint);
             }
             Change::RebuildDatabase {
@@ -252,7 +254,13 @@ impl Change {
                     parameters.iter_mut().for_each(|it| it.for_each_text(visit));
                 }
             }
-            Change::RunMigrator { argv } => argv.iter_mut().for_each(visit),
+            Change::RunMigrator { argv, files } => {
+                argv.iter_mut().for_each(&mut *visit);
+                for CommandFile { path, sha256 } in files {
+                    visit(path);
+                    visit(sha256);
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Brings the database's structure up to what the code expects, by adding only.
 
-use super::{Plan, PlanError, Playbook};
+use super::{Plan, PlanError, Playbook, run_migrator};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{AutonomyTier, Change, Finding, PlaybookMeta, RiskLevel};
@@ -26,9 +26,7 @@ impl Playbook for ApplyPendingMigrations {
         if let Migrations::External { apply, .. } = &cx.config.migrations {
             return Ok(Plan {
                 summary: format!("ran `{}`", apply.join(" ")),
-                changes: vec![Change::RunMigrator {
-                    argv: apply.clone(),
-                }],
+                changes: vec![run_migrator(cx, apply)?],
             });
         }
         let set = cx
@@ -48,6 +46,9 @@ impl Playbook for ApplyPendingMigrations {
 fn plan_for(status: &MigrationStatus, set: &MigrationSet) -> Result<Plan, PlanError> {
     if let Some(refusal) = status.difference.refusals.first() {
         return refuse(format!("{}: {}", refusal.object, refusal.reason));
+    }
+    if let Some(version) = set.first_that_says_nothing(&status.pending) {
+        return refuse(format!("migration {version} says nothing"));
     }
     match status.record {
         MigrationRecord::Foreign(tool) => refuse(format!(
@@ -69,9 +70,18 @@ fn adopt(status: &MigrationStatus, set: &MigrationSet) -> Plan {
         0 => "nothing was missing".to_owned(),
         _ => format!("added {}", objects.join(", ")),
     };
+    let lacking_rows: Vec<String> = status
+        .lacking_rows
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let without = match lacking_rows.len() {
+        0 => String::new(),
+        _ => format!(", without {} that they write", lacking_rows.join(", ")),
+    };
     Plan {
         summary: format!(
-            "{added}; recorded {} migrations as applied",
+            "{added}; recorded {} migrations as applied{without}",
             set.versions().len()
         ),
         changes: vec![Change::AdoptSchema {
@@ -83,6 +93,7 @@ fn adopt(status: &MigrationStatus, set: &MigrationSet) -> Plan {
                 .collect(),
             versions: set.versions(),
             expected_fingerprint: status.fingerprint(),
+            lacking_rows,
         }],
     }
 }

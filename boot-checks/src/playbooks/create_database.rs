@@ -1,6 +1,6 @@
 //! Makes the application's database, complete with its tables, where there never was one.
 
-use super::{Plan, PlanError, Playbook};
+use super::{Plan, PlanError, Playbook, run_migrator};
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::model::{AutonomyTier, Change, Finding, PlaybookMeta, RiskLevel};
@@ -39,9 +39,7 @@ impl Playbook for CreateDatabase {
                 });
             }
             Migrations::External { apply, .. } => {
-                changes.push(Change::RunMigrator {
-                    argv: apply.clone(),
-                });
+                changes.push(run_migrator(cx, apply)?);
             }
             Migrations::None => {
                 let reason = "nothing says what belongs into it: name `[migrations]` in boot.toml";

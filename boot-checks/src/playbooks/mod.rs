@@ -17,8 +17,11 @@ mod verify_async_subscriptions;
 
 pub use schedule_monitor::{SCHEDULES, Schedule};
 
+use std::path::{Path, PathBuf};
+
 use crate::context::Context;
 use crate::model::{Change, Finding, PlaybookMeta};
+use crate::services::command_files::files_of;
 
 /// What a playbook would do.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +60,20 @@ pub trait Playbook: Sync {
     fn made_up(&self, _plan: &Plan) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// The application's own migration command, with what it is run by: a plan whose command would do
+/// something else by now is another plan.
+fn run_migrator(cx: &Context, argv: &[String]) -> Result<Change, PlanError> {
+    let environment = cx
+        .environment()
+        .map_err(|error| PlanError::CannotLook(error.to_string()))?;
+    let search_path = environment.get("PATH").map(|found| found.value.as_str());
+    let works_on: Vec<PathBuf> = cx.database_path().into_iter().map(Path::to_owned).collect();
+    Ok(Change::RunMigrator {
+        argv: argv.to_vec(),
+        files: files_of(argv, &cx.config.root, search_path, &works_on),
+    })
 }
 
 /// All playbooks. The first six are SPEC.md's; the rest are the gate's own chores.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::model::{
-    AutonomyTier, Change, CheckError, Decision, Ending, Event, Finding, Mode, OnFailure,
-    PlannedStage, PlannedStep, PlaybookMeta, Repair, RepairResult, RiskLevel, SqlStatement,
-    SqlValue, StageId, Start, StepId, StepOutcome, StepReport, Verdict,
+    AutonomyTier, Change, CheckError, CommandFile, Decision, Ending, Event, Finding, Mode,
+    OnFailure, PlannedStage, PlannedStep, PlaybookMeta, Repair, RepairResult, RiskLevel,
+    SqlStatement, SqlValue, StageId, Start, StepId, StepOutcome, StepReport, Verdict,
 };
 
 const MIGRATE: PlaybookMeta = PlaybookMeta {
@@ -315,12 +315,17 @@ pub(crate) fn every_kind() -> Vec<Event> {
             statements: vec!["ALTER TABLE t ADD COLUMN a".to_owned()],
             versions: vec![1],
             expected_fingerprint: "abc".to_owned(),
+            lacking_rows: vec!["1 row of t".to_owned()],
         },
         Change::WriteRows {
             statements: statements(),
         },
         Change::RunMigrator {
             argv: vec!["alembic".to_owned()],
+            files: vec![CommandFile {
+                path: "alembic.ini".to_owned(),
+                sha256: "abc".to_owned(),
+            }],
         },
     ];
     let result = RepairResult::NotVerified {

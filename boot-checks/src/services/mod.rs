@@ -2,6 +2,7 @@
 //! knows sqlx.
 
 pub mod command;
+pub mod command_files;
 pub mod db;
 pub mod governance;
 pub mod interpreter;

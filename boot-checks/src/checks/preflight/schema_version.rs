@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::checks::Check;
 use crate::checks::support::{
-    LET_IT_FINISH, cannot_look, database_finding, healed_by_migrations, lost,
+    LET_IT_FINISH, cannot_look, database_finding, healed_by_migrations, lost, unusable,
 };
 use crate::config::Migrations;
 use crate::context::Context;
 use crate::host::migration_command::{NotBegun, ensure_none_is_under_way};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::command;
-use crate::services::migrations::{Drift, MigrationRecord, MigrationStatus};
+use crate::services::migrations::{Drift, MigrationRecord, MigrationSet, MigrationStatus};
 
 /// See the module.
 pub struct SchemaVersion;
@@ -76,7 +76,7 @@ fn external_problem(cx: &Context, argv: &[String], done: &command::Done) -> Find
 }
 
 fn own(cx: &Context) -> CheckResult {
-    let Some(set) = cx.migrations().map_err(cannot_look)? else {
+    let Some(set) = cx.migrations().map_err(unusable)? else {
         return Ok(Findings::not_applicable("there are no migrations"));
     };
     if cx.database_path().is_none() {
@@ -85,7 +85,7 @@ fn own(cx: &Context) -> CheckResult {
     Ok(match cx.migration_status(&set) {
         Ok(status) => {
             let mut findings =
-                judge(cx, &status).fact("schema_mismatches", status.difference.len());
+                judge(cx, &set, &status).fact("schema_mismatches", status.difference.len());
             findings.notes.extend(status.difference.notes.clone());
             findings
         }
@@ -93,7 +93,7 @@ fn own(cx: &Context) -> CheckResult {
     })
 }
 
-fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
+fn judge(cx: &Context, set: &MigrationSet, status: &MigrationStatus) -> Findings {
     // First: where a text was edited, the structure that is expected of it says nothing.
     if let Some(finding) = drift_problem(status) {
         return Findings::problem(finding);
@@ -113,8 +113,11 @@ fn judge(cx: &Context, status: &MigrationStatus) -> Findings {
     if let Some(finding) = record_problem(status) {
         return Findings::problem(finding.pattern("migration_conflict"));
     }
+    if let Some(version) = set.first_that_says_nothing(&status.pending) {
+        return Findings::problem(says_nothing(version));
+    }
     if status.record == MigrationRecord::None {
-        return Findings::problem(outdated(cx, status, "it has no migration record"));
+        return Findings::problem(unrecorded(cx, status));
     }
     if !status.difference.is_empty() {
         let is_pending = !status.pending.is_empty();
@@ -177,6 +180,13 @@ fn record_problem(status: &MigrationStatus) -> Option<Finding> {
     None
 }
 
+fn says_nothing(version: i64) -> Finding {
+    let message = format!("migration {version} says nothing: its file has no statement");
+    Finding::new("migration_empty", message)
+        .cause("it was not saved, or a crash left it empty; recorded as applied, it would never run again")
+        .action("restore its text, or write a comment into it that says why it has none")
+}
+
 fn drift_problem(status: &MigrationStatus) -> Option<Finding> {
     let changed = status.drift.iter().find_map(|drift| match drift {
         Drift::OtherStructure(version) => Some(*version),
@@ -219,6 +229,20 @@ fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {
             finding.pattern("playbook_missing_risk_fields")
         }
         _ => finding,
+    }
+}
+
+/// What the migrations do to rows is not done by recording them.
+fn unrecorded(cx: &Context, status: &MigrationStatus) -> Finding {
+    let mut finding = outdated(cx, status, "it has no migration record");
+    for rows in &status.lacking_rows {
+        finding = finding.evidence("not there, and written by the migrations", rows.to_string());
+    }
+    match status.lacking_rows.is_empty() {
+        true => finding,
+        false => finding.action(
+            "insert those rows by hand where the application needs them, or approve that they stay out",
+        ),
     }
 }
 

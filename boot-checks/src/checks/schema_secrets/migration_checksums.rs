@@ -6,7 +6,7 @@
 //! `restamp_migrations`, which runs nothing again.
 
 use crate::checks::Check;
-use crate::checks::support::{cannot_look, healed_without_observe};
+use crate::checks::support::{cannot_look, healed_without_observe, unusable};
 use crate::context::Context;
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::migrations::{Drift, MigrationRecord};
@@ -20,7 +20,7 @@ impl Check for MigrationChecksums {
     }
 
     fn run(&self, cx: &Context) -> CheckResult {
-        let Some(set) = cx.migrations().map_err(cannot_look)? else {
+        let Some(set) = cx.migrations().map_err(unusable)? else {
             return Ok(Findings::not_applicable("the gate applies no migrations"));
         };
         if cx.database_path().is_none() {
@@ -50,7 +50,7 @@ fn finding(cx: &Context, drift: Drift) -> Finding {
             let message = format!("migration {version} was edited after it was applied");
             Finding::new("migration_edited", message)
                 .cause(
-                    "its text of today makes the same structure; what else it does is not compared",
+                    "its text of today makes the same tables, indexes, views and triggers; what it does to rows is not compared",
                 )
                 .action("restore its text, and put the edit into a new migration")
         }

@@ -122,6 +122,10 @@ impl Connection {
     ///
     /// SQLite's reason; statements before the faulty one have taken effect.
     pub fn execute(&mut self, sql: &str) -> Result<(), DbError> {
+        // SQLite ends there, and sqlx would ask it for the rest for ever.
+        if sql.contains('\0') {
+            return Err(DbError::other("a NUL byte is no SQL"));
+        }
         block_on(self.inner.execute(sqlx::raw_sql(AssertSqlSafe(sql))))?;
         Ok(())
     }

@@ -1,4 +1,7 @@
-use super::{Affinity, Column, Index, Structure, Table, quoted};
+use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
+use super::difference_rules::{MUST_BE_GIVEN, compare_rules};
+use super::tokens::{normalised, on_one_line, tokens};
+use super::{Affinity, Column, Structure, Table, quoted};
 
 /// What lies between the structure that is there and the one that is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,11 +15,7 @@ pub struct Difference {
 }
 
 /// What the name of a table is written behind.
-const TABLE: &str = "table ";
-
-fn index(name: &str) -> String {
-    format!("index {name}")
-}
+pub(super) const TABLE: &str = "table ";
 
 /// Something missing, and the statement that adds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub struct Addition {
     /// Adds it.
     pub statement: String,
     /// Whether it holds values of its own, which adding it again would not bring back. An index is made
-    /// from its table's.
+    /// from its table's, and a view or a trigger is but a statement.
     pub holds_values: bool,
 }
 
@@ -99,15 +98,21 @@ impl Difference {
         });
     }
 
-    fn add_index(&mut self, index: &str, definition: &Index) {
+    pub(super) fn make(&mut self, object: String, statement: String) {
         self.additions.push(Addition {
-            object: self::index(index),
-            statement: definition.sql.clone(),
+            object,
+            statement,
             holds_values: false,
         });
     }
 
-    fn refuse(&mut self, object: String, found: &str, expected: &str, reason: &'static str) {
+    pub(super) fn refuse(
+        &mut self,
+        object: String,
+        found: &str,
+        expected: &str,
+        reason: &'static str,
+    ) {
         self.refusals.push(Refusal {
             object,
             found: found.to_owned(),
@@ -117,27 +122,38 @@ impl Difference {
     }
 }
 
-/// Compares what is there with what is expected. Tables, columns and indexes that are there and not
-/// expected are the application's own and no deviation.
+/// Compares what is there with what is expected. What is there and not expected is the application's
+/// own and no deviation, as long as it does not keep the application's statements from working.
 pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
     let mut difference = Difference::default();
     for (name, wanted) in &expected.tables {
-        match actual.table(name) {
-            None => add_table(name, wanted, &mut difference),
-            Some(there) => compare_table(name, there, wanted, &mut difference),
+        if expected.is_behind_another(name) {
+            continue;
+        }
+        match (actual.table(name), actual.view(name)) {
+            (Some(there), _) => {
+                compare_table(name, there, wanted, &mut difference);
+                compare_indexes(actual, there, wanted, &mut difference);
+            }
+            (None, Some(view)) => {
+                let reason = "a view has its name";
+                difference.refuse(format!("{TABLE}{name}"), view, name, reason);
+            }
+            (None, None) => {
+                difference.add(format!("{TABLE}{name}"), wanted.sql.clone());
+                compare_indexes(actual, &Table::default(), wanted, &mut difference);
+            }
         }
     }
+    compare_views(actual, expected, &mut difference);
+    compare_triggers(actual, &expected.triggers, &mut difference);
     difference
 }
 
-fn add_table(name: &str, wanted: &Table, difference: &mut Difference) {
-    difference.add(format!("{TABLE}{name}"), wanted.sql.clone());
-    for (index, definition) in &wanted.indexes {
-        difference.add_index(index, definition);
-    }
-}
-
 fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    if there.is_virtual() || wanted.is_virtual() {
+        return compare_virtual(name, there, wanted, difference);
+    }
     let unexpected = there
         .columns
         .iter()
@@ -148,25 +164,42 @@ fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
             Some(found) => compare_column(object, found, column, difference),
             None => match why_not_addable(column, unexpected) {
                 None => {
-                    let definition = definition(column);
+                    let definition = &column.definition;
                     let statement = format!("ALTER TABLE {} ADD COLUMN {definition}", quoted(name));
                     difference.add(object, statement);
                 }
                 Some(reason) => {
                     let found = unexpected.map_or("nothing", |column| column.name.as_str());
-                    difference.refuse(object, found, &definition_of(column), reason);
+                    difference.refuse(object, found, &behind_its_name(column), reason);
                 }
             },
         }
     }
     compare_order(name, there, wanted, difference);
     compare_constraints(name, there, wanted, difference);
+    compare_rules(name, there, wanted, difference);
+}
+
+/// What keeps its rows is told by its arguments.
+fn compare_virtual(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let arguments = |table: &Table| normalised(&table.sql);
+    if arguments(there) != arguments(wanted) {
+        let reason = "what keeps its rows cannot be changed by adding";
+        let (found, wanted) = (on_one_line(&there.sql), on_one_line(&wanted.sql));
+        difference.refuse(format!("{TABLE}{name}"), &found, &wanted, reason);
+    }
 }
 
 fn compare_column(object: String, found: &Column, wanted: &Column, difference: &mut Difference) {
     if Affinity::of(&found.declared_type) != Affinity::of(&wanted.declared_type) {
         let reason = "the type has another affinity: values would be stored differently";
         return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
+    }
+    let may_be_left_out = !wanted.must_be_given() && wanted.primary_key == 0;
+    if found.must_be_given() && may_be_left_out {
+        let wanted = behind_its_name(wanted);
+        let reason = "inserts that leave it out would fail";
+        return difference.refuse(object, MUST_BE_GIVEN, &wanted, reason);
     }
     if found.not_null != wanted.not_null {
         let word = |not_null| if not_null { "NOT NULL" } else { "nullable" };
@@ -213,31 +246,19 @@ fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
 }
 
 fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
-    for (index, definition) in &wanted.indexes {
-        if !there.indexes.contains_key(index) {
-            difference.add_index(index, definition);
-        }
-    }
     let missing = |kind: &str, what: &str| format!("{kind} {what} of {name}");
     for key in &wanted.foreign_keys {
-        if !there
-            .foreign_keys
-            .iter()
-            .any(|found| found.eq_ignore_ascii_case(key))
-        {
+        let mut found = there.foreign_keys.iter();
+        if !found.any(|found| found.eq_ignore_ascii_case(key)) && !comes_along(key, there, wanted) {
             let reason = "SQLite cannot add a constraint to a table";
             difference.refuse(missing("foreign key", key), "nothing", key, reason);
         }
     }
     for columns in &wanted.unique {
-        let by_index = there.indexes.values().any(|index| {
-            index.unique
-                && index
-                    .sql
-                    .replace([' ', '"'], "")
-                    .contains(&format!("({columns})"))
-        });
-        if !there.unique.contains(columns) && !by_index {
+        let over = columns.to_ascii_lowercase().replace(',', ", ");
+        let by_index = |index: &super::Index| index.unique && index.over == over;
+        let by_constraint = |it: &String| it.eq_ignore_ascii_case(columns);
+        if !there.unique.iter().any(by_constraint) && !there.indexes.values().any(by_index) {
             let reason = "SQLite cannot add a constraint to a table";
             difference.refuse(
                 missing("unique constraint", columns),
@@ -247,6 +268,17 @@ fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &m
             );
         }
     }
+}
+
+/// Whether a foreign key is part of a column that is to be added.
+fn comes_along(key: &str, there: &Table, wanted: &Table) -> bool {
+    let column = key
+        .split_once(" -> ")
+        .and_then(|(from, _)| wanted.column(from));
+    column.is_some_and(|column| {
+        let mut words = tokens(&column.definition);
+        there.column(&column.name).is_none() && words.any(|word| word.is("REFERENCES"))
+    })
 }
 
 /// `ALTER TABLE ADD COLUMN` touches no row only for columns that are nullable or have a constant
@@ -273,22 +305,11 @@ fn is_constant(default: &str) -> bool {
     !upper.starts_with('(') && !upper.starts_with("CURRENT_")
 }
 
-fn definition(column: &Column) -> String {
-    format!("{}{}", quoted(&column.name), definition_of(column))
-}
-
-fn definition_of(column: &Column) -> String {
-    let mut text = String::new();
-    if !column.declared_type.is_empty() {
-        text.push_str(&format!(" {}", column.declared_type));
-    }
-    if column.not_null {
-        text.push_str(" NOT NULL");
-    }
-    if let Some(default) = &column.default {
-        text.push_str(&format!(" DEFAULT {default}"));
-    }
-    text
+/// What was said of it, without its name.
+fn behind_its_name(column: &Column) -> String {
+    let name = tokens(&column.definition).next();
+    let behind = name.and_then(|name| column.definition.get(name.end()..));
+    behind.unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -346,13 +367,45 @@ mod tests {
         assert_eq!(
             statements,
             [
-                "ALTER TABLE \"t\" ADD COLUMN \"a\" TEXT",
-                "ALTER TABLE \"t\" ADD COLUMN \"b\" INT NOT NULL DEFAULT 1",
+                "ALTER TABLE \"t\" ADD COLUMN a TEXT",
+                "ALTER TABLE \"t\" ADD COLUMN b INT NOT NULL DEFAULT 1",
                 "CREATE INDEX t_a ON t (a)",
                 "CREATE TABLE u (x)",
             ]
         );
         assert!(difference.refusals.is_empty());
+    }
+
+    #[test]
+    fn an_added_column_keeps_all_that_was_said_of_it() {
+        let expected = "CREATE TABLE p (id INTEGER PRIMARY KEY);
+            CREATE TABLE t (id INT, n TEXT  COLLATE NOCASE -- so
+              DEFAULT 'A', k INT CHECK (k > 1), r INT REFERENCES p (id) ON DELETE CASCADE)";
+        let there = "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t (id INT)";
+        let difference = difference(there, expected);
+        assert!(difference.refusals.is_empty() && difference.notes.is_empty());
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute(there).unwrap();
+        for addition in &difference.additions {
+            connection.execute(&addition.statement).unwrap();
+        }
+        let made = Structure::read(&mut connection, &[]).unwrap();
+        assert_eq!(made.fingerprint(), structure(expected).fingerprint());
+        assert_eq!(
+            made.tables["t"].columns,
+            structure(expected).tables["t"].columns
+        );
+    }
+
+    #[test]
+    fn a_virtual_table_comes_with_what_is_behind_it() {
+        let expected = "CREATE VIRTUAL TABLE f USING fts5(a, b)";
+        let missing = difference("", expected);
+        assert_eq!((missing.additions.len(), missing.refusals.len()), (1, 0));
+        let other = difference("CREATE VIRTUAL TABLE f USING fts5(a)", expected);
+        assert_eq!((other.additions.len(), other.refusals.len()), (0, 1));
+        let same = difference("create virtual table F using fts5(a,b)", expected);
+        assert_eq!(same, Difference::default());
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use crate::host::{self, LockHolder, RecordLock};
 
+mod affinity;
 mod committed_log;
 mod connection;
 mod copy;
 mod create;
 mod difference;
+mod difference_named;
+mod difference_rules;
 mod error;
 mod files;
 mod foreign_journal;
@@ -26,9 +29,14 @@ mod same_rows;
 mod side_files;
 mod stray_log;
 mod structure;
+mod structure_parts;
+mod table_text;
+mod tokens;
+mod unfit;
 mod version;
 mod virtual_table;
 
+pub use affinity::Affinity;
 pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
@@ -52,7 +60,8 @@ pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
 pub use stray_log::{StrayLog, stray_log};
-pub use structure::{Affinity, Column, Index, Structure, Table};
+pub use structure::{Column, Index, Structure, Table, TableOptions};
+pub use unfit::{Unfit, says_nothing, text_of, unfit};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 
 /// Called once a transaction has the write lock and has written nothing yet.

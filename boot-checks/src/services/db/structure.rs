@@ -3,6 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::structure_parts::{Part, everything};
+use super::tokens::normalised;
 use super::{Connection, DbError};
 use crate::model::SqlValue;
 
@@ -11,6 +13,10 @@ use crate::model::SqlValue;
 pub struct Structure {
     /// By name. SQLite's own tables (`sqlite_…`) and migration records are left out.
     pub tables: BTreeMap<String, Table>,
+    /// The statements that made the views, by name.
+    pub views: BTreeMap<String, String>,
+    /// The statements that made the triggers, by name.
+    pub triggers: BTreeMap<String, String>,
 }
 
 /// One table.
@@ -26,7 +32,28 @@ pub struct Table {
     pub foreign_keys: Vec<String>,
     /// Sets of columns that are unique by a constraint, sorted.
     pub unique: Vec<String>,
+    /// Conditions of the whole table, in one spelling, sorted.
+    pub checks: Vec<String>,
+    /// How it keeps its rows.
+    pub options: TableOptions,
 }
+
+/// How a table keeps its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableOptions {
+    /// Whether values of another type are refused.
+    pub strict: bool,
+    /// Whether its rows have no number of their own.
+    pub without_rowid: bool,
+    /// Whether the number of a deleted row is never given again.
+    pub autoincrement: bool,
+}
+
+/// With what the names of tables end that SQLite's own modules keep behind a virtual one.
+const BEHIND: [&str; 11] = [
+    "config", "content", "data", "docsize", "idx", "node", "parent", "rowid", "segdir", "segments",
+    "stat",
+];
 
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +70,12 @@ pub struct Column {
     pub primary_key: i64,
     /// Whether it is computed from others.
     pub generated: bool,
+    /// How its texts are compared, in capitals.
+    pub collation: String,
+    /// Its own conditions, in one spelling.
+    pub checks: Vec<String>,
+    /// Everything that was said of it, its name too, on one line.
+    pub definition: String,
 }
 
 /// One index.
@@ -52,44 +85,12 @@ pub struct Index {
     pub sql: String,
     /// Whether it forbids duplicates.
     pub unique: bool,
-}
-
-/// What SQLite makes of a declared type (<https://www.sqlite.org/datatype3.html#determination_of_column_affinity>).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Affinity {
-    /// Declared with `INT`.
-    Integer,
-    /// Declared with `CHAR`, `CLOB` or `TEXT`.
-    Text,
-    /// Declared with `BLOB`, or not at all.
-    Blob,
-    /// Declared with `REAL`, `FLOA` or `DOUB`.
-    Real,
-    /// Anything else.
-    Numeric,
-}
-
-impl Affinity {
-    /// By SQLite's five rules, in their order.
-    pub fn of(declared_type: &str) -> Affinity {
-        let upper = declared_type.to_ascii_uppercase();
-        let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
-        if has(&["INT"]) {
-            Affinity::Integer
-        } else if has(&["CHAR", "CLOB", "TEXT"]) {
-            Affinity::Text
-        } else if upper.is_empty() || has(&["BLOB"]) {
-            Affinity::Blob
-        } else if has(&["REAL", "FLOA", "DOUB"]) {
-            Affinity::Real
-        } else {
-            Affinity::Numeric
-        }
-    }
+    /// Over what, in which order, and which rows, in one spelling.
+    pub over: String,
 }
 
 impl Structure {
-    /// Reads the structure of these tables; of all where none is named.
+    /// Reads the structure of these tables, of all where none is named, and every view and trigger.
     ///
     /// # Errors
     ///
@@ -102,15 +103,20 @@ impl Structure {
         };
         let parts: Vec<(String, Part)> = serde_json::from_str(json)
             .map_err(|error| DbError::other(format!("the schema is not understood: {error}")))?;
-        let mut tables = BTreeMap::<String, Table>::new();
+        let mut structure = Structure::default();
         for (owner, part) in parts {
-            tables.entry(owner).or_default().add(part);
+            match part {
+                Part::View { sql } => {
+                    structure.views.insert(owner, sql);
+                }
+                Part::Trigger { sql } => {
+                    structure.triggers.insert(owner, sql);
+                }
+                part => structure.tables.entry(owner).or_default().add(part),
+            }
         }
-        for table in tables.values_mut() {
-            table.unique.sort();
-            table.foreign_keys.sort();
-        }
-        Ok(Structure { tables })
+        structure.tables.values_mut().for_each(Table::complete);
+        Ok(structure)
     }
 
     /// As [`Structure::read`] for tables that are expected to have this structure. Where the statements
@@ -125,11 +131,12 @@ impl Structure {
         names: &[&str],
         expected: &Structure,
     ) -> Result<Structure, DbError> {
+        let views = expected.views.keys().map(String::as_str);
+        let names: Vec<&str> = names.iter().copied().chain(views).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("?{place}")).collect();
         let sql = format!(
-            "SELECT json_group_array(json_array(name, sql) ORDER BY name) FROM sqlite_schema \
-             WHERE sql IS NOT NULL AND type IN ('table', 'index') \
-             AND tbl_name COLLATE NOCASE IN ({})",
+            "SELECT json_group_array(json_array(name, sql) ORDER BY name, sql) FROM sqlite_schema \
+             WHERE sql IS NOT NULL AND tbl_name COLLATE NOCASE IN ({})",
             places.join(", ")
         );
         let parameters: Vec<SqlValue> = names.iter().map(|name| SqlValue::from(*name)).collect();
@@ -142,12 +149,14 @@ impl Structure {
                 let made = indexes.map(|(name, index)| (name.as_str(), index.sql.as_str()));
                 made.chain([(name.as_str(), table.sql.as_str())])
             })
+            .chain(pairs(&expected.views))
+            .chain(pairs(&expected.triggers))
             .collect();
         statements.sort_unstable();
         let as_expected = serde_json::to_string(&statements).unwrap_or_default();
         match there.first().and_then(|row| row.first()) {
             Some(SqlValue::Text(json)) if *json == as_expected => Ok(expected.clone()),
-            _ => Structure::read(connection, names),
+            _ => Structure::read(connection, &names),
         }
     }
 
@@ -177,17 +186,22 @@ impl Structure {
             .collect())
     }
 
-    /// Of this structure, the tables that the other has too.
+    /// Names of the tables and views.
+    pub fn names_of_tables_and_views(&self) -> Vec<&str> {
+        let names = self.tables.keys().chain(self.views.keys());
+        names.map(String::as_str).collect()
+    }
+
+    /// Of this structure, what the other has too, or has under the same name.
     #[must_use]
     pub fn only(&self, other: &Structure) -> Structure {
-        let tables = self
-            .tables
-            .iter()
-            .filter(|(name, _)| other.table(name).is_some());
+        let is_table_or_view =
+            |name: &str| other.table(name).is_some() || found(&other.views, name).is_some();
+        let is_trigger = |name: &str| found(&other.triggers, name).is_some();
         Structure {
-            tables: tables
-                .map(|(name, table)| (name.clone(), table.clone()))
-                .collect(),
+            tables: those(&self.tables, is_table_or_view),
+            views: those(&self.views, is_table_or_view),
+            triggers: those(&self.triggers, is_trigger),
         }
     }
 
@@ -196,10 +210,11 @@ impl Structure {
         let mut digest = Sha256::new();
         for (name, table) in &self.tables {
             digest.update(name.as_bytes());
-            digest.update(format!(
-                "{:?}{:?}{:?}{:?}",
-                table.columns, table.indexes, table.foreign_keys, table.unique
-            ));
+            digest.update(table.in_one_spelling());
+        }
+        for (name, sql) in self.views.iter().chain(&self.triggers) {
+            digest.update(name.as_bytes());
+            digest.update(normalised(sql));
         }
         digest
             .finalize()
@@ -211,16 +226,80 @@ impl Structure {
 
     /// The table with this name; SQLite's names have no case.
     pub fn table(&self, name: &str) -> Option<&Table> {
-        self.tables.get(name).or_else(|| {
-            self.tables
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name))
-                .map(|(_, t)| t)
-        })
+        found(&self.tables, name)
+    }
+
+    /// Whether it is one of the tables behind a virtual one, which come and go with that.
+    pub fn is_behind_another(&self, name: &str) -> bool {
+        let behind = |(owner, suffix): (&str, &str)| {
+            BEHIND.contains(&suffix) && self.table(owner).is_some_and(Table::is_virtual)
+        };
+        name.rsplit_once('_').is_some_and(behind)
+    }
+
+    /// The statement of the view with this name.
+    pub fn view(&self, name: &str) -> Option<&str> {
+        found(&self.views, name).map(String::as_str)
+    }
+
+    /// The statement of the trigger with this name.
+    pub fn trigger(&self, name: &str) -> Option<&str> {
+        found(&self.triggers, name).map(String::as_str)
     }
 }
 
+/// SQLite's names have no case.
+pub(super) fn found<'a, T>(map: &'a BTreeMap<String, T>, name: &str) -> Option<&'a T> {
+    map.get(name).or_else(|| {
+        let mut all = map.iter();
+        all.find(|(it, _)| it.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    })
+}
+
+fn those<T: Clone>(
+    map: &BTreeMap<String, T>,
+    is_wanted: impl Fn(&str) -> bool,
+) -> BTreeMap<String, T> {
+    let wanted = map.iter().filter(|(name, _)| is_wanted(name));
+    wanted
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn pairs(map: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    map.iter().map(|(name, sql)| (name.as_str(), sql.as_str()))
+}
+
 impl Table {
+    /// Whether another program's code keeps its rows, such as a full-text index.
+    pub fn is_virtual(&self) -> bool {
+        let start = "CREATE VIRTUAL ";
+        let begins = self.sql.get(..start.len());
+        begins.is_some_and(|begins| begins.eq_ignore_ascii_case(start))
+    }
+
+    /// All that counts, and no more.
+    fn in_one_spelling(&self) -> String {
+        let columns: Vec<_> = self
+            .columns
+            .iter()
+            .map(|it| Column {
+                definition: String::new(),
+                ..it.clone()
+            })
+            .collect();
+        let indexes: Vec<_> = self
+            .indexes
+            .iter()
+            .map(|(name, it)| (name, it.unique, &it.over))
+            .collect();
+        format!(
+            "{columns:?}{indexes:?}{:?}{:?}{:?}{:?}",
+            self.foreign_keys, self.unique, self.checks, self.options
+        )
+    }
+
     /// The column with this name; SQLite's names have no case.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns
@@ -243,110 +322,15 @@ fn table_filter(named: usize) -> String {
     filter
 }
 
-/// One thing that a table is made of.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Part {
-    Table {
-        sql: String,
-    },
-    Column {
-        name: String,
-        declared_type: Option<String>,
-        not_null: i64,
-        default: Option<String>,
-        primary_key: i64,
-        hidden: i64,
-    },
-    Index {
-        name: String,
-        unique: i64,
-        origin: String,
-        sql: Option<String>,
-        columns: Option<String>,
-    },
-    ForeignKey {
-        from: String,
-        table: String,
-        to: Option<String>,
-    },
-}
-
-/// Everything about the tables that `filter` names, as one value: a row costs a turn of two threads,
-/// which is more than SQLite needs to find it.
-fn everything(filter: &str) -> String {
-    format!(
-        "WITH m (name, sql) AS MATERIALIZED (SELECT name, sql FROM sqlite_schema m WHERE {filter})
-         SELECT json_group_array(json_array(owner, json(part)) ORDER BY position) FROM (
-           SELECT m.name AS owner, 0 AS position, json_object('table', json_object('sql', m.sql)) AS part
-             FROM m
-           UNION ALL
-           SELECT m.name, x.cid, json_object('column', json_object(
-               'name', x.name, 'declared_type', x.type,
-               'not_null', x.\"notnull\", 'default', x.dflt_value,
-               'primary_key', x.pk, 'hidden', x.hidden))
-             FROM m, pragma_table_xinfo(m.name) x
-           UNION ALL
-           SELECT m.name, 0, json_object('index', json_object(
-               'name', i.name, 'unique', i.\"unique\", 'origin', i.origin,
-               'sql', (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
-               'columns', (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c)))
-             FROM m, pragma_index_list(m.name) i
-           UNION ALL
-           SELECT m.name, 0, json_object('foreign_key', json_object(
-               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\"))
-             FROM m, pragma_foreign_key_list(m.name) f)"
-    )
-}
-
-impl Table {
-    fn add(&mut self, part: Part) {
-        match part {
-            Part::Table { sql } => self.sql = sql,
-            Part::Column {
-                name,
-                declared_type,
-                not_null,
-                default,
-                primary_key,
-                hidden,
-            } => self.columns.push(Column {
-                name,
-                declared_type: declared_type.unwrap_or_default(),
-                not_null: not_null != 0,
-                default,
-                primary_key,
-                generated: hidden != 0,
-            }),
-            Part::Index {
-                name,
-                unique,
-                origin,
-                sql,
-                columns,
-            } => match origin.as_str() {
-                "c" => {
-                    let sql = sql.unwrap_or_default();
-                    let unique = unique != 0;
-                    self.indexes.insert(name, Index { sql, unique });
-                }
-                "u" => self.unique.push(columns.unwrap_or_default()),
-                _ => {}
-            },
-            Part::ForeignKey { from, table, to } => {
-                let to = to.unwrap_or_default();
-                self.foreign_keys.push(format!("{from} -> {table}({to})"));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const MADE: &str =
-        "CREATE TABLE t (a TEXT DEFAULT 'x\ty/\"\u{e9}', b UNIQUE); CREATE INDEX i ON t (a);";
+        "CREATE TABLE t (a TEXT DEFAULT 'x\ty/\"\u{e9}', b UNIQUE); CREATE INDEX i ON t (a);
+         CREATE VIEW v AS SELECT a FROM t;
+         CREATE TRIGGER g AFTER INSERT ON t BEGIN DELETE FROM t WHERE a = 1; END;
+         CREATE TRIGGER h INSTEAD OF DELETE ON v BEGIN DELETE FROM t WHERE a = 1; END;";
 
     fn expecting(sql: &str, expected: &Structure) -> (Structure, Structure) {
         let mut connection = Connection::in_memory().unwrap();
@@ -371,6 +355,10 @@ mod tests {
             "CREATE INDEX j ON t (b)",
             "ALTER TABLE t ADD COLUMN c",
             "DROP TABLE t",
+            "DROP VIEW v",
+            "DROP TRIGGER g",
+            "DROP TRIGGER h",
+            "DROP VIEW v; CREATE VIEW v AS SELECT b FROM t",
         ] {
             let (read, seen) = expecting(&format!("{MADE} {more}"), &expected);
             assert_eq!(seen, read, "{more}");

@@ -11,7 +11,7 @@ const RECORD_TABLE: &str = "_sqlx_migrations";
 
 const RECORD_CHANGED: &str = "the migration record changed since it was looked at";
 
-/// Applies what is pending, and makes dropped indexes again: all in one transaction that holds the
+/// Applies what is pending, and makes dropped indexes, views and triggers again: all in one transaction that holds the
 /// write lock from the start.
 ///
 /// Safety: the record is read again under the lock, so that two boots never apply the same migration
@@ -32,16 +32,17 @@ pub fn apply_pending(
         if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
             return Err(DbError::other(RECORD_CHANGED));
         }
+        set.ensure_they_say_something(&status.pending)?;
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
-        make_indexes(connection, set)
+        make_again(connection, set)
     })
 }
 
-/// Makes the indexes again that somebody has dropped: unlike a table or a column, an index comes back
-/// with all that was in it.
-fn make_indexes(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
+/// Makes the indexes, views and triggers again that somebody has dropped: unlike a table or a column, an
+/// index comes back with all that was in it.
+fn make_again(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbError> {
     let difference = MigrationStatus::look(connection, set)?.difference;
     if difference.holds_no_values() {
         for addition in &difference.additions {
@@ -74,6 +75,7 @@ pub fn adopt(
                 "the database changed since it was looked at",
             ));
         }
+        set.ensure_they_say_something(&set.versions())?;
         for statement in statements {
             connection.execute(statement)?;
         }
@@ -143,7 +145,7 @@ fn verify(
     set: &MigrationSet,
     broken_before: BrokenKeys,
 ) -> Result<(), DbError> {
-    let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
+    let names = set.expected().names_of_tables_and_views();
     let difference = compare(&Structure::read(connection, &names)?, set.expected());
     if let Some(addition) = difference.additions.first() {
         return Err(DbError::other(format!(
@@ -258,6 +260,16 @@ mod tests {
                 .unwrap()
                 .is_current()
         );
+    }
+
+    #[test]
+    fn a_migration_that_says_nothing_is_not_recorded() {
+        let (_folder, set) = set_of(&[FIRST, ("2_b.sql", "\u{feff}\n")]);
+        let mut connection = Connection::in_memory().unwrap();
+        let error = apply_pending(&mut connection, &set, &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("says nothing"), "{error}");
+        assert!(set.apply_all(&mut connection).is_err());
+        assert_eq!(set.first_that_says_nothing(&[1]), None);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Migrations: which there are, which a database has, and applying what is missing.
 
 mod apply;
+mod seeds;
 mod set;
 mod status;
 
 pub use apply::{adopt, apply_pending, restamp};
+pub use seeds::LackingRows;
 pub use set::{MigrationSet, MigrationSetError};
 pub use status::{Drift, MigrationRecord, MigrationStatus, foreign_tool};

@@ -6,7 +6,9 @@ use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, Migrator};
 
 use crate::services::db::block_on;
-use crate::services::db::{Connection, DbError, Structure, stay_in_one_transaction};
+use crate::services::db::{
+    Connection, DbError, Structure, Unfit, says_nothing, stay_in_one_transaction, text_of, unfit,
+};
 
 /// A migration as it was embedded when the gate was built.
 struct Embedded {
@@ -44,6 +46,14 @@ pub enum MigrationSetError {
         /// The file.
         file: PathBuf,
     },
+    /// A file holds what no migration may.
+    #[error("{}, {unfit}", file.display())]
+    Unfit {
+        /// The file.
+        file: PathBuf,
+        /// What, and where.
+        unfit: Unfit,
+    },
     /// The folder has no migration.
     #[error("there is no migration in {}", folder.display())]
     Empty {
@@ -74,6 +84,25 @@ pub enum MigrationSetError {
     },
 }
 
+impl MigrationSetError {
+    /// What a person does about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            MigrationSetError::Unfit { unfit, .. } => unfit.action,
+            MigrationSetError::Unreadable { .. } | MigrationSetError::Empty { .. } => {
+                "let `folder` under [migrations] in boot.toml name a folder of migrations that may be read"
+            }
+            MigrationSetError::Misnamed { .. } => "rename it, or move it out of that folder",
+            MigrationSetError::NoTransaction { .. } | MigrationSetError::EndsTransaction { .. } => {
+                "write it so that it stays in one transaction"
+            }
+            MigrationSetError::Broken { .. } => {
+                "try the migrations on an empty database, and mend the one that fails"
+            }
+        }
+    }
+}
+
 impl MigrationSet {
     /// Grace's own.
     pub fn built_in() -> Arc<MigrationSet> {
@@ -94,7 +123,7 @@ impl MigrationSet {
     ///
     /// When the folder cannot be read, a file would be ignored, or the migrations do not run.
     pub fn from_folder(folder: &Path) -> Result<MigrationSet, MigrationSetError> {
-        refuse_misnamed(folder)?;
+        refuse_misfits(folder)?;
         let migrator =
             block_on(Migrator::new(folder)).map_err(|error| MigrationSetError::Unreadable {
                 folder: folder.to_owned(),
@@ -148,6 +177,25 @@ impl MigrationSet {
             .filter(|migration| !migration.migration_type.is_down_migration())
     }
 
+    /// The first of these migrations that has no statement, as a file that was saved only half: recorded as
+    /// applied, its text would never be run.
+    pub fn first_that_says_nothing(&self, versions: &[i64]) -> Option<i64> {
+        self.iter()
+            .filter(|it| versions.contains(&it.version))
+            .find(|it| says_nothing(it.sql.as_str()))
+            .map(|it| it.version)
+    }
+
+    /// Refuses to record migrations that have no statement.
+    pub(super) fn ensure_they_say_something(&self, versions: &[i64]) -> Result<(), DbError> {
+        match self.first_that_says_nothing(versions) {
+            Some(version) => Err(DbError::other(format!(
+                "migration {version} says nothing: its file has no statement"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Versions, oldest first.
     pub fn versions(&self) -> Vec<i64> {
         self.iter().map(|migration| migration.version).collect()
@@ -157,19 +205,25 @@ impl MigrationSet {
     ///
     /// # Errors
     ///
-    /// SQLite's reason.
+    /// SQLite's reason, or that one of them says nothing.
     pub fn apply_all(&self, connection: &mut Connection) -> Result<(), DbError> {
+        self.ensure_they_say_something(&self.versions())?;
         block_on(self.migrator.run_direct(None, connection.raw(), false))?;
         Ok(())
     }
 
     /// The structure that only these versions lead to.
     pub(super) fn shadow_of(&self, versions: &[i64]) -> Result<Structure, DbError> {
+        Structure::read(&mut self.shadow(versions)?, &[])
+    }
+
+    /// A database of our own with only these versions.
+    pub(super) fn shadow(&self, versions: &[i64]) -> Result<Connection, DbError> {
         let mut connection = Connection::in_memory()?;
         for migration in self.iter().filter(|it| versions.contains(&it.version)) {
             connection.execute(migration.sql.as_str())?;
         }
-        Structure::read(&mut connection, &[])
+        Ok(connection)
     }
 }
 
@@ -185,27 +239,38 @@ impl Embedded {
     }
 }
 
-/// sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`; a migration that is there and
-/// never runs is a false green.
-fn refuse_misnamed(folder: &Path) -> Result<(), MigrationSetError> {
+/// Before anything is run. sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`; a migration
+/// that is there and never runs is a false green.
+fn refuse_misfits(folder: &Path) -> Result<(), MigrationSetError> {
     let unreadable = |error: std::io::Error| MigrationSetError::Unreadable {
         folder: folder.to_owned(),
         reason: error.to_string(),
     };
+    let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        files.push(entry.map_err(unreadable)?.path());
+    }
+    files.sort();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if !name.to_ascii_lowercase().ends_with(".sql") {
+            continue;
+        }
         let version = name
             .split_once('_')
             .map(|(version, _)| version.parse::<i64>());
-        if name.to_ascii_lowercase().ends_with(".sql")
-            && !(name.ends_with(".sql") && matches!(version, Some(Ok(_))))
-        {
+        if !(name.ends_with(".sql") && matches!(version, Some(Ok(_)))) {
             return Err(MigrationSetError::Misnamed { file });
+        }
+        if file.is_file() {
+            let bytes = std::fs::read(&file).map_err(unreadable)?;
+            let found = match text_of(&bytes) {
+                Ok(sql) => unfit(sql),
+                Err(unfit) => Some(unfit),
+            };
+            if let Some(unfit) = found {
+                return Err(MigrationSetError::Unfit { file, unfit });
+            }
         }
     }
     Ok(())
@@ -242,6 +307,8 @@ mod tests {
             "CREATE TABEL a (x);",
             "CREATE TABLE a (x); COMMIT; CREATE TABLE b (x); BEGIN;",
             "VACUUM;",
+            "PRAGMA journal_mode=OFF; CREATE TABLE a (x);",
+            "CREATE TABLE a (x);\0CREATE TABLE b (x);",
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("1_a.sql"), sql).unwrap();

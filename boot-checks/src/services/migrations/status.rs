@@ -2,6 +2,7 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use super::MigrationSet;
+use super::seeds::{LackingRows, lacking_rows};
 use crate::model::SqlValue;
 use crate::services::db::{Connection, DbError, Difference, Structure, compare};
 
@@ -65,6 +66,8 @@ pub struct MigrationStatus {
     pub drift_difference: Vec<String>,
     /// The expected structure against the one that is there.
     pub difference: Difference,
+    /// Rows that the migrations write and that are not there, where nothing says that they ever ran.
+    pub lacking_rows: Vec<LackingRows>,
     /// What was looked at.
     pub structure: Structure,
 }
@@ -76,7 +79,7 @@ impl MigrationStatus {
     ///
     /// SQLite's reason.
     pub fn look(connection: &mut Connection, set: &MigrationSet) -> Result<Self, DbError> {
-        let names: Vec<&str> = set.expected().tables.keys().map(String::as_str).collect();
+        let names = set.expected().names_of_tables_and_views();
         let structure = Structure::read(connection, &names)?;
         MigrationStatus::judge(connection, set, &structure)
     }
@@ -110,12 +113,16 @@ impl MigrationStatus {
             drift: Vec::new(),
             drift_difference: Vec::new(),
             difference: compare(&structure, set.expected()),
+            lacking_rows: Vec::new(),
             structure,
         };
         match status.record {
             MigrationRecord::Foreign(_) => {}
-            MigrationRecord::None => status.pending = set.versions(),
-            MigrationRecord::Sqlx => status.read_record(rows, set)?,
+            MigrationRecord::None => {
+                status.pending = set.versions();
+                status.lacking_rows = lacking_rows(connection, set, &status.structure)?;
+            }
+            MigrationRecord::Sqlx => status.read_record(connection, rows, set)?,
         }
         // A pending migration may rename tables itself.
         let may_be_made_anew = status.pending.is_empty() || status.record == MigrationRecord::None;
@@ -150,7 +157,12 @@ impl MigrationStatus {
         is_recorded && !self.difference.is_empty() && !self.difference.holds_no_values()
     }
 
-    fn read_record(&mut self, rows: Vec<Recorded>, set: &MigrationSet) -> Result<(), DbError> {
+    fn read_record(
+        &mut self,
+        connection: &mut Connection,
+        rows: Vec<Recorded>,
+        set: &MigrationSet,
+    ) -> Result<(), DbError> {
         let mut applied = Vec::new();
         let mut edited = Vec::new();
         for row in rows {
@@ -170,7 +182,6 @@ impl MigrationStatus {
             }
             applied.push(row.version);
         }
-        self.judge_edited(set, &applied, &edited)?;
         self.pending = set.versions();
         self.pending.retain(|version| !applied.contains(version));
         let newest = applied.last().copied().unwrap_or(i64::MIN);
@@ -180,22 +191,35 @@ impl MigrationStatus {
             .copied()
             .filter(|v| *v < newest)
             .collect();
-        Ok(())
+        self.judge_applied(connection, set, &applied, &edited)
     }
 
     /// An edited migration is judged by what it makes: a shadow database is built from today's text of
-    /// the applied migrations and compared with the structure that is there, in both directions.
-    fn judge_edited(
+    /// the applied migrations and compared with the structure that is there, in both directions. Where
+    /// some are pending, what cannot be had by adding is judged by that one too: they may change it.
+    fn judge_applied(
         &mut self,
+        connection: &mut Connection,
         set: &MigrationSet,
         applied: &[i64],
         edited: &[i64],
     ) -> Result<(), DbError> {
-        if edited.is_empty() {
+        let is_begun = !applied.is_empty() && self.out_of_order.is_empty();
+        let changes_more = is_begun && !self.pending.is_empty();
+        if edited.is_empty() && !changes_more {
             return Ok(());
         }
         let shadow = set.shadow_of(applied)?;
-        let structure = self.structure.only(&shadow);
+        let names = shadow.names_of_tables_and_views();
+        let structure = Structure::read(connection, &names)?.only(&shadow);
+        if changes_more {
+            let difference = compare(&structure, &shadow);
+            self.difference.refusals = difference.refusals;
+            self.difference.notes = difference.notes;
+        }
+        if edited.is_empty() {
+            return Ok(());
+        }
         let is_same = structure.fingerprint() == shadow.fingerprint();
         if !is_same {
             self.drift_difference = words_of_difference(&structure, &shadow);
@@ -376,6 +400,11 @@ mod tests {
         assert!(!seen.is_current());
         let words = "column playbooks.risk_level would be made and is not there";
         assert_eq!(seen.drift_difference, [words]);
+        let other = format!(
+            "{changed}; CREATE TABLE u AS SELECT * FROM playbooks; DROP TABLE playbooks;
+             ALTER TABLE u RENAME TO playbooks"
+        );
+        assert_eq!(look(&other).drift, [Drift::OtherStructure(newest)]);
     }
 
     #[test]
@@ -407,6 +436,32 @@ mod tests {
         let seen = MigrationStatus::look(&mut connection, &set).unwrap();
         assert_eq!(seen.drift, [Drift::SameStructure(edited)]);
         assert_eq!(seen.pending, [newest]);
+    }
+
+    #[test]
+    fn what_a_pending_migration_changes_is_no_refusal() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, sql: &str| std::fs::write(folder.path().join(name), sql).unwrap();
+        write(
+            "1_a.sql",
+            "CREATE TABLE t (a, b); CREATE VIEW v AS SELECT a FROM t; CREATE INDEX i ON t (a);",
+        );
+        let mut connection = Connection::in_memory().unwrap();
+        let first = MigrationSet::from_folder(folder.path()).unwrap();
+        first.apply_all(&mut connection).unwrap();
+        write(
+            "2_b.sql",
+            "DROP VIEW v; CREATE VIEW v AS SELECT b FROM t; DROP INDEX i; CREATE INDEX i ON t (b);
+             ALTER TABLE t RENAME COLUMN a TO c;",
+        );
+        let both = MigrationSet::from_folder(folder.path()).unwrap();
+        let seen = MigrationStatus::look(&mut connection, &both).unwrap();
+        assert_eq!((seen.difference.refusals, seen.pending), (vec![], vec![2]));
+        connection
+            .execute("DROP VIEW v; CREATE VIEW v AS SELECT 1")
+            .unwrap();
+        let seen = MigrationStatus::look(&mut connection, &both).unwrap();
+        assert_eq!(seen.difference.refusals[0].object, "view v");
     }
 
     #[test]

@@ -1,0 +1,353 @@
+//! What decides which rows a table takes, and which of them are the same.
+//!
+//! Refused is what makes statements of the application fail that the expected table takes, or what would let one
+//! row take the place of another; what the table merely takes beyond that is a note.
+
+use super::difference::Difference;
+use super::structure::{Column, Table};
+use super::{Affinity, difference};
+
+const NO_CONSTRAINT: &str = "SQLite cannot add a constraint to a table";
+
+pub(super) fn compare_rules(
+    name: &str,
+    there: &Table,
+    wanted: &Table,
+    difference: &mut Difference,
+) {
+    compare_options(name, there, wanted, difference);
+    compare_primary_key(name, there, wanted, difference);
+    compare_checks(name, there, wanted, difference);
+    for column in &there.columns {
+        let object = format!("column {name}.{}", column.name);
+        match wanted.column(&column.name) {
+            Some(wanted_column) => {
+                let decides = is_unique(there, column) || is_unique(wanted, wanted_column);
+                compare_collation(object, column, wanted_column, decides, difference);
+            }
+            None if column.must_be_given() => {
+                let (found, reason) = (MUST_BE_GIVEN, "every insert of the application would fail");
+                difference.refuse(object, found, "no such column", reason);
+            }
+            None => {}
+        }
+    }
+}
+
+/// In words.
+pub(super) const MUST_BE_GIVEN: &str = "NOT NULL without a default";
+
+impl Column {
+    /// Whether an insert that does not name it fails.
+    pub(super) fn must_be_given(&self) -> bool {
+        self.not_null && self.default.is_none() && !self.generated && self.primary_key == 0
+    }
+}
+
+fn compare_options(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let (found, expected) = (there.options, wanted.options);
+    let object = || format!("table {name}");
+    if found.strict && !expected.strict {
+        let reason = "values of another type would be refused";
+        difference.refuse(object(), "STRICT", "not STRICT", reason);
+    } else if found.strict != expected.strict {
+        let note = "is not STRICT, expected STRICT: it takes values of other types";
+        difference.notes.push(format!("{} {note}", object()));
+    }
+    if found.without_rowid && !expected.without_rowid {
+        let reason = "its rows have no number of their own";
+        difference.refuse(object(), "WITHOUT ROWID", "rows with a number", reason);
+    } else if found.without_rowid != expected.without_rowid {
+        let note = "is not WITHOUT ROWID, as expected";
+        difference.notes.push(format!("{} {note}", object()));
+    }
+    if found.autoincrement != expected.autoincrement {
+        let note = match found.autoincrement {
+            true => "has AUTOINCREMENT, which is not expected",
+            false => {
+                "has no AUTOINCREMENT, as is expected: numbers of deleted rows are given again"
+            }
+        };
+        difference.notes.push(format!("{} {note}", object()));
+    }
+}
+
+fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let (found, expected) = (primary_key(there), primary_key(wanted));
+    let words = |key: &[String]| match key.is_empty() {
+        true => "nothing".to_owned(),
+        false => key.join(", "),
+    };
+    let object = format!("primary key of {name}");
+    if found == expected {
+        if gives_numbers(wanted) && !gives_numbers(there) {
+            let reason = "rows would get no number";
+            difference.refuse(object, &words(&found), "INTEGER PRIMARY KEY", reason);
+        }
+        return;
+    }
+    // A column that is to be added says itself that it cannot be.
+    let is_there = |column: &String| there.column(column).is_some();
+    let is_expected = |column: &String| wanted.column(column).is_some();
+    let stands_for_it = !gives_numbers(wanted) && is_unique_set(there, &expected);
+    let lacks = !expected.is_empty() && expected.iter().all(is_there) && !stands_for_it;
+    let is_narrower = expected.is_empty() && !found.is_empty() && found.iter().all(is_expected);
+    if lacks || is_narrower {
+        difference.refuse(object, &words(&found), &words(&expected), NO_CONSTRAINT);
+    }
+}
+
+fn primary_key(table: &Table) -> Vec<String> {
+    let mut key: Vec<(i64, String)> = table
+        .columns
+        .iter()
+        .filter(|column| column.primary_key > 0)
+        .map(|column| (column.primary_key, column.name.to_ascii_lowercase()))
+        .collect();
+    key.sort();
+    key.into_iter().map(|(_, name)| name).collect()
+}
+
+/// Whether its primary key is the number of the row (<https://www.sqlite.org/lang_createtable.html#rowid>).
+fn gives_numbers(table: &Table) -> bool {
+    let mut key = table.columns.iter().filter(|column| column.primary_key > 0);
+    let (Some(column), None) = (key.next(), key.next()) else {
+        return false;
+    };
+    column.declared_type.eq_ignore_ascii_case("INTEGER") && !table.options.without_rowid
+}
+
+fn is_unique_set(table: &Table, columns: &[String]) -> bool {
+    let list = columns.join(",");
+    table.unique.iter().any(|it| it.eq_ignore_ascii_case(&list))
+        || table
+            .indexes
+            .values()
+            .any(|it| it.unique && it.over == columns.join(", "))
+}
+
+/// Whether some key of the table holds this column.
+fn is_unique(table: &Table, column: &Column) -> bool {
+    let is_it = |word: &str| {
+        let word = word.trim().split(' ').next().unwrap_or_default();
+        word.eq_ignore_ascii_case(&column.name)
+    };
+    let in_key = column.primary_key > 0 && Affinity::of(&column.declared_type) != Affinity::Integer;
+    let in_constraint = |list: &String| list.split(',').any(is_it);
+    in_key
+        || table.unique.iter().any(in_constraint)
+        || table
+            .indexes
+            .values()
+            .any(|it| it.unique && in_constraint(&it.over))
+}
+
+fn compare_collation(
+    object: String,
+    found: &Column,
+    wanted: &Column,
+    decides: bool,
+    difference: &mut Difference,
+) {
+    if found.collation == wanted.collation {
+        return;
+    }
+    let word = |column: &Column| format!("COLLATE {}", column.collation);
+    let (found, wanted) = (word(found), word(wanted));
+    if decides {
+        let reason = "a key of it would take other values for the same";
+        difference.refuse(object, &found, &wanted, reason);
+    } else {
+        let note = format!("{object} is {found}, expected {wanted}: it is compared differently");
+        difference.notes.push(note);
+    }
+}
+
+fn compare_checks(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let mut missing: Vec<&String> = wanted
+        .columns
+        .iter()
+        .filter(|column| there.column(&column.name).is_some())
+        .flat_map(|column| &column.checks)
+        .chain(&wanted.checks)
+        .collect();
+    let mut beyond = Vec::new();
+    for column in &there.columns {
+        let own = wanted.column(&column.name).is_none();
+        let harmless = |check: &&String| own || is_of_a_boolean(column, check);
+        beyond.extend(column.checks.iter().map(|it| (it, harmless(&it))));
+    }
+    beyond.extend(
+        there
+            .checks
+            .iter()
+            .map(|it| (it, is_of_any_boolean(there, it))),
+    );
+    for (check, is_harmless) in beyond {
+        let same = missing.iter().position(|it| *it == check);
+        match same {
+            Some(at) => {
+                missing.remove(at);
+            }
+            None if is_harmless => {}
+            None => {
+                let expected = "no such condition";
+                let reason = "rows would be refused that the application may write";
+                let found = format!("CHECK ({check})");
+                difference.refuse(format!("condition of {name}"), &found, expected, reason);
+            }
+        }
+    }
+    for check in missing {
+        let note = format!("{}{name} lacks CHECK ({check})", difference::TABLE);
+        difference.notes.push(note);
+    }
+}
+
+/// What tools write for a truth value by themselves.
+fn is_of_a_boolean(column: &Column, check: &str) -> bool {
+    let is_boolean = column
+        .declared_type
+        .to_ascii_uppercase()
+        .starts_with("BOOL");
+    is_boolean && check == format!("{} in ( 0 , 1 )", column.name.to_ascii_lowercase())
+}
+
+fn is_of_any_boolean(table: &Table, check: &str) -> bool {
+    let mut columns = table.columns.iter();
+    columns.any(|column| is_of_a_boolean(column, check))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Connection, Structure, compare};
+    use super::*;
+
+    fn difference(actual: &str, expected: &str) -> Difference {
+        let [actual, expected] = [actual, expected].map(|sql| {
+            let mut connection = Connection::in_memory().unwrap();
+            connection.execute(sql).unwrap();
+            Structure::read(&mut connection, &[]).unwrap()
+        });
+        compare(&actual, &expected)
+    }
+
+    #[test]
+    fn what_would_make_the_applications_statements_fail_is_refused() {
+        for (actual, expected, object) in [
+            (
+                "CREATE TABLE t (a, z TEXT NOT NULL)",
+                "CREATE TABLE t (a)",
+                "column t.z",
+            ),
+            (
+                "CREATE TABLE t (a TEXT NOT NULL)",
+                "CREATE TABLE t (a TEXT)",
+                "column t.a",
+            ),
+            (
+                "CREATE TABLE t (a INT) STRICT",
+                "CREATE TABLE t (a INT)",
+                "table t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT PRIMARY KEY) WITHOUT ROWID",
+                "CREATE TABLE t (a TEXT PRIMARY KEY)",
+                "table t",
+            ),
+            (
+                "CREATE TABLE t (a CHECK (a > 1))",
+                "CREATE TABLE t (a)",
+                "condition of t",
+            ),
+            (
+                "CREATE TABLE t (a, CHECK (a > 1))",
+                "CREATE TABLE t (a, CHECK (a > 0))",
+                "condition of t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT UNIQUE)",
+                "CREATE TABLE t (a TEXT COLLATE NOCASE UNIQUE)",
+                "column t.a",
+            ),
+            (
+                "CREATE TABLE t (id INT PRIMARY KEY)",
+                "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+                "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (id INTEGER, a)",
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, a)",
+                "primary key of t",
+            ),
+        ] {
+            let seen = difference(actual, expected);
+            let objects: Vec<&str> = seen.refusals.iter().map(|it| it.object.as_str()).collect();
+            assert_eq!(objects, [object], "{actual}");
+            assert!(seen.additions.is_empty(), "{actual}");
+        }
+    }
+
+    #[test]
+    fn what_a_table_merely_takes_beyond_is_a_note() {
+        for (actual, expected, note) in [
+            (
+                "CREATE TABLE t (a INT)",
+                "CREATE TABLE t (a INT) STRICT",
+                "STRICT",
+            ),
+            (
+                "CREATE TABLE t (a TEXT PRIMARY KEY)",
+                "CREATE TABLE t (a TEXT PRIMARY KEY) WITHOUT ROWID",
+                "WITHOUT ROWID",
+            ),
+            (
+                "CREATE TABLE t (a INTEGER PRIMARY KEY)",
+                "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT)",
+                "AUTOINCREMENT",
+            ),
+            (
+                "CREATE TABLE t (a)",
+                "CREATE TABLE t (a CHECK (a > 1))",
+                "lacks CHECK (a > 1)",
+            ),
+            (
+                "CREATE TABLE t (a TEXT)",
+                "CREATE TABLE t (a TEXT COLLATE NOCASE)",
+                "COLLATE BINARY, expected COLLATE NOCASE",
+            ),
+        ] {
+            let seen = difference(actual, expected);
+            assert!(seen.is_empty(), "{actual}: {seen:?}");
+            assert!(
+                seen.notes.iter().any(|it| it.contains(note)),
+                "{actual}: {seen:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_spelling_is_no_difference() {
+        for (actual, expected) in [
+            (
+                "CREATE TABLE t (\"A\" TEXT collate nocase, b BOOLEAN CHECK (b IN (0, 1)))",
+                "CREATE TABLE t (a text COLLATE \"NOCASE\", B BOOLEAN)",
+            ),
+            (
+                "CREATE TABLE t (a, b, CONSTRAINT c CHECK(a>1 /* so */ AND b<'X'))",
+                "CREATE TABLE t (a CHECK ([a] > 1 and B < 'X'), b)",
+            ),
+            (
+                "CREATE TABLE t (a TEXT NOT NULL, UNIQUE (a))",
+                "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY)",
+            ),
+            (
+                "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, own INT NOT NULL DEFAULT 1)",
+                "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+            ),
+        ] {
+            let seen = difference(actual, expected);
+            assert!(seen.is_empty(), "{actual}: {seen:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! How a database describes itself, part for part.
+
+use serde::Deserialize;
+
+use super::structure::{Column, Index, Table, TableOptions};
+use super::table_text::{index_text, table_text};
+
+/// One thing that a structure is made of.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Part {
+    Table {
+        sql: String,
+    },
+    View {
+        sql: String,
+    },
+    Trigger {
+        sql: String,
+    },
+    Column {
+        name: String,
+        declared_type: Option<String>,
+        not_null: i64,
+        default: Option<String>,
+        primary_key: i64,
+        hidden: i64,
+    },
+    Index {
+        name: String,
+        unique: i64,
+        origin: String,
+        partial: i64,
+        sql: Option<String>,
+        columns: Option<String>,
+        over: Vec<(Option<String>, i64, Option<String>)>,
+    },
+    ForeignKey {
+        from: String,
+        table: String,
+        to: Option<String>,
+    },
+}
+
+/// Everything about the tables that `filter` names, and the views and triggers, as one value: a row costs a
+/// turn of two threads, which is more than SQLite needs to find it.
+pub(super) fn everything(filter: &str) -> String {
+    format!(
+        "WITH m (name, sql) AS MATERIALIZED (SELECT name, sql FROM sqlite_schema m WHERE {filter})
+         SELECT json_group_array(json_array(owner, json(part)) ORDER BY position) FROM (
+           SELECT m.name AS owner, 0 AS position, json_object('table', json_object('sql', m.sql)) AS part
+             FROM m
+           UNION ALL
+           SELECT s.name, 0, json_object(s.type, json_object('sql', s.sql))
+             FROM sqlite_schema s WHERE s.type IN ('view', 'trigger')
+           UNION ALL
+           SELECT m.name, x.cid, json_object('column', json_object(
+               'name', x.name, 'declared_type', x.type,
+               'not_null', x.\"notnull\", 'default', x.dflt_value,
+               'primary_key', x.pk, 'hidden', x.hidden))
+             FROM m, pragma_table_xinfo(m.name) x
+           UNION ALL
+           SELECT m.name, 0, json_object('index', json_object(
+               'name', i.name, 'unique', i.\"unique\", 'origin', i.origin, 'partial', i.partial,
+               'sql', (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
+               'columns', (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c),
+               'over', json((SELECT json_group_array(json_array(c.name, c.\"desc\", c.coll) ORDER BY c.seqno)
+                             FROM pragma_index_xinfo(i.name) c WHERE c.key))))
+             FROM m, pragma_index_list(m.name) i
+           UNION ALL
+           SELECT m.name, 0, json_object('foreign_key', json_object(
+               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\"))
+             FROM m, pragma_foreign_key_list(m.name) f)"
+    )
+}
+
+impl Table {
+    pub(super) fn add(&mut self, part: Part) {
+        match part {
+            Part::Table { sql } => self.sql = sql,
+            // No part of a table.
+            Part::View { .. } | Part::Trigger { .. } => {}
+            Part::Column {
+                name,
+                declared_type,
+                not_null,
+                default,
+                primary_key,
+                hidden,
+            } => self.columns.push(Column {
+                name,
+                declared_type: declared_type.unwrap_or_default(),
+                not_null: not_null != 0,
+                default,
+                primary_key,
+                generated: hidden != 0,
+                collation: String::new(),
+                checks: Vec::new(),
+                definition: String::new(),
+            }),
+            Part::Index {
+                name,
+                unique,
+                origin,
+                partial,
+                sql,
+                columns,
+                over,
+            } => match origin.as_str() {
+                "c" => {
+                    let sql = sql.unwrap_or_default();
+                    let unique = unique != 0;
+                    let is_of_columns =
+                        partial == 0 && over.iter().all(|(name, ..)| name.is_some());
+                    let over = match is_of_columns {
+                        true => over.iter().map(key).collect::<Vec<_>>().join(", "),
+                        false => index_text(&sql),
+                    };
+                    self.indexes.insert(name, Index { sql, unique, over });
+                }
+                "u" => self.unique.push(columns.unwrap_or_default()),
+                _ => {}
+            },
+            Part::ForeignKey { from, table, to } => {
+                let to = to.unwrap_or_default();
+                self.foreign_keys.push(format!("{from} -> {table}({to})"));
+            }
+        }
+    }
+
+    /// Adds what only its statement says, and sorts what has no order.
+    pub(super) fn complete(&mut self) {
+        let text = table_text(&self.sql);
+        for (column, said) in self.columns.iter_mut().zip(text.columns) {
+            column.collation = said.collation;
+            column.checks = said.checks;
+            column.definition = said.definition;
+        }
+        self.checks = text.checks;
+        self.options = TableOptions {
+            strict: text.is_strict,
+            without_rowid: text.is_without_rowid,
+            autoincrement: text.has_autoincrement,
+        };
+        self.checks.sort();
+        self.unique.sort();
+        self.foreign_keys.sort();
+    }
+}
+
+/// One column of an index, in one spelling.
+fn key((name, descends, collation): &(Option<String>, i64, Option<String>)) -> String {
+    let mut key = name.as_deref().unwrap_or_default().to_ascii_lowercase();
+    match collation
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+    {
+        usual if usual == "binary" => {}
+        other => key.push_str(&format!(" collate {other}")),
+    }
+    if *descends != 0 {
+        key.push_str(" desc");
+    }
+    key
+}

@@ -1,0 +1,181 @@
+//! What SQLite does not say of a table but in the statement that made it.
+
+use super::tokens::{Kind, Token, normalised, on_one_line, tokens};
+
+/// What a `CREATE TABLE` says, as far as no pragma does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TableText {
+    /// Each column's, in the order of the table.
+    pub(crate) columns: Vec<ColumnText>,
+    /// Conditions of the whole table, in one spelling.
+    pub(crate) checks: Vec<String>,
+    /// Behind the last bracket.
+    pub(crate) is_strict: bool,
+    /// Likewise.
+    pub(crate) is_without_rowid: bool,
+    /// Whether a number is never given twice.
+    pub(crate) has_autoincrement: bool,
+}
+
+/// What it says of a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ColumnText {
+    /// The whole definition, on one line.
+    pub(crate) definition: String,
+    /// How its texts are compared, in capitals.
+    pub(crate) collation: String,
+    /// Its conditions, in one spelling.
+    pub(crate) checks: Vec<String>,
+}
+
+/// How texts are compared where nothing is said.
+const USUAL_COLLATION: &str = "BINARY";
+
+/// With what the parts begin that are no columns.
+const CONSTRAINTS: [&str; 5] = ["CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN"];
+
+/// Takes the statement apart; of a virtual table, and of anything else, nothing is known.
+pub(crate) fn table_text(sql: &str) -> TableText {
+    let all: Vec<Token<'_>> = tokens(sql).collect();
+    let is_virtual = all.get(1).is_some_and(|word| word.is("VIRTUAL"));
+    let Some(open) = all
+        .iter()
+        .position(|word| word.is("("))
+        .filter(|_| !is_virtual)
+    else {
+        return TableText::default();
+    };
+    let mut text = TableText::default();
+    let (parts, close) = parts(&all, open);
+    for part in parts {
+        let Some(first) = part.first() else { continue };
+        if CONSTRAINTS.iter().any(|word| first.is(word)) {
+            text.checks.extend(checks(sql, part));
+        } else {
+            text.columns.push(column(sql, part));
+        }
+    }
+    let options = all.get(close..).unwrap_or_default();
+    text.is_strict = options.iter().any(|word| word.is("STRICT"));
+    text.is_without_rowid = options.iter().any(|word| word.is("WITHOUT"));
+    text.has_autoincrement = all.iter().any(|word| word.is("AUTOINCREMENT"));
+    text
+}
+
+/// What lies between the commas of the outermost brackets, and where these end.
+fn parts<'a, 'b>(all: &'b [Token<'a>], open: usize) -> (Vec<&'b [Token<'a>]>, usize) {
+    let (mut parts, mut depth, mut from) = (Vec::new(), 0usize, open + 1);
+    for (at, word) in all.iter().enumerate().skip(open) {
+        match word.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            "," if depth == 1 => {
+                parts.push(&all[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            parts.push(&all[from..at]);
+            return (parts, at);
+        }
+    }
+    (parts, all.len())
+}
+
+fn column(sql: &str, part: &[Token<'_>]) -> ColumnText {
+    let mut depth = 0usize;
+    let mut collation = USUAL_COLLATION.to_owned();
+    for pair in part.windows(2) {
+        match pair[0].text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ if depth == 0 && pair[0].is("COLLATE") => {
+                collation = pair[1].name().to_ascii_uppercase();
+            }
+            _ => {}
+        }
+    }
+    ColumnText {
+        definition: on_one_line(slice(sql, part)),
+        collation,
+        checks: checks(sql, part),
+    }
+}
+
+/// The conditions behind each `CHECK`.
+fn checks(sql: &str, part: &[Token<'_>]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(word) = part.get(at) {
+        at += 1;
+        if word.is("CHECK") && part.get(at).is_some_and(|next| next.is("(")) {
+            let (_, close) = parts(part, at);
+            let condition = part.get(at + 1..close).unwrap_or_default();
+            found.push(normalised(slice(sql, condition)));
+            at = close;
+        }
+    }
+    found
+}
+
+fn slice<'a>(sql: &'a str, words: &[Token<'_>]) -> &'a str {
+    let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        return "";
+    };
+    sql.get(first.start..last.end()).unwrap_or_default()
+}
+
+/// What an index is made over where SQLite cannot say it in columns: everything behind its table's name.
+pub(crate) fn index_text(sql: &str) -> String {
+    let all: Vec<Token<'_>> = tokens(sql).collect();
+    let on = all
+        .iter()
+        .position(|word| word.kind == Kind::Word && word.is("ON"));
+    let behind = on.and_then(|on| all.get(on + 2..)).unwrap_or_default();
+    normalised(slice(sql, behind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_statement_says_is_read_from_it() {
+        let text = table_text(
+            "CREATE TABLE \"t\" (id INTEGER PRIMARY KEY AUTOINCREMENT, -- a, b
+               n DECIMAL(10, 2) DEFAULT (max(1, 2)) CHECK (n > 1 AND n IN (2, 3)),
+               [check] TEXT  COLLATE nocase DEFAULT 'A, (',
+               CONSTRAINT c CHECK ( n<>\"id\" ) UNIQUE (n)) STRICT, WITHOUT ROWID",
+        );
+        let definitions: Vec<&str> = text
+            .columns
+            .iter()
+            .map(|it| it.definition.as_str())
+            .collect();
+        assert_eq!(
+            definitions,
+            [
+                "id INTEGER PRIMARY KEY AUTOINCREMENT",
+                "n DECIMAL(10, 2) DEFAULT (max(1, 2)) CHECK (n > 1 AND n IN (2, 3))",
+                "[check] TEXT COLLATE nocase DEFAULT 'A, ('",
+            ]
+        );
+        assert_eq!(text.columns[2].collation, "NOCASE");
+        assert_eq!(text.columns[1].checks, ["n > 1 and n in ( 2 , 3 )"]);
+        assert_eq!(text.checks, ["n <> id"]);
+        assert!(text.is_strict && text.is_without_rowid && text.has_autoincrement);
+    }
+
+    #[test]
+    fn what_is_no_table_says_nothing() {
+        for sql in [
+            "",
+            "CREATE VIRTUAL TABLE f USING fts5(a, b)",
+            "CREATE TABLE t (a",
+        ] {
+            let text = table_text(sql);
+            assert!(text.columns.is_empty() && !text.is_strict, "{sql}");
+        }
+    }
+}

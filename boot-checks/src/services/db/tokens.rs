@@ -1,0 +1,190 @@
+//! The words of SQL, as SQLite itself takes a text apart (<https://www.sqlite.org/src/file/src/tokenize.c>).
+
+/// What kind of word it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A keyword, or a name without quotes.
+    Word,
+    /// A name in double quotes, backticks or brackets.
+    Quoted,
+    /// A string in single quotes.
+    Text,
+    /// A number, a parameter or a sign.
+    Other,
+}
+
+/// One word, and where it begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Token<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) text: &'a str,
+    pub(crate) start: usize,
+}
+
+impl Token<'_> {
+    /// Whether it is this keyword or sign.
+    pub(crate) fn is(&self, word: &str) -> bool {
+        matches!(self.kind, Kind::Word | Kind::Other) && self.text.eq_ignore_ascii_case(word)
+    }
+
+    /// The name that it is, without its quotes.
+    pub(crate) fn name(&self) -> String {
+        let quote = match self.text.chars().next() {
+            Some('[') => return self.text.trim_matches(['[', ']']).to_owned(),
+            Some(quote @ ('"' | '`' | '\'')) => quote,
+            _ => return self.text.to_owned(),
+        };
+        let inner = self.text.strip_prefix(quote).unwrap_or(self.text);
+        let inner = inner.strip_suffix(quote).unwrap_or(inner);
+        inner.replace(&format!("{quote}{quote}"), &quote.to_string())
+    }
+
+    /// The byte behind it.
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+}
+
+/// The words of a text, in order; white space, comments and byte order marks are none.
+pub(crate) fn tokens(sql: &str) -> impl Iterator<Item = Token<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = sql.get(at..).filter(|rest| !rest.is_empty())?;
+            let (kind, length) = first(rest);
+            let start = at;
+            at += length;
+            if let Some(kind) = kind {
+                let text = &rest[..length];
+                return Some(Token { kind, text, start });
+            }
+        }
+    })
+}
+
+/// The kind of what a text begins with, none where it says nothing, and its length.
+fn first(rest: &str) -> (Option<Kind>, usize) {
+    let until = |end: &str| rest.find(end).map_or(rest.len(), |at| at + end.len());
+    let mut letters = rest.chars();
+    let begin = letters.next().unwrap_or_default();
+    let next = letters.next().unwrap_or_default();
+    match begin {
+        // SQLite takes a vertical tab for white space only behind other white space, and for a mistake else.
+        ' ' | '\t' | '\n' | '\u{b}' | '\u{c}' | '\r' | '\u{feff}' => (None, begin.len_utf8()),
+        '-' if next == '-' => (None, until("\n")),
+        '/' if next == '*' => {
+            let end = rest[2..].find("*/").map_or(rest.len(), |at| at + 4);
+            (None, end)
+        }
+        '\'' => (Some(Kind::Text), quoted_length(rest, '\'')),
+        '"' | '`' => (Some(Kind::Quoted), quoted_length(rest, begin)),
+        '[' => (Some(Kind::Quoted), until("]")),
+        '0'..='9' => (Some(Kind::Other), word_length(rest)),
+        'x' | 'X' if next == '\'' => (Some(Kind::Other), 1 + quoted_length(&rest[1..], '\'')),
+        letter if is_of_a_word(letter) => (Some(Kind::Word), word_length(rest)),
+        '<' | '>' | '=' | '!' | '|' if matches!(next, '<' | '>' | '=' | '|') => {
+            (Some(Kind::Other), 2)
+        }
+        _ => (Some(Kind::Other), begin.len_utf8()),
+    }
+}
+
+fn is_of_a_word(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_' || letter == '$' || !letter.is_ascii()
+}
+
+fn word_length(rest: &str) -> usize {
+    rest.find(|letter| !is_of_a_word(letter))
+        .unwrap_or(rest.len())
+}
+
+/// A quote within is written twice.
+fn quoted_length(rest: &str, quote: char) -> usize {
+    let mut at = 1;
+    while let Some(found) = rest[at..].find(quote) {
+        at += found + 1;
+        if !rest[at..].starts_with(quote) {
+            return at;
+        }
+        at += 1;
+    }
+    rest.len()
+}
+
+/// A statement in one spelling: two texts that differ in white space, comments, the case of keywords
+/// and names, or the quotes of names only have the same.
+pub(crate) fn normalised(sql: &str) -> String {
+    let mut words = tokens(sql).map(|token| match token.kind {
+        Kind::Text => token.text.to_owned(),
+        Kind::Word | Kind::Quoted => token.name().to_ascii_lowercase(),
+        Kind::Other => token.text.to_ascii_lowercase(),
+    });
+    let mut text = words.next().unwrap_or_default();
+    for word in words {
+        text.push(' ');
+        text.push_str(&word);
+    }
+    text
+}
+
+/// A text on one line: where there was white space or a comment between two words there is one space.
+pub(crate) fn on_one_line(sql: &str) -> String {
+    let mut text = String::new();
+    let mut end = None;
+    for token in tokens(sql) {
+        if end.is_some_and(|end| end != token.start) {
+            text.push(' ');
+        }
+        text.push_str(token.text);
+        end = Some(token.end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_taken_apart_as_sqlite_does() {
+        let sql = "\u{feff}SELECT/* ; */ \"a\"\"b\",[c d]-- x\n,'it''s;' <= x'00ff' ; `e` 1.5";
+        let words: Vec<&str> = tokens(sql).map(|token| token.text).collect();
+        let expected = [
+            "SELECT",
+            "\"a\"\"b\"",
+            ",",
+            "[c d]",
+            ",",
+            "'it''s;'",
+            "<=",
+            "x'00ff'",
+            ";",
+            "`e`",
+            "1",
+            ".",
+            "5",
+        ];
+        assert_eq!(words, expected);
+        let names: Vec<String> = tokens(sql)
+            .filter(|token| token.kind == Kind::Quoted)
+            .map(|token| token.name())
+            .collect();
+        assert_eq!(names, ["a\"b", "c d", "e"]);
+        assert_eq!(on_one_line("a  (b)\n-- c\n d"), "a (b) d");
+    }
+
+    #[test]
+    fn what_does_not_count_does_not() {
+        let one = "create View  [V] as\n  SELECT a -- here\n FROM \"T\" WHERE b = 'X'";
+        let other = "CREATE VIEW v AS SELECT a FROM t /* all */ WHERE b='X'";
+        assert_eq!(normalised(one), normalised(other));
+        assert_ne!(normalised(one), normalised(&other.replace("'X'", "'x'")));
+    }
+
+    #[test]
+    fn what_ends_nowhere_ends_with_the_text() {
+        for sql in ["'a", "\"a''", "[a", "/* a", "-- a", "x'", "/*", "'''"] {
+            assert!(tokens(sql).count() <= 1, "{sql}");
+        }
+    }
+}
