@@ -1,5 +1,5 @@
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
-use super::difference_rules::{MUST_BE_GIVEN, compare_rules};
+use super::difference_rules::compare_rules;
 use super::tokens::{normalised, on_one_line, tokens};
 use super::{Affinity, Column, Structure, Table, quoted};
 
@@ -195,12 +195,7 @@ fn compare_column(object: String, found: &Column, wanted: &Column, difference: &
         let reason = "the type has another affinity: values would be stored differently";
         return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
     }
-    let may_be_left_out = !wanted.must_be_given() && wanted.primary_key == 0;
-    if found.must_be_given() && may_be_left_out {
-        let wanted = behind_its_name(wanted);
-        let reason = "inserts that leave it out would fail";
-        return difference.refuse(object, MUST_BE_GIVEN, &wanted, reason);
-    }
+    // Tools write NOT NULL for what the application itself always gives, so this alone breaks nothing.
     if found.not_null != wanted.not_null {
         let word = |not_null| if not_null { "NOT NULL" } else { "nullable" };
         let (found, wanted) = (word(found.not_null), word(wanted.not_null));
