@@ -32,6 +32,7 @@ mod read_only;
 mod restore;
 mod salvage;
 mod salvage_counts;
+mod salvage_settings;
 mod salvage_sweeps;
 mod salvage_virtual;
 mod sandbox;

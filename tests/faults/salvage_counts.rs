@@ -193,3 +193,22 @@ fn rows_that_a_partial_index_does_not_know_are_nobodys_to_index_anew() {
         assert_eq!(table.lost, Lost::NotKnown, "{report:#?}");
     }
 }
+
+/// The index is the one that has a page of another: the table never had a row.
+#[test]
+fn entries_that_came_from_elsewhere_are_not_counted_as_lost_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let sql = "PRAGMA page_size = 4096; CREATE TABLE t (x TEXT PRIMARY KEY, y) WITHOUT ROWID;
+               CREATE INDEX i ON t (y); CREATE TABLE other (x TEXT PRIMARY KEY, y) WITHOUT ROWID;
+               INSERT INTO other VALUES ('b', 'c'), ('d', 'e')";
+    let root = created(&path, sql) as usize;
+    let mut bytes = std::fs::read(&path).unwrap();
+    // In the order in which they are made: the table, its index, the other.
+    bytes.copy_within((root + 1) * 4096..(root + 2) * 4096, root * 4096);
+    std::fs::write(&path, &bytes).unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let report = salvaged(&path, work.path()).report;
+    let told = report.tables.iter().find(|it| it.table == "t").unwrap();
+    assert_eq!(told.lost, Lost::NotKnown, "{report:#?}");
+}

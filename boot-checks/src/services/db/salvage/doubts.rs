@@ -76,7 +76,8 @@ fn ask(connection: &mut Connection, table: &mut TableState, rowids: &[i64], inde
             is_foreign: false,
         });
     }
-    table.is_disputed |= unknown > 0;
+    // Both hold as they are: it may be the index that is not its own.
+    table.is_disputed = true;
     table.may_lack.get_or_insert(doubt);
 }
 

@@ -21,6 +21,7 @@ mod prune;
 mod rebuild;
 mod same_entries;
 mod schema;
+mod settings;
 mod sound;
 mod space;
 mod survey;

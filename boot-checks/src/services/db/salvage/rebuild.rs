@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::SalvageError;
 use super::image::Image;
 use super::merge::{self, Source};
+use super::settings;
 use super::survey::{Survey, TableState};
 use super::witness::compare;
 use crate::model::{Lost, SqlValue, TableSalvage};
@@ -32,7 +33,7 @@ pub(super) fn reindex(image: &Image, target: &Path) -> Result<bool, SalvageError
         .and_then(|()| Ok(integrity_check(&mut connection)?.is_sound()));
     let is_done = matches!(done, Ok(true));
     if is_done {
-        keep_mode(&mut connection, image)?;
+        settings::keep_mode(&mut connection, image)?;
     }
     connection.close();
     if !is_done {
@@ -61,7 +62,7 @@ fn fill(
     survey: &Survey,
     backup: Option<&Source>,
 ) -> Result<Built, SalvageError> {
-    prepare(connection, image)?;
+    settings::prepare(connection, image)?;
     // No transaction around it: once a page could not be read within one, SQLite refuses to write.
     create_tables(connection)?;
     let mut notes = Vec::new();
@@ -92,11 +93,13 @@ fn fill(
         tables.extend(merge::missing_tables(connection, backup)?);
     }
     finish_schema(connection)?;
+    settings::carry_statistics(connection, &mut notes)?;
+    notes.extend(settings::not_carried(image)?);
     // What is checked is the new file alone.
     connection.execute("DETACH damaged")?;
     merge::detach(connection, backup)?;
     let dangling = verify(connection, survey)?;
-    keep_mode(connection, image)?;
+    settings::keep_mode(connection, image)?;
     tables.retain(|table| !table.table.starts_with("sqlite_"));
     Ok(Built {
         tables,
@@ -131,39 +134,12 @@ fn lost(
         return lost;
     };
     let agreement = compare(connection, table, witness, "damaged", "main");
-    match agreement.ok().and_then(|it| it.lost()) {
+    // An index without an entry may be one that a page of zero entries came over.
+    let counted = agreement.ok().filter(|it| it.entries > 0);
+    match counted.and_then(|it| it.lost()) {
         // A table that has pages it should not have may have them in the places of others.
         Some(rows) if witness.columns.is_some() => Lost::Exactly(rows),
         _ => lost,
-    }
-}
-
-fn prepare(connection: &mut Connection, image: &Image) -> Result<(), SalvageError> {
-    attach(connection, &image.path, "damaged")?;
-    let mut setting = |name: &str| connection.scalar(&format!("PRAGMA damaged.{name}"));
-    let page_size = integer(&setting("page_size")?);
-    let auto_vacuum = integer(&setting("auto_vacuum")?);
-    let user_version = integer(&setting("user_version")?);
-    let application_id = integer(&setting("application_id")?);
-    connection.execute("DETACH damaged")?;
-    let encoding = encoding(&image.path)?;
-    connection.execute(&format!(
-        "PRAGMA page_size = {page_size}; PRAGMA encoding = '{encoding}';
-         PRAGMA auto_vacuum = {auto_vacuum}; PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;
-         PRAGMA ignore_check_constraints = ON;
-         PRAGMA user_version = {user_version}; PRAGMA application_id = {application_id}"
-    ))?;
-    attach(connection, &image.path, "damaged")?;
-    Ok(())
-}
-
-fn encoding(image: &Path) -> Result<String, DbError> {
-    let mut connection = Connection::open(image, Access::ReadOnly, Duration::ZERO)?;
-    let encoding = connection.scalar("PRAGMA encoding");
-    connection.close();
-    match encoding? {
-        SqlValue::Text(encoding) => Ok(encoding),
-        _ => Ok("UTF-8".to_owned()),
     }
 }
 
@@ -349,12 +325,6 @@ fn verify(connection: &mut Connection, survey: &Survey) -> Result<u64, SalvageEr
     }
     let dangling = connection.query("PRAGMA main.foreign_key_check", &[])?;
     Ok(dangling.len() as u64)
-}
-
-fn keep_mode(connection: &mut Connection, image: &Image) -> Result<(), DbError> {
-    let mode = if image.is_wal { "WAL" } else { "DELETE" };
-    connection.query(&format!("PRAGMA journal_mode = {mode}"), &[])?;
-    Ok(())
 }
 
 pub(super) fn integer(value: &SqlValue) -> i64 {
