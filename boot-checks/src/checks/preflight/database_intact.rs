@@ -4,10 +4,11 @@
 //! (a log or a journal was left behind, the machine was started anew, the last boot did not end
 //! well), and every so many boots; and only for so long. A look that was not finished says so. Within that time
 //! the entries of indexes are compared with the rows of their tables too, for a page that fits its place may be
-//! another's. What a boot can see at any size, `database_readable` has seen before; what a crash left beside the database, it
-//! has tried on a copy, and where every page fitted there, none is looked at twice. Values that are not what
-//! their table asks for are the application's: they are told, and nobody heals them. Damaged pages are healed by
-//! `rebuild_database` where it is proven that nothing is lost, and by `salvage_database` with a person's approval.
+//! another's. What a boot can see at any size, `database_readable` has seen before; what a crash left beside the
+//! database, it has tried on a copy, and where every page fitted there, none is looked at twice. Values that are
+//! not what their table asks for are the application's: they are told, and nobody heals them. Damaged pages are
+//! healed by `rebuild_database` where it is proven that nothing is lost, and by `salvage_database` with a person's
+//! approval.
 
 use std::time::Duration;
 
