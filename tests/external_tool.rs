@@ -136,7 +136,7 @@ fn finish(fixture: &Fixture, child: Child) -> Answer {
     Answer::new(output, started.elapsed())
 }
 
-const WAITS: &str = "touch begun; until test -f go; do sleep 0.02; done";
+const WAITS: &str = "touch begun; until test -f go -o ! -e begun; do sleep 0.02; done";
 
 #[test]
 fn half_a_migration_is_taken_back_byte_for_byte() {
@@ -657,7 +657,7 @@ fn without_a_database_beside_its_log_the_tool_does_not_run() {
 /// It was stopped with its group, and has left that.
 #[test]
 fn what_a_command_did_that_goes_on_after_its_time_is_not_taken_back() {
-    let script = "setsid sh -c 'touch begun; until test -f go; do sleep 0.02; done' & sleep 60";
+    let script = "setsid sh -c 'touch begun; until test -f go -o ! -e begun; do sleep 0.02; done' & sleep 60";
     let fixture = shop(HALF, script);
     fixture.write(
         "boot.toml",

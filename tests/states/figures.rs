@@ -22,8 +22,8 @@ struct Counted {
     playbooks: BTreeMap<&'static str, (usize, usize)>,
     unasked: (usize, usize),
     boots: (usize, usize),
-    /// All there, untouched, told, written over.
-    rests: [usize; 4],
+    /// All there, untouched, told.
+    rests: [usize; 3],
 }
 
 /// Problems that this playbook is for, in the steps that it may heal.
@@ -96,12 +96,12 @@ impl fmt::Display for Figures {
         }
         let (applied, refused) = counted.unasked;
         let (green, red) = counted.boots;
-        let [all_there, untouched, told, written_over] = counted.rests;
+        let [all_there, untouched, told] = counted.rests;
         write!(
             f,
             "| random states | {applied} playbooks applied unasked, {refused} refused | {green} boots green, \
              {red} red | rows: {all_there} times all there, {untouched} damaged and untouched, {told} told \
-             what is lost, {written_over} written over |"
+             what is lost |"
         )
     }
 }

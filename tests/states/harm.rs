@@ -161,7 +161,6 @@ impl Harm {
 
 /// Leaves a file that has no such page as it is.
 fn fill_page(main: &Path, of: Kind, at: u16, byte: u8) {
-    let roots = if byte == 0 { roots(main) } else { Vec::new() };
     let mut bytes = fs::read(main).unwrap();
     if of == Kind::Header {
         bytes[..100].fill(byte);
@@ -177,30 +176,14 @@ fn fill_page(main: &Path, of: Kind, at: u16, byte: u8) {
         Kind::TableLeaf => &[0x0d],
         Kind::Index => &[0x02, 0x0a],
     };
-    let pages = bytes.chunks_mut(page_bytes).enumerate().skip(1);
-    let is_meant = |at: usize, page: &[u8]| types.contains(&page[0]) && !roots.contains(&(at + 1));
-    let meant = pages.filter(|(at, page)| is_meant(*at, page));
-    let mut meant: Vec<&mut [u8]> = meant.map(|(_, page)| page).collect();
+    let pages = bytes.chunks_mut(page_bytes).skip(1);
+    let meant = pages.filter(|page| types.contains(&page[0]));
+    let mut meant: Vec<&mut [u8]> = meant.collect();
     if !meant.is_empty() {
         let at = usize::from(at) % meant.len();
         meant[at].fill(byte);
     }
     fs::write(main, bytes).unwrap();
-}
-
-/// The first pages of tables.
-///
-/// TODO: not included, since of a table whose only page is zeros it is told that no row is lost.
-fn roots(main: &Path) -> Vec<usize> {
-    let mut connection = Connection::open(main, Access::ReadWrite, Duration::ZERO).unwrap();
-    let sql = "SELECT rootpage FROM sqlite_schema WHERE type = 'table'";
-    let roots = connection.query(sql, &[]).unwrap();
-    connection.close();
-    let number = |row: &Vec<SqlValue>| match row[0] {
-        SqlValue::Integer(page) => usize::try_from(page).ok(),
-        _ => None,
-    };
-    roots.iter().filter_map(number).collect()
 }
 
 /// As a crash leaves it: half of the rows are deleted in the main file, and how to take that back is in the

