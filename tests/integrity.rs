@@ -253,6 +253,38 @@ fn a_log_that_does_not_hold_counts_after_a_power_cut_up_to_there() {
     }
 }
 
+/// The new file has the encoding of the old one.
+#[test]
+fn a_database_in_utf_16_is_rebuilt() {
+    let fixture = Fixture::empty();
+    fixture.sql(
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE theirs (id INTEGER PRIMARY KEY, x TEXT UNIQUE);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+         INSERT INTO theirs SELECT i, 'row ' || i FROM n",
+    );
+    fixture.boot(&[]).says(0, &[]);
+    let mut database = fs::read(fixture.database()).unwrap();
+    let mut pages = database.chunks_exact_mut(4096).skip(1);
+    // A leaf of the index.
+    pages.find(|page| page[0] == 0x0a).unwrap().fill(0);
+    fs::write(fixture.database(), database).unwrap();
+    fs::remove_file(fixture.path("var/boot/integrity")).unwrap();
+    fixture
+        .boot(&[])
+        .says(0, &["copied every row into a new file"]);
+    let mut connection = boot_checks::services::db::Connection::open(
+        &fixture.database(),
+        boot_checks::services::db::Access::ReadOnly,
+        support::PATIENCE,
+    )
+    .unwrap();
+    let encoding = connection.scalar("PRAGMA encoding");
+    assert_eq!(encoding, Ok("UTF-16le".into()));
+    let rows = connection.scalar("SELECT count(*) FROM theirs WHERE x = 'row ' || id");
+    assert_eq!(rows, Ok(900.into()));
+    connection.close();
+}
+
 #[test]
 fn what_only_the_application_registers_aborts_no_boot() {
     let function = ("n > 0", "theirs_is_good(n)");

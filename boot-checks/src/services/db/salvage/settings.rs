@@ -1,6 +1,5 @@
 //! What a database says of itself besides its tables, carried into a new file.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::SalvageError;
@@ -12,14 +11,21 @@ use crate::services::db::{Access, Connection, DbError, quoted};
 
 /// A new database as the old one was set up, before anything is in it.
 pub(super) fn prepare(connection: &mut Connection, image: &Image) -> Result<(), SalvageError> {
-    attach(connection, &image.path, "damaged")?;
-    let mut setting = |name: &str| connection.scalar(&format!("PRAGMA damaged.{name}"));
-    let page_size = integer(&setting("page_size")?);
-    let auto_vacuum = integer(&setting("auto_vacuum")?);
-    let user_version = integer(&setting("user_version")?);
-    let application_id = integer(&setting("application_id")?);
-    connection.execute("DETACH damaged")?;
-    let encoding = encoding(&image.path)?;
+    // Asked of the file by itself: only databases of one encoding can be attached to each other.
+    let mut damaged = Connection::open(&image.path, Access::ReadOnly, Duration::ZERO)?;
+    let mut setting = |name: &str| damaged.scalar(&format!("PRAGMA {name}"));
+    let settings = ["page_size", "auto_vacuum", "user_version", "application_id"].map(&mut setting);
+    let encoding = setting("encoding");
+    damaged.close();
+    let [page_size, auto_vacuum, user_version, application_id] = settings;
+    let page_size = integer(&page_size?);
+    let auto_vacuum = integer(&auto_vacuum?);
+    let user_version = integer(&user_version?);
+    let application_id = integer(&application_id?);
+    let encoding = match encoding? {
+        SqlValue::Text(encoding) => encoding,
+        _ => "UTF-8".to_owned(),
+    };
     let cache = match default_cache_size(image)? {
         0 => String::new(),
         pages => format!("PRAGMA default_cache_size = {};", pages.unsigned_abs()),
@@ -33,16 +39,6 @@ pub(super) fn prepare(connection: &mut Connection, image: &Image) -> Result<(), 
     ))?;
     attach(connection, &image.path, "damaged")?;
     Ok(())
-}
-
-fn encoding(image: &Path) -> Result<String, DbError> {
-    let mut connection = Connection::open(image, Access::ReadOnly, Duration::ZERO)?;
-    let encoding = connection.scalar("PRAGMA encoding");
-    connection.close();
-    match encoding? {
-        SqlValue::Text(encoding) => Ok(encoding),
-        _ => Ok("UTF-8".to_owned()),
-    }
 }
 
 /// Nobody asks for more pages of cache: such a number is a damaged header's, and would cost memory for ever.
