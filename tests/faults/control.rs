@@ -4,7 +4,7 @@ use crate::boots::boot;
 use crate::instants::sweep;
 use crate::leftovers::crash_with_a_hot_journal;
 use crate::sandbox::{Journal, Sandbox, Start};
-use crate::shim::{self, Fault};
+use crate::shim::Fault;
 
 /// "Removes locks": deletes what stands beside the database.
 fn delete_side_files(sandbox: &Sandbox) {
@@ -16,9 +16,6 @@ fn delete_side_files(sandbox: &Sandbox) {
 
 #[test]
 fn deleting_side_files_makes_the_harness_fail() {
-    if shim::library().is_none() {
-        return crate::instants::skipped("there is no C compiler");
-    }
     for start in [
         Start::Legacy(Journal::HotWal),
         Start::Pending(Journal::HotWal),

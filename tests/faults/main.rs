@@ -6,7 +6,8 @@
 //! FAULTS=all cargo test -p xtask --test faults -- --nocapture   # every instant, with the figures
 //! ```
 //!
-//! A test that needs a tool which is not there prints `SKIPPED` and why; with `FAULTS=all` it fails.
+//! A test that needs a tool which is not there is ignored, with the reason, and counted as that
+//! (`xtask/build.rs`); where `FAULTS_TOOLS=required` is set, as in CI, it fails.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::print_stdout,

@@ -12,7 +12,6 @@ use boot_checks::services::db::{Access, Connection};
 use boot_checks::services::migrations::MigrationSet;
 
 use crate::boots::{Boot, boot, command, run};
-use crate::instants::skipped;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 
 /// `nobody`, as every system calls it.
@@ -203,27 +202,21 @@ fn state(sandbox: &Sandbox) -> BTreeMap<String, (u32, Vec<u8>)> {
     state
 }
 
-fn can_be_another() -> bool {
-    let mut setpriv = Command::new("setpriv");
-    let user = format!("{USER}");
-    setpriv.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
-    setpriv.arg(env!("CARGO_BIN_EXE_xtask")).arg("--version");
-    setpriv.output().is_ok_and(|output| output.status.success())
-}
-
 #[test]
+#[cfg_attr(
+    not(all(can_be_another_user, can_mount)),
+    ignore = "setpriv or prlimit is missing, or may not make another user of this one, or mount"
+)]
 fn what_may_not_be_written_or_read_is_named_and_never_stale() {
-    if !can_be_another() {
-        return skipped("setpriv cannot become another user here");
-    }
     let mut tried = 0;
     for obstacle in OBSTACLES {
         for kept in KEPT {
             let sandbox = application(kept);
             permit(sandbox.root(), 0o755);
-            if !put(obstacle, &sandbox) {
-                return skipped("a folder cannot be mounted read-only here");
-            }
+            assert!(
+                put(obstacle, &sandbox),
+                "a folder cannot be mounted read-only here"
+            );
             let before = state(&sandbox);
             let boot_as_user = as_user(&sandbox);
             let after = state(&sandbox);
@@ -244,10 +237,11 @@ fn what_may_not_be_written_or_read_is_named_and_never_stale() {
 
 /// The system gives the gate no thread: it has no verdict, and no panic's exit code.
 #[test]
+#[cfg_attr(
+    not(can_be_another_user),
+    ignore = "setpriv or prlimit is missing, or may not make another user of this one"
+)]
 fn a_gate_that_cannot_work_lets_nothing_start() {
-    if !can_be_another() {
-        return skipped("setpriv cannot become another user here");
-    }
     let sandbox = application(Kept::RollbackJournal);
     permit(sandbox.root(), 0o755);
     let before = state(&sandbox);

@@ -10,7 +10,7 @@ use boot_checks::services::db::{Access, Connection};
 
 use crate::boots::{Boot, boot, run, with_library};
 use crate::corruption::Numbers;
-use crate::instants::{everything, skipped};
+use crate::instants::everything;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start};
 use crate::shim;
 
@@ -179,9 +179,7 @@ fn own(rows: &Rows) -> [&Vec<String>; 2] {
 
 #[test]
 fn a_restore_that_is_killed_leaves_the_old_or_the_new_state() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (template, run_id) = kept(Journal::HotWal);
     let new = rows(&files(&copy(&template, &run_id)));
     commit_and_crash(&template, 25, 0);
@@ -228,9 +226,7 @@ fn a_restore_that_is_killed_leaves_the_old_or_the_new_state() {
 /// A kill keeps what the system was given; a power cut does not.
 #[test]
 fn what_was_there_is_on_the_disk_before_anything_of_it_is_moved() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (sandbox, run_id) = kept(Journal::Delete);
     commit_and_crash(&sandbox, 5, 0);
     let plan = fingerprint(&sandbox, &run_id);

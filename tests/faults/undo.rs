@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::boots::{Boot, boot, boot_with, command, run, with_library};
-use crate::instants::{points, skipped};
+use crate::instants::points;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::shim::{self, Fault};
 
@@ -236,9 +236,7 @@ fn a_run_that_never_was_is_a_usage_error_and_leaves_nothing() {
 
 #[test]
 fn an_undo_that_was_killed_goes_on_where_it_was() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let mut tried = 0;
     for start in STARTS {
         let (template, before, run_id) = booted(start);
@@ -267,9 +265,7 @@ fn an_undo_that_was_killed_goes_on_where_it_was() {
 
 #[test]
 fn a_run_that_was_killed_is_taken_back_or_refused_and_no_row_is_lost() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (mut tried, mut refused) = (0, 0);
     for start in [
         Start::Legacy(Journal::Delete),
@@ -324,9 +320,7 @@ fn a_heal_that_does_not_verify_is_taken_back_with_the_database() {
 /// Somebody opens the database between the look whether anybody has and the rename that follows it.
 #[test]
 fn who_opens_the_database_as_it_is_replaced_is_seen_and_it_gets_its_place_back() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (sandbox, before, run_id) = booted(Start::Legacy(Journal::Delete));
     let now = snapshot(&sandbox);
     let go = sandbox.root().join("go");
@@ -363,9 +357,7 @@ fn who_opens_the_database_as_it_is_replaced_is_seen_and_it_gets_its_place_back()
 /// change from then on, and the other one commits and crashes.
 #[test]
 fn what_is_committed_through_the_file_that_was_replaced_is_never_mixed_with_what_came() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (template, _, run_id) = booted(Start::Legacy(Journal::HotWal));
     let (mut tried, mut refused) = (0, 0);
     for at in 1.. {
@@ -443,9 +435,7 @@ pub(crate) fn wait_until_reached(go: &Path) {
 /// nobody finds.
 #[test]
 fn who_opens_what_came_and_makes_room_again_is_told_that_it_is_no_database() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (sandbox, _, run_id) = booted(Start::Legacy(Journal::Delete));
     let before = snapshot(&sandbox);
     let folder = tempfile::tempdir().unwrap();
@@ -483,9 +473,7 @@ fn who_opens_what_came_and_makes_room_again_is_told_that_it_is_no_database() {
 
 #[test]
 fn who_opens_a_database_as_it_is_moved_away_keeps_it() {
-    let Some(library) = shim::library() else {
-        return skipped("there is no C compiler");
-    };
+    let library = shim::library();
     let (sandbox, _, run_id) = booted(Start::Empty);
     let before = snapshot(&sandbox);
     let folder = tempfile::tempdir().unwrap();
