@@ -234,31 +234,43 @@ fn a_run_that_never_was_is_a_usage_error_and_leaves_nothing() {
     assert!(sandbox.names().is_empty());
 }
 
+/// Kills an undo of copies of an application at each of its changes, gives it again each time, and says how many
+/// there were.
+pub(crate) fn undo_again_after_each_kill(
+    template: &Sandbox,
+    run_id: &str,
+    check: impl Fn(&Sandbox, usize),
+) -> usize {
+    let library = shim::library();
+    for at in 1.. {
+        let sandbox = template.copy();
+        let mut command = undo_command(sandbox.root(), run_id);
+        let killed = run(with_library(&mut command, sandbox.root(), library)
+            .env("FAULTS_AT", at.to_string())
+            .env("FAULTS_KIND", "kill"));
+        if killed.code.is_some() {
+            return at - 1;
+        }
+        let undone = undo(&sandbox, run_id);
+        assert_eq!(undone.code, Some(0), "at {at}: {}", undone.text());
+        check(&sandbox, at);
+    }
+    0
+}
+
 #[test]
 fn an_undo_that_was_killed_goes_on_where_it_was() {
-    let library = shim::library();
     let mut tried = 0;
     for start in STARTS {
         let (template, before, run_id) = booted(start);
-        for at in 1.. {
-            let sandbox = template.copy();
-            let mut command = undo_command(sandbox.root(), &run_id);
-            let killed = run(with_library(&mut command, sandbox.root(), library)
-                .env("FAULTS_AT", at.to_string())
-                .env("FAULTS_KIND", "kill"));
-            if killed.code.is_some() {
-                break;
-            }
-            tried += 1;
-            let undone = undo(&sandbox, &run_id);
-            assert_eq!(undone.code, Some(0), "{start:?} at {at}: {}", undone.text());
-            assert_as_before(&sandbox, start, &before);
+        tried += undo_again_after_each_kill(&template, &run_id, |sandbox, at| {
+            assert_as_before(sandbox, start, &before);
             if start == Start::Empty {
                 // What the run had made is no loss.
                 let again = boot(sandbox.root());
                 assert_eq!(again.code, Some(0), "at {at}: {}", again.text());
             }
-        }
+        });
     }
     println!("| undo | Kill | {tried} points | 0 wrong |");
 }

@@ -1,11 +1,10 @@
 //! The application had the database open while the gate healed it, so that what was healed is in its log; then it
 //! was killed. Whoever comes next moves the log into the main file, and an undo that is killed may have begun to.
 
-use crate::boots::{boot, run, with_library};
+use crate::boots::boot;
 use crate::holders::Other;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
-use crate::shim;
-use crate::undo::{assert_as_before, run_id, snapshot, undo, undo_command};
+use crate::undo::{assert_as_before, run_id, snapshot, undo, undo_again_after_each_kill};
 
 const START: Start = Start::Pending(Journal::HotWal);
 
@@ -52,23 +51,10 @@ fn what_is_committed_into_the_log_since_is_a_change() {
 
 #[test]
 fn an_undo_that_was_killed_as_it_moved_the_log_goes_on() {
-    let library = shim::library();
     let (template, before, run_id) = healed_under_a_reader();
-    let mut tried = 0;
-    for at in 1.. {
-        let sandbox = template.copy();
-        let mut command = undo_command(sandbox.root(), &run_id);
-        let killed = run(with_library(&mut command, sandbox.root(), library)
-            .env("FAULTS_AT", at.to_string())
-            .env("FAULTS_KIND", "kill"));
-        if killed.code.is_some() {
-            break;
-        }
-        tried += 1;
-        let undone = undo(&sandbox, &run_id);
-        assert_eq!(undone.code, Some(0), "at {at}: {}", undone.text());
-        assert_as_before(&sandbox, START, &before);
-    }
+    let tried = undo_again_after_each_kill(&template, &run_id, |sandbox, _| {
+        assert_as_before(sandbox, START, &before);
+    });
     assert!(tried > 30, "{tried}");
     println!("| undo over a log | Kill | {tried} points | 0 wrong |");
 }
