@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::log_frames::{Frame, Frames, u32_at};
-use super::log_index::nothing_was_moved;
+use super::log_index::{checkpoint_was_cut, nothing_was_moved};
 use super::side_file;
 use crate::host::{self, read_exact_at};
 
@@ -56,6 +56,9 @@ const LATER_MIN: Duration = Duration::from_secs(2);
 /// a second.
 const TICK: Duration = Duration::from_millis(10);
 
+/// Nothing writes less than this at once; no page is smaller.
+const SECTOR: usize = 512;
+
 /// Where a main file's and a first page's change counter stands
 /// (<https://www.sqlite.org/fileformat2.html#file_change_counter>).
 pub(super) const COUNTER: usize = 24;
@@ -70,7 +73,8 @@ pub(super) const COUNTER: usize = 24;
 ///   one more, and it never falls: a main file whose counter is outside of what the log spans is another's;
 /// - from then on only a checkpoint of this very log changes the main file, in the order of the pages, each
 ///   as a transaction in the log left it. So a main file that was changed after the log's last write has
-///   the lowest page of some beginning of the log as the log has it. One that has none was put there. Of a
+///   the lowest page of some beginning of the log as the log has it, or where the index says that a checkpoint was
+///   cut, its beginning: a page of many sectors may be half written. One that has none was put there. Of a
 ///   checkpoint that the power ended, any page may be the one that reached the disk: where the machine was
 ///   started since, one page of the log is enough.
 ///
@@ -119,7 +123,8 @@ pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<Foreign
     let is_since_start = |time: SystemTime| host::system_start().is_none_or(|start| time >= start);
     let was_started_since = !is_since_start(changed);
     let logged = pages.metadata()?.modified()?;
-    let is_its_own = (seen.has_lowest || (was_started_since && seen.has_any))
+    let is_torn = seen.begins_as_lowest && checkpoint_was_cut(path, frames.salts());
+    let is_its_own = (seen.has_lowest || is_torn || (was_started_since && seen.has_any))
         && !(is_since_start(logged) && nothing_was_moved(path, frames.salts()));
     if let Some(foreign) = put_there(path, &of_main, &of_log, was_replaced) {
         return Ok((!seen.has_all()?).then_some(foreign));
@@ -242,6 +247,8 @@ struct Seen<'a> {
     has_commit: bool,
     /// Whether one of these is in the main file as a transaction left it.
     has_lowest: bool,
+    /// Whether one of these begins there as a transaction left it.
+    begins_as_lowest: bool,
     /// Whether any page is.
     has_any: bool,
 }
@@ -258,6 +265,7 @@ impl<'a> Seen<'a> {
             last: BTreeMap::new(),
             has_commit: false,
             has_lowest: false,
+            begins_as_lowest: false,
             has_any: false,
         }
     }
@@ -288,9 +296,12 @@ impl<'a> Seen<'a> {
         for (page, place) in std::mem::take(&mut self.open) {
             let is_lowest = self.lowest.contains(&page);
             let says_more = !self.has_any || (is_lowest && !self.has_lowest);
-            if says_more && self.is_same(page, place)? {
+            if says_more && self.is_same(page, place, self.page_size)? {
                 self.has_any = true;
                 self.has_lowest |= is_lowest;
+            }
+            if is_lowest && !self.begins_as_lowest {
+                self.begins_as_lowest = self.is_same(page, place, SECTOR)?;
             }
         }
         Ok(())
@@ -299,15 +310,16 @@ impl<'a> Seen<'a> {
     /// Whether replaying the log would change nothing.
     fn has_all(&self) -> io::Result<bool> {
         for (page, place) in &self.last {
-            if !self.is_same(*page, *place)? {
+            if !self.is_same(*page, *place, self.page_size)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
-    fn is_same(&self, page: u32, place: u64) -> io::Result<bool> {
-        let (mut there, mut logged) = (vec![0; self.page_size], vec![0; self.page_size]);
+    /// Whether so many of its bytes are in the main file as they stand at this place of the log.
+    fn is_same(&self, page: u32, place: u64, bytes: usize) -> io::Result<bool> {
+        let (mut there, mut logged) = (vec![0; bytes], vec![0; bytes]);
         read_exact_at(self.log, &mut logged, place)?;
         let at = (u64::from(page) - 1) * self.page_size as u64;
         Ok(match read_exact_at(self.main, &mut there, at) {
@@ -449,6 +461,38 @@ mod tests {
         assert_eq!(foreign_log(&path, false).unwrap(), None);
         let foreign = foreign_log(&path, true).unwrap();
         assert_eq!(foreign, Some(ForeignLog::Replaced));
+    }
+
+    /// A kill comes within the write of the first page that a checkpoint moves.
+    #[test]
+    fn half_of_the_first_page_that_a_checkpoint_moves_is_the_logs_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = toggled(folder.path(), false);
+        let [main, log, index] = ["", "-wal", "-shm"].map(|suffix| side_file(&path, suffix));
+        let mut frames = Frames::open(&log).unwrap().unwrap();
+        let frame = frames.next_frame().unwrap();
+        let (page, half) = (frame.page as usize - 1, frame.contents[..2048].to_vec());
+        let mut bytes = std::fs::read(&main).unwrap();
+        let at = page * 4096;
+        bytes[at..at + 2048].copy_from_slice(&half);
+        bytes[at + 4000] ^= 1;
+        let modified = main.metadata().unwrap().modified().unwrap();
+        std::fs::write(&main, bytes).unwrap();
+        File::options()
+            .write(true)
+            .open(&main)
+            .unwrap()
+            .set_modified(modified)
+            .unwrap();
+        let foreign = foreign_log(&path, false).unwrap();
+        assert!(
+            matches!(foreign, Some(ForeignLog::PutLater { .. })),
+            "{foreign:?}"
+        );
+        let mut bytes = std::fs::read(&index).unwrap();
+        bytes[128..132].copy_from_slice(&1_u32.to_ne_bytes());
+        std::fs::write(&index, bytes).unwrap();
+        assert_eq!(foreign_log(&path, false).unwrap(), None);
     }
 
     #[test]

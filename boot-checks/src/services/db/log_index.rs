@@ -1,6 +1,7 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::log_frames::Salts;
 use super::side_file;
 use crate::host::read_exact_at;
 
@@ -19,10 +20,23 @@ const MOVED: [usize; 2] = [96, 128];
 ///
 /// Safety: SQLite writes down how far a checkpoint will go before it writes the first page, and a recovery writes
 /// down the whole log. The index is not flushed: after a crash of the machine it says nothing.
-pub(super) fn nothing_was_moved(path: &Path, salts: [u8; 8]) -> bool {
+pub(super) fn nothing_was_moved(path: &Path, salts: Salts) -> bool {
+    moved(path, salts).is_some_and(|counts| counts == [0, 0])
+}
+
+/// Whether it says that a checkpoint of this log was begun and did not come to its end.
+pub(super) fn checkpoint_was_cut(path: &Path, salts: Salts) -> bool {
+    moved(path, salts).is_some_and(|[done, begun]| begun > done)
+}
+
+/// Frames that are in the main file, and those that a checkpoint began to move; none of another log's index.
+fn moved(path: &Path, salts: Salts) -> Option<[u32; 2]> {
     let mut head = [0; HEAD];
-    let read =
-        File::open(side_file(path, "-shm")).and_then(|file| read_exact_at(&file, &mut head, 0));
+    let file = File::open(side_file(path, "-shm")).ok()?;
+    read_exact_at(&file, &mut head, 0).ok()?;
     let is_this_logs = SALTS.iter().all(|at| head[*at..at + 8] == salts);
-    read.is_ok() && is_this_logs && MOVED.iter().all(|at| head[*at..at + 4] == [0; 4])
+    // In the order of the machine's own bytes.
+    let count =
+        |at: usize| u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+    is_this_logs.then(|| MOVED.map(count))
 }
