@@ -112,7 +112,7 @@ fn a_migration_that_no_transaction_takes_back_or_that_is_no_text_is_never_run() 
     for (text, words) in [
         (
             "CREATE TABLE b (x);\npragma /* ; */ main.[journal_mode]=off;",
-            ["2_b.sql, line 2: PRAGMA journal_mode", "take it out"],
+            ["migration 2, line 2: PRAGMA journal_mode", "take it out"],
         ),
         (
             "ATTACH 'other.db' AS other;",

@@ -387,6 +387,33 @@ fn a_copy_that_was_moved_there_and_whose_permissions_were_set_with_the_logs_is_r
     assert_eq!(healed.code, Some(0), "{}", healed.text());
 }
 
+/// As the entry point of a container does it, at each start: no other file has the main file's place since the last
+/// boot.
+#[test]
+fn permissions_and_a_new_name_beside_it_make_no_other_file() {
+    let template = template();
+    for what in [
+        "chmod 640 grace.db; echo 1 > app.pid",
+        "ln grace.db grace.db.bak",
+    ] {
+        let sandbox = template.copy();
+        assert_eq!(boot(sandbox.root()).code, Some(0));
+        let statements = "PRAGMA journal_mode = WAL\nINSERT INTO notes (body) VALUES ('held')";
+        Other::start(&sandbox.database(), statements).kill();
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-ce", what])
+            .current_dir(sandbox.root().join("var"));
+        assert!(shell.status().unwrap().success());
+        let booted = boot(sandbox.root());
+        assert_eq!(booted.code, Some(0), "{what}: {}", booted.text());
+        let mut connection = sandbox.open();
+        let held = "SELECT count(*) FROM notes WHERE body = 'held'";
+        assert_eq!(connection.scalar(held), Ok(1.into()));
+        connection.close();
+    }
+}
+
 /// An older file is moved there, and then only the log is touched by something that writes nothing into it.
 fn moved_there_and_the_log_after_it(what: &[&str]) {
     let template = template();

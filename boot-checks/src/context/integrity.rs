@@ -72,10 +72,10 @@ impl Context {
         self.with_looked(LastCheck::now)
     }
 
-    /// Whether another file has taken the main file's place since the last look at every page.
-    pub(super) fn was_replaced(&self) -> bool {
-        let last = self.last_check();
-        self.with_looked(|looked| last.is_some_and(|last| last.was_replaced(looked)))
+    /// Whether another file has taken the main file's place since the last look at every page, where that is known.
+    pub(super) fn was_replaced(&self) -> Option<bool> {
+        let last = self.last_check()?;
+        self.with_looked(|looked| last.was_replaced(looked))
     }
 
     fn with_looked<T>(&self, tell: impl FnOnce(Looked<'_>) -> T) -> T {

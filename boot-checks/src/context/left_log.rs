@@ -118,7 +118,7 @@ fn judge(
     files: &FileSet,
     places: &[PathBuf],
     is_left_behind: bool,
-    was_replaced: impl Fn() -> bool,
+    was_replaced: impl Fn() -> Option<bool>,
 ) -> LeftLog {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
     let (has_log, has_journal) = (holds(files.wal_bytes), holds(files.journal_bytes));
@@ -179,13 +179,13 @@ fn unreadable(suffix: &'static str, error: &io::Error) -> LeftLog {
     LeftLog::Unreadable { suffix, reason }
 }
 
-fn against_log(path: &Path, was_replaced: bool) -> io::Result<Option<LeftLog>> {
+fn against_log(path: &Path, was_replaced: Option<bool>) -> io::Result<Option<LeftLog>> {
     let suffix = "-wal";
     let foreign = foreign_log(path, was_replaced)?;
     Ok(foreign.map(|foreign| LeftLog::Foreign { suffix, foreign }))
 }
 
-fn against_journal(path: &Path, was_replaced: bool) -> io::Result<Option<LeftLog>> {
+fn against_journal(path: &Path, was_replaced: Option<bool>) -> io::Result<Option<LeftLog>> {
     let suffix = "-journal";
     Ok(bad_journal(path, was_replaced)?.map(|bad| match bad {
         BadJournal::Broken(broken) => LeftLog::BrokenJournal(broken),

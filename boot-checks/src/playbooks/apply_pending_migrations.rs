@@ -47,8 +47,8 @@ fn plan_for(status: &MigrationStatus, set: &MigrationSet) -> Result<Plan, PlanEr
     if let Some(refusal) = status.difference.refusals.first() {
         return refuse(format!("{}: {}", refusal.object, refusal.reason));
     }
-    if let Some(version) = set.first_that_says_nothing(&status.pending) {
-        return refuse(format!("migration {version} says nothing"));
+    if let Some(refused) = set.first_not_to_be_run(&status.pending) {
+        return refuse(refused.to_string());
     }
     match status.record {
         MigrationRecord::Foreign(tool) => refuse(format!(

@@ -16,7 +16,9 @@ use crate::context::Context;
 use crate::host::migration_command::{NotBegun, ensure_none_is_under_way};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::command;
-use crate::services::migrations::{Drift, MigrationRecord, MigrationSet, MigrationStatus};
+use crate::services::migrations::{
+    Drift, MigrationRecord, MigrationSet, MigrationStatus, NotToBeRun,
+};
 
 /// See the module.
 pub struct SchemaVersion;
@@ -113,8 +115,8 @@ fn judge(cx: &Context, set: &MigrationSet, status: &MigrationStatus) -> Findings
     if let Some(finding) = record_problem(status) {
         return Findings::problem(finding.pattern("migration_conflict"));
     }
-    if let Some(version) = set.first_that_says_nothing(&status.pending) {
-        return Findings::problem(says_nothing(version));
+    if let Some(refused) = set.first_not_to_be_run(&status.pending) {
+        return Findings::problem(not_to_be_run(&refused));
     }
     if status.record == MigrationRecord::None {
         return Findings::problem(unrecorded(cx, status));
@@ -180,11 +182,15 @@ fn record_problem(status: &MigrationStatus) -> Option<Finding> {
     None
 }
 
-fn says_nothing(version: i64) -> Finding {
-    let message = format!("migration {version} says nothing: its file has no statement");
-    Finding::new("migration_empty", message)
-        .cause("it was not saved, or a crash left it empty; recorded as applied, it would never run again")
-        .action("restore its text, or write a comment into it that says why it has none")
+fn not_to_be_run(refused: &NotToBeRun) -> Finding {
+    match &refused.why {
+        None => Finding::new("migration_empty", refused.to_string())
+            .cause("it was not saved, or a crash left it empty; recorded as applied, it would never run again")
+            .action("restore its text, or write a comment into it that says why it has none"),
+        Some(unfit) => Finding::new("migration_unfit", refused.to_string())
+            .cause("no kill and no failure of it could be taken back")
+            .action(unfit.action),
+    }
 }
 
 fn drift_problem(status: &MigrationStatus) -> Option<Finding> {

@@ -41,7 +41,7 @@ const COUNT_IS_FOR: usize = 92;
 /// # Errors
 ///
 /// When one of the files cannot be read.
-pub fn bad_journal(path: &Path, was_replaced: bool) -> io::Result<Option<BadJournal>> {
+pub fn bad_journal(path: &Path, was_replaced: Option<bool>) -> io::Result<Option<BadJournal>> {
     let journal = side_file(path, "-journal");
     let originals = match Journal::read(&journal)? {
         Journal::Finished => return Ok(None),
@@ -83,7 +83,7 @@ impl Both<'_> {
         Ok(lost.then_some("the count of the database's pages"))
     }
 
-    fn foreign(&self, was_replaced: bool) -> io::Result<Option<ForeignLog>> {
+    fn foreign(&self, was_replaced: Option<bool>) -> io::Result<Option<ForeignLog>> {
         if let Some(foreign) = self.counter()? {
             return Ok(Some(foreign));
         }
@@ -196,7 +196,7 @@ mod tests {
         }
 
         fn judge(&self, main: &[u8], journal: &[u8]) -> Option<BadJournal> {
-            bad_journal(&self.put(main, journal), false).unwrap()
+            bad_journal(&self.put(main, journal), None).unwrap()
         }
 
         /// Whether SQLite makes the committed state of it, or what it makes is seen to be damaged.
@@ -320,7 +320,7 @@ mod tests {
             let is_foreign = matches!(foreign, Some(BadJournal::Foreign(_)));
             assert_eq!(is_foreign, is_seen, "{foreign:?}");
             let path = killed.put(&killed.older, &killed.journal);
-            let replaced = bad_journal(&path, true).unwrap();
+            let replaced = bad_journal(&path, Some(true)).unwrap();
             assert!(
                 matches!(replaced, Some(BadJournal::Foreign(_))),
                 "{replaced:?}"

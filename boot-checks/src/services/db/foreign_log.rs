@@ -101,7 +101,7 @@ pub(super) const COUNTER: usize = 24;
 /// # Errors
 ///
 /// When one of the files cannot be read.
-pub fn foreign_log(path: &Path, was_replaced: bool) -> io::Result<Option<ForeignLog>> {
+pub fn foreign_log(path: &Path, was_replaced: Option<bool>) -> io::Result<Option<ForeignLog>> {
     let log = side_file(path, "-wal");
     let main = File::open(path)?;
     let Some(mut frames) = Frames::open(&log)? else {
@@ -146,10 +146,15 @@ pub(super) fn put_there(
     path: &Path,
     main: &Metadata,
     log: &Metadata,
-    was_replaced: bool,
+    was_replaced: Option<bool>,
 ) -> Option<ForeignLog> {
-    let later = younger(main, log).or_else(|| moved_there(path, main, log));
-    let is_replaced = was_replaced && !was_written_since(main, log);
+    let moved = || match was_replaced {
+        // A new name beside it, and its permissions, may have been set in one moment too.
+        Some(false) => None,
+        Some(true) | None => moved_there(path, main, log),
+    };
+    let later = younger(main, log).or_else(moved);
+    let is_replaced = was_replaced == Some(true) && !was_written_since(main, log);
     later
         .map(|later| ForeignLog::PutLater { later })
         .or(is_replaced.then_some(ForeignLog::Replaced))
@@ -369,7 +374,7 @@ mod tests {
     fn a_main_file_from_before_what_the_log_began_with_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = crashed(folder.path(), 3);
-        let foreign = foreign_log(&path, false).unwrap();
+        let foreign = foreign_log(&path, None).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::Counter { main, first, .. }) if main < first),
             "{foreign:?}"
@@ -380,11 +385,11 @@ mod tests {
     fn a_main_file_from_after_the_log_is_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = crashed(folder.path(), 0);
-        assert_eq!(foreign_log(&path, false).unwrap(), None);
+        assert_eq!(foreign_log(&path, None).unwrap(), None);
         let mut main = std::fs::read(&path).unwrap();
         main[COUNTER + 3] += 9;
         std::fs::write(&path, main).unwrap();
-        let foreign = foreign_log(&path, false).unwrap();
+        let foreign = foreign_log(&path, None).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::Counter { .. })),
             "{foreign:?}"
@@ -451,15 +456,15 @@ mod tests {
     fn a_page_that_is_the_same_by_chance_makes_no_older_main_file_the_logs_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = toggled(folder.path(), false);
-        let foreign = foreign_log(&path, false).unwrap();
+        let foreign = foreign_log(&path, None).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::PutLater { .. })),
             "{foreign:?}"
         );
         // Without the index, only that no other file has its place speaks for it.
         std::fs::remove_file(side_file(&path, "-shm")).unwrap();
-        assert_eq!(foreign_log(&path, false).unwrap(), None);
-        let foreign = foreign_log(&path, true).unwrap();
+        assert_eq!(foreign_log(&path, None).unwrap(), None);
+        let foreign = foreign_log(&path, Some(true)).unwrap();
         assert_eq!(foreign, Some(ForeignLog::Replaced));
     }
 
@@ -484,7 +489,7 @@ mod tests {
             .unwrap()
             .set_modified(modified)
             .unwrap();
-        let foreign = foreign_log(&path, false).unwrap();
+        let foreign = foreign_log(&path, None).unwrap();
         assert!(
             matches!(foreign, Some(ForeignLog::PutLater { .. })),
             "{foreign:?}"
@@ -492,12 +497,12 @@ mod tests {
         let mut bytes = std::fs::read(&index).unwrap();
         bytes[128..132].copy_from_slice(&1_u32.to_ne_bytes());
         std::fs::write(&index, bytes).unwrap();
-        assert_eq!(foreign_log(&path, false).unwrap(), None);
+        assert_eq!(foreign_log(&path, None).unwrap(), None);
     }
 
     #[test]
     fn what_a_checkpoint_moved_later_is_the_logs_own_also_in_another_file() {
-        for was_replaced in [false, true] {
+        for was_replaced in [None, Some(false), Some(true)] {
             let folder = tempfile::tempdir().unwrap();
             let path = toggled(folder.path(), true);
             assert_eq!(foreign_log(&path, was_replaced).unwrap(), None);

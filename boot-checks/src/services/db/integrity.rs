@@ -330,14 +330,15 @@ impl LastCheck {
         }
     }
 
-    /// Whether another file has the main file's place since, in this run of the system and in the same folder:
+    /// Whether another file has the main file's place since; known in this run of the system and in the same folder:
     /// elsewhere files get other numbers by themselves.
-    pub fn was_replaced(&self, looked: Looked<'_>) -> bool {
+    pub fn was_replaced(&self, looked: Looked<'_>) -> Option<bool> {
         let [system_boot, anchor, inode, path] = &looked.words();
         let there = [system_boot, anchor, path];
         let [then_boot, then_anchor, then_inode, then_path] = self.words();
         let then = [then_boot, then_anchor, then_path];
-        !system_boot.is_empty() && then.iter().eq(there.iter()) && then_inode != inode
+        let is_known = !system_boot.is_empty() && then.iter().eq(there.iter());
+        is_known.then_some(then_inode != inode)
     }
 
     fn words(&self) -> [&str; 4] {
@@ -378,7 +379,7 @@ impl LastCheck {
         };
         let [system_boot, _, _, path] = &looked.words();
         let [then_boot, _, _, then_path] = last.words();
-        if then_path != path || last.was_replaced(looked) || !last.is_settled() {
+        if then_path != path || last.was_replaced(looked) == Some(true) || !last.is_settled() {
             Some(Due::Unknown)
         } else if left_behind {
             Some(Due::LeftBehind)
@@ -462,19 +463,19 @@ mod tests {
         make(&database);
         make(&anchor);
         let last = LastCheck::now(looked("boot-1"));
-        assert!(!last.was_replaced(looked("boot-1")));
+        assert_eq!(last.was_replaced(looked("boot-1")), Some(false));
         make(&database);
-        assert!(last.was_replaced(looked("boot-1")));
+        assert_eq!(last.was_replaced(looked("boot-1")), Some(true));
         assert_eq!(
             LastCheck::due(Some(&last), looked("boot-1"), true),
             Some(Due::Unknown)
         );
-        assert!(!last.was_replaced(looked("boot-2")));
+        assert_eq!(last.was_replaced(looked("boot-2")), None);
         let nameless = LastCheck::now(looked(""));
         make(&database);
-        assert!(!nameless.was_replaced(looked("")));
+        assert_eq!(nameless.was_replaced(looked("")), None);
         make(&anchor);
-        assert!(!last.was_replaced(looked("boot-1")));
+        assert_eq!(last.was_replaced(looked("boot-1")), None);
     }
 
     fn seen_after(sql: &str) -> (Integrity, Integrity) {

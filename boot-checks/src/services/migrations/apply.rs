@@ -32,7 +32,7 @@ pub fn apply_pending(
         if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
             return Err(DbError::other(RECORD_CHANGED));
         }
-        set.ensure_they_say_something(&status.pending)?;
+        set.ensure_they_may_run(&status.pending)?;
         for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
@@ -75,7 +75,7 @@ pub fn adopt(
                 "the database changed since it was looked at",
             ));
         }
-        set.ensure_they_say_something(&set.versions())?;
+        set.ensure_they_may_run(&set.versions())?;
         for statement in statements {
             connection.execute(statement)?;
         }
@@ -269,7 +269,7 @@ mod tests {
         let error = apply_pending(&mut connection, &set, &mut |_| Ok(())).unwrap_err();
         assert!(error.to_string().contains("says nothing"), "{error}");
         assert!(set.apply_all(&mut connection).is_err());
-        assert_eq!(set.first_that_says_nothing(&[1]), None);
+        assert_eq!(set.first_not_to_be_run(&[1]), None);
     }
 
     #[test]

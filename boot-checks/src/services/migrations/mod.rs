@@ -7,5 +7,5 @@ mod status;
 
 pub use apply::{adopt, apply_pending, restamp};
 pub use seeds::LackingRows;
-pub use set::{MigrationSet, MigrationSetError};
+pub use set::{MigrationSet, MigrationSetError, NotToBeRun};
 pub use status::{Drift, MigrationRecord, MigrationStatus, foreign_tool};

@@ -25,8 +25,8 @@ impl fmt::Display for LackingRows {
     }
 }
 
-/// Looks for each row that the migrations leave in an empty database, by its primary key, or by all that it
-/// holds where it has none. What migrations do to rows that are there already cannot be seen.
+/// Looks for each row that the migrations leave in an empty database, by its primary key. What they leave in tables
+/// without one is not looked for, and what migrations do to rows that are there already cannot be seen.
 pub(super) fn lacking_rows(
     connection: &mut Connection,
     set: &MigrationSet,
@@ -39,6 +39,11 @@ pub(super) fn lacking_rows(
             continue;
         }
         let keys = keys_of(table);
+        // Without one, rows that the application changed, or that were made at another time, are not told from those
+        // that were never there.
+        if keys.is_empty() {
+            continue;
+        }
         let sql = format!(
             "SELECT {} FROM {} LIMIT {ROWS_MAX}",
             keys.join(", "),
@@ -63,13 +68,10 @@ pub(super) fn lacking_rows(
     Ok(lacking)
 }
 
-/// Of its primary key, or all of them.
+/// Of its primary key.
 fn columns_of(table: &Table) -> impl Iterator<Item = &str> {
-    let has_key = table.columns.iter().any(|column| column.primary_key > 0);
-    let columns = table.columns.iter();
-    columns
-        .filter(move |column| column.primary_key > 0 || !has_key)
-        .map(|column| column.name.as_str())
+    let key = table.columns.iter().filter(|column| column.primary_key > 0);
+    key.map(|column| column.name.as_str())
 }
 
 fn keys_of(table: &Table) -> Vec<String> {
@@ -105,14 +107,14 @@ mod tests {
         std::fs::write(folder.path().join("1_a.sql"), sql).unwrap();
         let set = MigrationSet::from_folder(folder.path()).unwrap();
         for (there, expected) in [
-            ("", "2 rows of t, 2 rows of u"),
+            ("", "2 rows of t"),
             (sql, ""),
             (
                 "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (2)",
-                "1 row of t, 2 rows of u",
+                "1 row of t",
             ),
             (&sql.replace("'a'", "'z'"), ""),
-            (&sql.replace("NULL", "7"), "1 row of u"),
+            (&sql.replace("NULL", "7"), ""),
         ] {
             let mut connection = Connection::in_memory().unwrap();
             connection.execute(there).unwrap();

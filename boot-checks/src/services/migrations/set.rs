@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -24,6 +25,29 @@ include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 pub struct MigrationSet {
     migrator: Migrator,
     expected: Structure,
+}
+
+/// A migration that is not to be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotToBeRun {
+    /// Its version.
+    pub version: i64,
+    /// What it holds that no migration may; none where it has no statement, as a file that was saved only half:
+    /// recorded as applied, its text would never be run.
+    pub why: Option<Unfit>,
+}
+
+impl fmt::Display for NotToBeRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version;
+        match &self.why {
+            None => write!(
+                f,
+                "migration {version} says nothing: its file has no statement"
+            ),
+            Some(unfit) => write!(f, "migration {version}, {unfit}"),
+        }
+    }
 }
 
 /// Why a folder of migrations cannot be used.
@@ -123,7 +147,7 @@ impl MigrationSet {
     ///
     /// When the folder cannot be read, a file would be ignored, or the migrations do not run.
     pub fn from_folder(folder: &Path) -> Result<MigrationSet, MigrationSetError> {
-        refuse_misfits(folder)?;
+        let first_unfit = refuse_misfits(folder)?;
         let migrator =
             block_on(Migrator::new(folder)).map_err(|error| MigrationSetError::Unreadable {
                 folder: folder.to_owned(),
@@ -143,7 +167,10 @@ impl MigrationSet {
             migrator,
             expected: Structure::default(),
         };
-        set.expected = set.tried(folder)?;
+        // What a pragma did to the one that is tried shows in another one only.
+        set.expected = set
+            .tried(folder)
+            .map_err(|error| first_unfit.unwrap_or(error))?;
         Ok(set)
     }
 
@@ -177,21 +204,25 @@ impl MigrationSet {
             .filter(|migration| !migration.migration_type.is_down_migration())
     }
 
-    /// The first of these migrations that has no statement, as a file that was saved only half: recorded as
-    /// applied, its text would never be run.
-    pub fn first_that_says_nothing(&self, versions: &[i64]) -> Option<i64> {
-        self.iter()
-            .filter(|it| versions.contains(&it.version))
-            .find(|it| says_nothing(it.sql.as_str()))
-            .map(|it| it.version)
+    /// The first of these migrations that is not to be run, and why. One that was applied already is what it is.
+    pub fn first_not_to_be_run(&self, versions: &[i64]) -> Option<NotToBeRun> {
+        let mut pending = self.iter().filter(|it| versions.contains(&it.version));
+        pending.find_map(|it| {
+            let why = match says_nothing(it.sql.as_str()) {
+                true => None,
+                false => Some(unfit(it.sql.as_str())?),
+            };
+            Some(NotToBeRun {
+                version: it.version,
+                why,
+            })
+        })
     }
 
-    /// Refuses to record migrations that have no statement.
-    pub(super) fn ensure_they_say_something(&self, versions: &[i64]) -> Result<(), DbError> {
-        match self.first_that_says_nothing(versions) {
-            Some(version) => Err(DbError::other(format!(
-                "migration {version} says nothing: its file has no statement"
-            ))),
+    /// Refuses to run them.
+    pub(super) fn ensure_they_may_run(&self, versions: &[i64]) -> Result<(), DbError> {
+        match self.first_not_to_be_run(versions) {
+            Some(refused) => Err(DbError::other(refused.to_string())),
             None => Ok(()),
         }
     }
@@ -205,9 +236,9 @@ impl MigrationSet {
     ///
     /// # Errors
     ///
-    /// SQLite's reason, or that one of them says nothing.
+    /// SQLite's reason, or why one of them is not to be run.
     pub fn apply_all(&self, connection: &mut Connection) -> Result<(), DbError> {
-        self.ensure_they_say_something(&self.versions())?;
+        self.ensure_they_may_run(&self.versions())?;
         block_on(self.migrator.run_direct(None, connection.raw(), false))?;
         Ok(())
     }
@@ -240,8 +271,9 @@ impl Embedded {
 }
 
 /// Before anything is run. sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`; a migration
-/// that is there and never runs is a false green.
-fn refuse_misfits(folder: &Path) -> Result<(), MigrationSetError> {
+/// that is there and never runs is a false green. Answers what is wrong with the first that holds what no
+/// migration may.
+fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationSetError> {
     let unreadable = |error: std::io::Error| MigrationSetError::Unreadable {
         folder: folder.to_owned(),
         reason: error.to_string(),
@@ -251,6 +283,7 @@ fn refuse_misfits(folder: &Path) -> Result<(), MigrationSetError> {
         files.push(entry.map_err(unreadable)?.path());
     }
     files.sort();
+    let mut first_unfit = None;
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         if !name.to_ascii_lowercase().ends_with(".sql") {
@@ -262,18 +295,19 @@ fn refuse_misfits(folder: &Path) -> Result<(), MigrationSetError> {
         if !(name.ends_with(".sql") && matches!(version, Some(Ok(_)))) {
             return Err(MigrationSetError::Misnamed { file });
         }
-        if file.is_file() {
+        // Nobody runs them.
+        if file.is_file() && !name.ends_with(".down.sql") {
             let bytes = std::fs::read(&file).map_err(unreadable)?;
-            let found = match text_of(&bytes) {
-                Ok(sql) => unfit(sql),
-                Err(unfit) => Some(unfit),
-            };
-            if let Some(unfit) = found {
-                return Err(MigrationSetError::Unfit { file, unfit });
+            match text_of(&bytes).map(unfit) {
+                Err(unfit) => return Err(MigrationSetError::Unfit { file, unfit }),
+                Ok(Some(unfit)) if first_unfit.is_none() => {
+                    first_unfit = Some(MigrationSetError::Unfit { file, unfit });
+                }
+                Ok(_) => {}
             }
         }
     }
-    Ok(())
+    Ok(first_unfit)
 }
 
 #[cfg(test)]
@@ -307,12 +341,31 @@ mod tests {
             "CREATE TABEL a (x);",
             "CREATE TABLE a (x); COMMIT; CREATE TABLE b (x); BEGIN;",
             "VACUUM;",
-            "PRAGMA journal_mode=OFF; CREATE TABLE a (x);",
             "CREATE TABLE a (x);\0CREATE TABLE b (x);",
         ] {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("1_a.sql"), sql).unwrap();
             assert!(MigrationSet::from_folder(folder.path()).is_err(), "{sql}");
         }
+    }
+
+    /// What was applied by another program is as it is, and nobody runs what would take it back.
+    #[test]
+    fn what_no_migration_may_hold_is_refused_of_those_that_are_to_be_run() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, sql) in [
+            ("1_a.up.sql", "PRAGMA journal_mode=WAL; CREATE TABLE a (x);"),
+            ("2_b.up.sql", "CREATE TABLE b (x);"),
+            ("2_b.down.sql", "VACUUM; \0"),
+        ] {
+            std::fs::write(folder.path().join(name), sql).unwrap();
+        }
+        let set = MigrationSet::from_folder(folder.path()).unwrap();
+        let refused = set.first_not_to_be_run(&set.versions()).unwrap();
+        assert_eq!(refused.version, 1);
+        assert!(refused.to_string().contains("journal_mode"), "{refused}");
+        assert_eq!(set.first_not_to_be_run(&[2]), None);
+        let mut connection = Connection::in_memory().unwrap();
+        assert!(set.apply_all(&mut connection).is_err());
     }
 }
