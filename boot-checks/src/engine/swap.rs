@@ -65,7 +65,8 @@ impl Swap {
         // Open until all of it is back: closing one would drop the lock that keeps the others out.
         let mut kept = KeptOpen::default();
         match self.carry_out(root, &mut moved, &mut kept) {
-            Err(error) if error.is_for_good() => {
+            // Behind it, what was moved away belongs to what is there no more.
+            Err(error) if error.is_for_good() && self.main_is_to_come(&mut kept)? => {
                 self.give_up(&root.join(STATE_FOLDER), &moved)?;
                 Err(error)
             }
