@@ -331,6 +331,14 @@ fn a_report_takes_no_other_files_name() {
             .says(2, &["name another file"]);
         assert!(std::fs::read(fixture.path(name)).ok() == before, "{name}");
     }
+    // What the boot itself makes of an empty folder.
+    let empty = Fixture::empty();
+    let report = format!("junit:{}", empty.path("var/grace.db").display());
+    empty
+        .boot(&["--report", &report])
+        .says(1, &["is there, and no report"]);
+    let made = std::fs::read(empty.path("var/grace.db")).unwrap();
+    assert!(made.starts_with(b"SQLite format 3"));
     // One of its own is replaced, and an empty file.
     let path = fixture.path("report.xml");
     std::fs::write(&path, "").unwrap();

@@ -671,6 +671,27 @@ fn what_a_command_did_that_goes_on_after_its_time_is_not_taken_back() {
 }
 
 #[test]
+fn no_command_is_run_on_a_damaged_database() {
+    let fixture = shop(WHOLE, "touch upgraded");
+    fixture.sql(
+        "CREATE TABLE many (x); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+         INSERT INTO many SELECT hex(randomblob(20)) FROM n",
+    );
+    let mut database = fs::read(fixture.database()).unwrap();
+    let mut pages = database.chunks_exact_mut(4096).skip(1);
+    pages.rfind(|page| page[0] == 0x0d).unwrap().fill(0xee);
+    fs::write(fixture.database(), &database).unwrap();
+    let heal = ["heal", "apply_pending_migrations"];
+    let skip = ["boot", "--skip", "preflight::database_intact"];
+    for arguments in [&heal[..], &skip[..]] {
+        let answer = fixture.run(arguments);
+        assert_ne!(answer.code, 0, "{}", answer.all());
+        assert!(!fixture.path("upgraded").exists(), "{}", answer.all());
+        assert!(fs::read(fixture.database()).unwrap() == database);
+    }
+}
+
+#[test]
 fn a_database_that_vanished_after_a_killed_boot_is_no_empty_start() {
     let fixture = shop(WHOLE, WAITS);
     let mut child = begin(&fixture);

@@ -400,6 +400,7 @@ fn permissions_and_a_new_name_beside_it_make_no_other_file() {
         assert_eq!(boot(sandbox.root()).code, Some(0));
         let statements = "PRAGMA journal_mode = WAL\nINSERT INTO notes (body) VALUES ('held')";
         Other::start(&sandbox.database(), statements).kill();
+        wait_for_a_tick(&sandbox);
         let mut shell = Command::new("sh");
         shell
             .args(["-ce", what])

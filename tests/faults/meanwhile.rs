@@ -97,6 +97,21 @@ fn nothing_is_written_into_a_damaged_database() {
     let waits = boot(sandbox.root());
     assert_eq!(waits.code, Some(8), "{}", waits.text());
     assert!(before == bytes(&sandbox), "a boot wrote into it");
+    let blocked = "blocked by preflight::database_intact";
+    assert_eq!(
+        waits.text().matches(blocked).count() >= 2,
+        true,
+        "{}",
+        waits.text()
+    );
+    let mut skipping = command(sandbox.root());
+    skipping.args(["--skip", "preflight::database_intact"]);
+    let skipped = run(&mut skipping);
+    assert_ne!(skipped.code, Some(0), "{}", skipped.text());
+    assert!(
+        before == bytes(&sandbox),
+        "a boot that may not look wrote into it"
+    );
     let mut heal = Command::new(env!("CARGO_BIN_EXE_xtask"));
     heal.env_clear()
         .args(["heal", "apply_pending_migrations", "--root"]);

@@ -205,4 +205,33 @@ mod tests {
             assert!(side_file(&copy, "-journal").exists(), "{mode}");
         }
     }
+
+    /// Also where the owner from before is known.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_comes_has_the_attributes_of_what_is_there() {
+        use rustix::fs::{XattrFlags, getxattr, setxattr};
+        let folder = tempfile::tempdir().unwrap();
+        let (copy, path) = (folder.path().join("copy"), folder.path().join("x.db"));
+        fs::write(&copy, "old").unwrap();
+        fs::write(&path, "new").unwrap();
+        if setxattr(&path, "user.kept", b"word", XattrFlags::empty()).is_err() {
+            return;
+        }
+        for owner in [None, host::owner(&path).unwrap()] {
+            let touched = Touched {
+                path: path.clone(),
+                kind: super::super::Kind::ByTool,
+                before: "database 640 x".to_owned(),
+                after: None,
+                planned: None,
+                saved: None,
+                owner,
+            };
+            let staged = stage_set(folder.path(), &copy, &path, &touched).unwrap();
+            let mut value = [0; 8];
+            assert_eq!(getxattr(&staged, "user.kept", &mut value), Ok(4));
+            assert_eq!(host::unix_mode(&staged).unwrap(), Some(0o640));
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sha2::Digest as _;
 
-use super::touched::KeptOpen;
-use super::{Door, Kind, Left, UndoError, undo};
+use super::touched::{ABSENT, KeptOpen, digest_of};
+use super::{Door, Journal, JournalEntry, Kind, Left, Phase, Touched, UndoError, undo};
 use crate::config::{Inputs, load};
 use crate::context::Context;
 use crate::host::{Clock, Host};
@@ -428,4 +428,53 @@ fn every_playbook_is_taken_back() {
             assert!(application.snapshot() == before, "{}", meta.id);
         }
     }
+}
+
+/// What the journal says of a file, and what is there.
+fn with_journal_of_a_file(phase: Phase, after: Option<&str>, there: &str) -> Application {
+    let application = Application::new("");
+    std::fs::write(application.root().join("x"), there).unwrap();
+    let touched = |after: Option<&str>| Touched {
+        path: "x".into(),
+        kind: Kind::File,
+        before: ABSENT.to_owned(),
+        after: after.map(str::to_owned),
+        planned: Some(digest_of(b"planned")),
+        saved: None,
+        owner: None,
+    };
+    let line = |phase, after| JournalEntry {
+        run_id: RUN.to_owned(),
+        step: STEP.to_string(),
+        playbook: "p".to_owned(),
+        fingerprint: String::new(),
+        phase,
+        changes: serde_json::Value::Null,
+        touched: vec![touched(after)],
+    };
+    let journal = Journal::new(&application.root().join("var/boot"), RUN);
+    journal.write(&line(Phase::Begun, None)).unwrap();
+    if phase != Phase::Begun {
+        journal.write(&line(phase, after)).unwrap();
+    }
+    application
+}
+
+/// A kill came between the change and its line in the journal.
+#[test]
+fn a_file_that_holds_what_was_planned_is_the_runs_and_any_other_is_not() {
+    let killed = with_journal_of_a_file(Phase::Begun, None, "planned");
+    killed.undo().unwrap();
+    assert!(!killed.root().join("x").exists());
+    let other = with_journal_of_a_file(Phase::Begun, None, "another's");
+    let error = other.undo().unwrap_err();
+    assert!(matches!(error, UndoError::Refused(_)), "{error}");
+    assert!(other.root().join("x").exists());
+}
+
+#[test]
+fn what_a_run_left_as_it_was_is_nobodys_to_take_back() {
+    let failed = with_journal_of_a_file(Phase::Failed, Some(ABSENT), "another's");
+    failed.undo().unwrap();
+    assert!(failed.root().join("x").exists());
 }

@@ -47,6 +47,7 @@ const F_SETSIG: libc::c_int = 10;
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::host::files;
 
     #[test]
     fn a_file_is_open_elsewhere_as_long_as_it_is() {
@@ -64,6 +65,27 @@ mod tests {
             assert_eq!(is_open_elsewhere(one), Some(false));
         }
         // Nobody waits for what was given back.
-        File::open(file.path()).unwrap();
+        files::open_regular(file.path()).unwrap();
+    }
+
+    /// The signal that a lease is wanted back by ends a process that did not ask for another.
+    #[test]
+    fn who_opens_the_file_as_it_is_asked_ends_nobody() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let opens = scope.spawn(|| {
+                let mut opened = 0;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    opened += usize::from(files::open_regular(file.path()).is_ok());
+                }
+                opened
+            });
+            for _ in 0..20_000 {
+                is_open_elsewhere(file.as_file());
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(opens.join().unwrap() > 0);
+        });
     }
 }

@@ -204,6 +204,30 @@ mod tests {
         }
     }
 
+    /// As the file reads once SQLite has written something behind it.
+    #[test]
+    fn what_neither_of_them_has_is_zeros() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = folder.path().join("live.db");
+        let mut connection = open(&live);
+        let setup = "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; CREATE TABLE t (x);
+                     INSERT INTO t VALUES (zeroblob(3000)); PRAGMA wal_checkpoint(TRUNCATE);
+                     CREATE TABLE u (x)";
+        connection.execute(setup).unwrap();
+        let cut = copied(&live, "cut.db");
+        connection.close();
+        let main = std::fs::read(&cut).unwrap();
+        std::fs::write(&cut, &main[..2 * 512 + 100]).unwrap();
+        let told = folded(&cut);
+        assert!(told.len() > main.len() && told[..512] != main[..512]);
+        assert_eq!(told[2 * 512..2 * 512 + 100], main[2 * 512..2 * 512 + 100]);
+        assert!(
+            told[2 * 512 + 100..main.len()]
+                .iter()
+                .all(|byte| *byte == 0)
+        );
+    }
+
     #[test]
     fn a_log_without_a_commit_adds_nothing() {
         let folder = tempfile::tempdir().unwrap();
