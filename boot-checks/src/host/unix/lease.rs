@@ -81,7 +81,7 @@ mod tests {
                 }
                 opened
             });
-            for _ in 0..20_000 {
+            for _ in 0..200_000 {
                 is_open_elsewhere(file.as_file());
             }
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
