@@ -143,6 +143,11 @@ mod tests {
                 "CREATE VIEW v AS SELECT a FROM t",
             ),
             (&TRIGGER.to_lowercase(), TRIGGER),
+            (&TRIGGER.replace(" BEGIN", " FOR EACH ROW BEGIN"), TRIGGER),
+            (
+                "CREATE INDEX i ON t (a ASC) WHERE ((b != 1) AND (a > 2))",
+                "CREATE INDEX i ON t (a) WHERE (b <> 1) AND (a > 2)",
+            ),
             (
                 "CREATE INDEX own ON t (b); CREATE VIEW own_too AS SELECT 1",
                 "",

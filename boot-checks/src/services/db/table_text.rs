@@ -1,6 +1,6 @@
 //! What SQLite does not say of a table but in the statement that made it.
 
-use super::tokens::{Kind, Token, normalised, on_one_line, tokens};
+use super::tokens::{Kind, Token, on_one_line, spelled, tokens};
 
 /// What a `CREATE TABLE` says, as far as no pragma does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn table_text(sql: &str) -> TableText {
     for part in parts {
         let Some(first) = part.first() else { continue };
         if CONSTRAINTS.iter().any(|word| first.is(word)) {
-            text.checks.extend(checks(sql, part));
+            text.checks.extend(checks(part));
         } else {
             text.columns.push(column(sql, part));
         }
@@ -99,12 +99,12 @@ fn column(sql: &str, part: &[Token<'_>]) -> ColumnText {
     ColumnText {
         definition: on_one_line(slice(sql, part)),
         collation,
-        checks: checks(sql, part),
+        checks: checks(part),
     }
 }
 
 /// The conditions behind each `CHECK`.
-fn checks(sql: &str, part: &[Token<'_>]) -> Vec<String> {
+fn checks(part: &[Token<'_>]) -> Vec<String> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(word) = part.get(at) {
@@ -112,7 +112,7 @@ fn checks(sql: &str, part: &[Token<'_>]) -> Vec<String> {
         if word.is("CHECK") && part.get(at).is_some_and(|next| next.is("(")) {
             let (_, close) = parts(part, at);
             let condition = part.get(at + 1..close).unwrap_or_default();
-            found.push(normalised(slice(sql, condition)));
+            found.push(spelled(without_brackets(condition)));
             at = close;
         }
     }
@@ -133,7 +133,31 @@ pub(crate) fn index_text(sql: &str) -> String {
         .iter()
         .position(|word| word.kind == Kind::Word && word.is("ON"));
     let behind = on.and_then(|on| all.get(on + 2..)).unwrap_or_default();
-    normalised(slice(sql, behind))
+    if !behind.first().is_some_and(|word| word.is("(")) {
+        return spelled(behind);
+    }
+    let (_, close) = parts(behind, 0);
+    let (over, condition) = behind.split_at(behind.len().min(close + 1));
+    // As it is where nothing is said.
+    let over: Vec<Token<'_>> = over.iter().filter(|it| !it.is("ASC")).copied().collect();
+    let Some((_, condition)) = condition.split_first() else {
+        return spelled(&over);
+    };
+    format!(
+        "{} where {}",
+        spelled(&over),
+        spelled(without_brackets(condition))
+    )
+}
+
+/// A condition without brackets around all of it.
+fn without_brackets<'a, 'b>(condition: &'b [Token<'a>]) -> &'b [Token<'a>] {
+    let is_open = condition.first().is_some_and(|word| word.is("("));
+    let is_around_all = is_open && parts(condition, 0).1 + 1 == condition.len();
+    match condition {
+        [_, inner @ .., _] if is_around_all => without_brackets(inner),
+        _ => condition,
+    }
 }
 
 #[cfg(test)]
@@ -146,7 +170,7 @@ mod tests {
             "CREATE TABLE \"t\" (id INTEGER PRIMARY KEY AUTOINCREMENT, -- a, b
                n DECIMAL(10, 2) DEFAULT (max(1, 2)) CHECK (n > 1 AND n IN (2, 3)),
                [check] TEXT  COLLATE nocase DEFAULT 'A, (',
-               CONSTRAINT c CHECK ( n<>\"id\" ) UNIQUE (n)) STRICT, WITHOUT ROWID",
+               CONSTRAINT c CHECK ( (n!=\"id\") ) UNIQUE (n)) STRICT, WITHOUT ROWID",
         );
         let definitions: Vec<&str> = text
             .columns
@@ -165,6 +189,21 @@ mod tests {
         assert_eq!(text.columns[1].checks, ["n > 1 and n in ( 2 , 3 )"]);
         assert_eq!(text.checks, ["n <> id"]);
         assert!(text.is_strict && text.is_without_rowid && text.has_autoincrement);
+    }
+
+    #[test]
+    fn what_is_no_index_is_no_panic() {
+        for sql in [
+            "",
+            "CREATE INDEX i ON",
+            "CREATE INDEX i ON t x (a)",
+            "INDEX i ON t (a",
+            "ON t (",
+        ] {
+            let _ = index_text(sql);
+        }
+        let text = index_text("CREATE INDEX i ON t (lower(a) ASC, b DESC) WHERE ((a) > (1))");
+        assert_eq!(text, "( lower ( a ) , b desc ) where ( a ) > ( 1 )");
     }
 
     #[test]

@@ -111,20 +111,47 @@ fn quoted_length(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// A statement in one spelling: two texts that differ in white space, comments, the case of keywords
-/// and names, or the quotes of names only have the same.
+/// A statement in one spelling: two texts that differ in white space, comments, the case of keywords and names, the
+/// quotes of names, or in what SQLite takes for the same only have the same.
 pub(crate) fn normalised(sql: &str) -> String {
-    let mut words = tokens(sql).map(|token| match token.kind {
-        Kind::Text => token.text.to_owned(),
-        Kind::Word | Kind::Quoted => token.name().to_ascii_lowercase(),
-        Kind::Other => token.text.to_ascii_lowercase(),
-    });
-    let mut text = words.next().unwrap_or_default();
-    for word in words {
-        text.push(' ');
-        text.push_str(&word);
+    spelled(&tokens(sql).collect::<Vec<_>>())
+}
+
+/// The same of words.
+pub(crate) fn spelled(words: &[Token<'_>]) -> String {
+    let mut rest = words;
+    while let Some((_, before)) = rest.split_last().filter(|(last, _)| last.is(";")) {
+        rest = before;
     }
-    text
+    let mut spelled: Vec<String> = Vec::new();
+    while let Some((first, behind)) = rest.split_first() {
+        // SQLite knows triggers of no other kind.
+        let is_each_row = EACH_ROW.len() <= rest.len()
+            && EACH_ROW
+                .iter()
+                .zip(rest)
+                .all(|(word, token)| token.is(word));
+        rest = match is_each_row {
+            true => &rest[EACH_ROW.len()..],
+            false => behind,
+        };
+        if !is_each_row {
+            spelled.push(one_spelling(first));
+        }
+    }
+    spelled.join(" ")
+}
+
+const EACH_ROW: [&str; 3] = ["FOR", "EACH", "ROW"];
+
+fn one_spelling(token: &Token<'_>) -> String {
+    match (token.kind, token.text) {
+        (Kind::Text, text) => text.to_owned(),
+        (Kind::Other, "!=") => "<>".to_owned(),
+        (Kind::Other, "==") => "=".to_owned(),
+        (Kind::Other, text) => text.to_ascii_lowercase(),
+        (Kind::Word | Kind::Quoted, _) => token.name().to_ascii_lowercase(),
+    }
 }
 
 /// A text on one line: where there was white space or a comment between two words there is one space.
@@ -179,6 +206,10 @@ mod tests {
         let other = "CREATE VIEW v AS SELECT a FROM t /* all */ WHERE b='X'";
         assert_eq!(normalised(one), normalised(other));
         assert_ne!(normalised(one), normalised(&other.replace("'X'", "'x'")));
+        let trigger =
+            "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW WHEN new.a != 1 BEGIN SELECT 1; END;";
+        let other = "CREATE TRIGGER g AFTER INSERT ON t WHEN new.a <> 1 BEGIN SELECT 1; END";
+        assert_eq!(normalised(trigger), normalised(other));
     }
 
     #[test]
