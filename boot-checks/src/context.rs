@@ -6,7 +6,7 @@ mod look;
 mod sources;
 mod waiting;
 
-pub use integrity::INTEGRITY_FILE;
+pub use integrity::{INTEGRITY_FILE, LOOK_BUDGET};
 pub use left_log::LeftLog;
 pub use sources::NoSources;
 

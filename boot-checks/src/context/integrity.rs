@@ -12,8 +12,8 @@ use crate::services::db::{self, DbError, Due, FileSet, Integrity, LastCheck, Loo
 /// The file, below the gate's own folder, that remembers the last look at every page.
 pub const INTEGRITY_FILE: &str = "integrity";
 
-/// How long every page is looked at before the first change of a run.
-const LOOK_BUDGET: Duration = Duration::from_secs(2);
+/// How long every page is looked at.
+pub const LOOK_BUDGET: Duration = Duration::from_secs(2);
 
 /// From this size on it takes so long to try what can be saved that it is said first.
 const SAID_FROM_BYTES: u64 = 8 << 20;
@@ -137,14 +137,6 @@ impl Context {
         slot.insert(rehearsed).clone()
     }
 
-    /// What the last look at every page found; none where this boot had no such look.
-    pub fn integrity(&self) -> Option<Integrity> {
-        let slot = self.integrity.seen.lock();
-        slot.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Context {
     /// Whether the database may be written to: its pages are looked at where that is due and this run has not yet.
     ///
     /// Safety: a damaged file may name pages as free that hold rows. The next row that is written goes there.
@@ -156,9 +148,9 @@ impl Context {
         let seen = match self.integrity() {
             Some(seen) => Some(seen),
             None if self.integrity_due().0.is_some() => {
-                let seen = self.look(|connection| db::quick_check(connection, LOOK_BUDGET));
+                let look = self.look(|connection| db::full_check(connection, LOOK_BUDGET));
                 self.forget_connection();
-                let seen = seen?;
+                let seen = look?.seen;
                 self.note_integrity(&seen);
                 Some(seen)
             }
@@ -171,6 +163,12 @@ impl Context {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// What the last look at every page found; none where this boot had no such look.
+    pub fn integrity(&self) -> Option<Integrity> {
+        let slot = self.integrity.seen.lock();
+        slot.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

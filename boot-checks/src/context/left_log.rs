@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use super::Context;
+use super::{Context, LOOK_BUDGET};
 use crate::model::Mode;
 use crate::services::db::{
     BadJournal, BrokenJournal, BrokenLog, DbError, FileSet, ForeignLog, Integrity, MainFile,
@@ -51,9 +50,6 @@ pub enum LeftLog {
         reason: String,
     },
 }
-
-/// How long the outcome is looked at.
-const BUDGET: Duration = Duration::from_secs(2);
 
 /// Remembered until the files may be others.
 #[derive(Default)]
@@ -159,7 +155,7 @@ fn judge(
         Ok(Some(against)) => Some(against),
         Ok(None) => against_journal().unwrap_or_else(|error| Some(unreadable("-journal", &error))),
     };
-    against.unwrap_or_else(|| match rehearse_recovery(files, places, BUDGET) {
+    against.unwrap_or_else(|| match rehearse_recovery(files, places, LOOK_BUDGET) {
         Ok(Recovery::Holds(seen)) => LeftLog::Fits {
             seen: Ok(seen),
             cut,

@@ -10,19 +10,14 @@
 //! healed by `rebuild_database` where it is proven that nothing is lost, and by `salvage_database` with a person's
 //! approval.
 
-use std::time::Duration;
-
 use crate::checks::Check;
 use crate::checks::support::{ask, cannot_look, counted, database_finding};
-use crate::context::{Context, LeftLog};
+use crate::context::{Context, LOOK_BUDGET, LeftLog};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::db::{BOOTS_BETWEEN, DbError, Due, FullLook, Integrity, full_check};
 
 /// See the module.
 pub struct DatabaseIntact;
-
-/// How long a boot may look at pages. A gibibyte on a fast disk is within it.
-const BUDGET: Duration = Duration::from_secs(2);
 
 impl Check for DatabaseIntact {
     fn title(&self) -> &'static str {
@@ -49,7 +44,7 @@ impl Check for DatabaseIntact {
         }
         let mut seen = None;
         let asked = ask(cx, |connection| {
-            seen = Some(full_check(connection, BUDGET)?);
+            seen = Some(full_check(connection, LOOK_BUDGET)?);
             Ok(Findings::default())
         })?;
         let Some(FullLook {
@@ -70,7 +65,7 @@ impl Check for DatabaseIntact {
             false => findings.note(format!(
                 "the entries of the indexes were not compared with the rows: that needs more than {} s; \
                  `PRAGMA integrity_check` has no limit of time",
-                BUDGET.as_secs()
+                LOOK_BUDGET.as_secs()
             )),
         })
     }
@@ -95,7 +90,7 @@ fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
             ))
         }
         Integrity::Unfinished => {
-            let seconds = BUDGET.as_secs();
+            let seconds = LOOK_BUDGET.as_secs();
             Findings::healthy(format!(
                 "header and schema only: every page needs more than {seconds} s ({why})"
             ))
