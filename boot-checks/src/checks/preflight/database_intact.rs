@@ -86,7 +86,8 @@ fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
         Integrity::Partly { lacks, contents } => {
             let seen = Findings::healthy(format!("every page that could be looked at ({why})"));
             told(seen, contents).note(format!(
-                "could not look at all of it: {lacks}; it is the application that registers that"
+                "could not look at all of it: {lacks}; for that SQLite needs what only the application registers, \
+                 or rows that are kept elsewhere"
             ))
         }
         Integrity::Unfinished => {

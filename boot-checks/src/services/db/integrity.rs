@@ -15,7 +15,7 @@ pub enum Integrity {
     /// definition asks for.
     Contents(Vec<String>),
     /// What could be looked at fits together. The rest SQLite cannot look at, for this reason: it lacks
-    /// what only the application registers.
+    /// what only the application registers, or rows that are kept elsewhere.
     Partly {
         /// SQLite's words about what it lacks.
         lacks: String,
@@ -167,10 +167,20 @@ pub fn integrity_check(connection: &mut Connection) -> Result<Integrity, DbError
 }
 
 fn look(connection: &mut Connection, pragma: &str) -> Result<Integrity, DbError> {
-    match ask(connection, pragma, None) {
-        Err(error) if error.is_mistake() => look_at_the_rest(connection, pragma, error.to_string()),
-        answer => answer,
+    let seen = match ask(connection, pragma, None) {
+        Err(error) if error.is_mistake() => {
+            look_at_the_rest(connection, pragma, error.to_string())?
+        }
+        seen => seen?,
+    };
+    if !matches!(seen, Integrity::Partly { .. }) {
+        return Ok(seen);
     }
+    // A virtual table without its own settings is such a mistake too.
+    Ok(match judge_virtual_tables(connection)? {
+        Integrity::Intact => seen,
+        damaged => damaged,
+    })
 }
 
 /// What can be looked at without the collations, functions and tokenizers that an application registers: most
@@ -188,14 +198,9 @@ fn look_at_the_rest(
     connection.query("PRAGMA ignore_check_constraints = OFF", &[])?;
     let contents = match seen? {
         Integrity::Intact => Vec::new(),
-        Integrity::Contents(words) => words,
+        Integrity::Contents(contents) | Integrity::Partly { contents, .. } => contents,
         other => return Ok(other),
     };
-    // A virtual table without its own settings is such a mistake too.
-    let damaged = judge_virtual_tables(connection)?;
-    if damaged != Integrity::Intact {
-        return Ok(damaged);
-    }
     Ok(Integrity::Partly { lacks, contents })
 }
 
@@ -205,7 +210,14 @@ fn ask_each_table(connection: &mut Connection, pragma: &str) -> Result<Integrity
     for name in connection.query(sql, &[])?.into_iter().flatten() {
         let SqlValue::Text(name) = name else { continue };
         match ask(connection, pragma, Some(&name)) {
-            Ok(Integrity::Contents(words)) => contents.extend(words),
+            Ok(
+                Integrity::Contents(words)
+                | Integrity::Partly {
+                    contents: words, ..
+                },
+            ) => {
+                contents.extend(words);
+            }
             Ok(Integrity::Intact) => {}
             Err(error) if error.is_mistake() => {}
             other => return other,
@@ -265,15 +277,26 @@ fn judge(answer: Result<Vec<super::Row>, DbError>) -> Result<Integrity, DbError>
     }
 }
 
-/// Damage beside complaints about contents is damage.
+/// Damage beside complaints of another kind is damage.
 fn judge_words(words: Vec<String>) -> Integrity {
     let is_of_contents = |word: &String| OF_CONTENTS.iter().any(|form| word.starts_with(form));
-    let (contents, damage): (Vec<_>, Vec<_>) = words.into_iter().partition(is_of_contents);
-    match (damage.is_empty(), contents.is_empty()) {
-        (true, true) => Integrity::Intact,
-        (true, false) => Integrity::Contents(contents),
+    let (contents, rest): (Vec<_>, Vec<_>) = words.into_iter().partition(is_of_contents);
+    let (unseen, damage): (Vec<_>, Vec<_>) = rest.into_iter().partition(|it| could_not_look(it));
+    match (damage.is_empty(), unseen.into_iter().next()) {
         (false, _) => Integrity::Damaged(damage),
+        (true, Some(lacks)) => Integrity::Partly { lacks, contents },
+        (true, None) if contents.is_empty() => Integrity::Intact,
+        (true, None) => Integrity::Contents(contents),
     }
+}
+
+/// Whether SQLite says that it could not look at a full-text index: FTS3 and FTS4 put a mistake in the place of an
+/// answer. They make it for each table whose rows are elsewhere, or are kept in a form that only the application
+/// reads (<https://www.sqlite.org/fts3.html#the_content_option>,
+/// <https://www.sqlite.org/fts3.html#the_compress_and_uncompress_options>).
+pub(super) fn could_not_look(word: &str) -> bool {
+    word.starts_with("unable to validate the inverted index for FTS")
+        && word.ends_with(": SQL logic error")
 }
 
 /// Why every page is looked at in this boot.
@@ -574,6 +597,34 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_full_text_index_that_sqlite_cannot_look_at_is_not_damaged_by_that() {
+        let elsewhere = "CREATE VIRTUAL TABLE f USING fts4 (content='', x);
+                         INSERT INTO f (docid, x) VALUES (1, 'a b')"
+            .to_owned();
+        let packed = "CREATE VIRTUAL TABLE f USING fts4 (x); INSERT INTO f VALUES ('a b')"
+            .to_owned()
+            + &redefined(
+                "f USING fts4 (x)",
+                "f USING fts4 (x, compress=zip, uncompress=unzip)",
+            )
+            .replace(
+                "PRAGMA writable_schema = OFF",
+                "PRAGMA writable_schema = RESET",
+            );
+        for sql in [&elsewhere, &packed] {
+            let (quick, whole) = seen_after(sql);
+            for seen in [quick, whole] {
+                let Integrity::Partly { lacks, .. } = &seen else {
+                    panic!("{sql}: {seen:?}");
+                };
+                assert!(could_not_look(lacks), "{lacks}");
+            }
+        }
+        let (_, whole) = seen_after(&(elsewhere + "; DROP TABLE f_segdir"));
+        assert!(matches!(whole, Integrity::Damaged(_)), "{whole:?}");
     }
 
     /// One page of an index is a copy of another's: every page holds.

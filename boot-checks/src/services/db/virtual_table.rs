@@ -1,6 +1,7 @@
 //! Virtual tables whose rows are in tables of their own, and whether these are all there
 //! (<https://www.sqlite.org/vtab.html#xshadowname>).
 
+use super::tokens::{Token, tokens};
 use super::{Connection, DbError, quoted};
 use crate::model::SqlValue;
 
@@ -41,12 +42,11 @@ impl VirtualTable {
 
     /// Whether it keeps the rows themselves, in a table `_content`.
     pub(super) fn has_content(&self) -> bool {
-        let spelled: String = self
-            .sql
-            .chars()
-            .filter(|char| !char.is_whitespace())
-            .collect();
-        self.kind != Kind::RTree && !spelled.to_ascii_lowercase().contains(",content=")
+        let words: Vec<Token<'_>> = tokens(&self.sql).collect();
+        let has_other = words
+            .windows(3)
+            .any(|it| (it[0].is("(") || it[0].is(",")) && it[1].is("CONTENT") && it[2].is("="));
+        self.kind != Kind::RTree && !has_other
     }
 
     /// The ends of the names of tables without which it cannot be opened.
@@ -165,7 +165,12 @@ mod tests {
     fn what_needs_something_else_is_no_damage() {
         let made = "CREATE TABLE t (x); CREATE VIRTUAL TABLE f USING fts5 (x, content = t)";
         assert_eq!(words(made, "DROP TABLE t"), [""; 0]);
-        let made = "CREATE VIRTUAL TABLE f USING fts5 (x, content = '')";
-        assert_eq!(words(made, "INSERT INTO f VALUES ('a')"), [""; 0]);
+        for module in ["fts5 (x, content = '')", "fts4 (content='', x)"] {
+            let made = format!("CREATE VIRTUAL TABLE f USING {module}");
+            assert_eq!(
+                words(&made, "INSERT INTO f (rowid, x) VALUES (1, 'a')"),
+                [""; 0]
+            );
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::SalvageError;
 use super::rebuild::integer;
-use crate::model::{Lost, Method, SalvageReport, TableSalvage};
+use crate::model::{Lost, Method, SalvageReport, SqlValue, TableSalvage};
+use crate::services::db::integrity::could_not_look;
 use crate::services::db::virtual_table::{Kind, VirtualTable};
 use crate::services::db::{Access, Connection, DbError, Integrity, integrity_check, quoted};
 
@@ -196,7 +197,10 @@ fn is_sound(connection: &mut Connection, table: &VirtualTable) -> Result<bool, D
     }
     let sql = format!("PRAGMA integrity_check({})", quoted(&table.name));
     match connection.query(&sql, &[]) {
-        Ok(rows) => Ok(rows.into_iter().flatten().all(|it| it == "ok".into())),
+        Ok(rows) => Ok(rows.into_iter().flatten().all(|it| match it {
+            SqlValue::Text(word) => word == "ok" || could_not_look(&word),
+            _ => false,
+        })),
         Err(DbError::Corrupt { .. }) => Ok(false),
         Err(error) if error.is_mistake() => Ok(true),
         Err(error) => Err(error),
