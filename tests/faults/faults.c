@@ -13,9 +13,9 @@
  * FAULTS_LOG      a file that gets a line for each such call: its name and the path
  * FAULTS_TERM     where the process gets SIGTERM, which is also said on standard output: `exec`, as another
  *                 program is about to take its place, or N, as the root's .env is opened for the N-th time
- * FAULTS_LINKED   a file: having given a file a second name, the process goes on once this one is there
- * FAULTS_GOING    a file: about to move the root's var/grace.db away, the process says so by a file of this name with
- *                 .reached behind it, and goes on once this one is there
+ * FAULTS_LINKED   a file: having given the root's var/grace.db a second name, the process says so by a file of this
+ *                 name with .reached behind it, and goes on once this one is there
+ * FAULTS_GOING    the same, about to move var/grace.db away
  * FAULTS_CAME     the same, having moved another file there
  * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
  */
@@ -330,20 +330,20 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
 }
 
-static int after_link(int result) {
-    while (linked && result == 0 && access(linked, F_OK))
-        usleep(1000);
+static int after_link(int result, const char *from) {
+    if (linked && result == 0 && is_database(from))
+        wait_for(linked);
     return result;
 }
 
 int link(const char *from, const char *to) {
     REAL(link, int, const char *, const char *);
-    return is_due(to, 1, NULL) ? -1 : after_link(real(from, to));
+    return is_due(to, 1, NULL) ? -1 : after_link(real(from, to), from);
 }
 
 int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags) {
     REAL(linkat, int, int, const char *, int, const char *, int);
-    return is_due(to, 1, NULL) ? -1 : after_link(real(from_folder, from, to_folder, to, flags));
+    return is_due(to, 1, NULL) ? -1 : after_link(real(from_folder, from, to_folder, to, flags), from);
 }
 
 int execvp(const char *file, char *const argv[]) {

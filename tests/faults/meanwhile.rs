@@ -1,35 +1,22 @@
 //! Somebody else does the same as the gate, at the same instant: what they made is theirs.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use boot_checks::services::db::{Access, Connection};
 
-use crate::boots::{Boot, boot, command, run, with_library};
+use crate::boots::{Boot, boot, command, run};
+use crate::held::held;
 use crate::holders::bytes;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
-use crate::shim;
-use crate::undo::{booted, undo, wait_until_reached};
+use crate::undo::{booted, undo};
 
 /// A boot that is held as it is about to put a file in its place, until `other` has done what it does.
-fn held(sandbox: &Sandbox, library: &Path, only: &str, other: impl FnOnce()) -> Boot {
-    let folder = tempfile::tempdir().unwrap();
-    let putting = folder.path().join("putting");
-    let mut command = command(sandbox.root());
-    command.arg(only);
-    with_library(&mut command, sandbox.root(), library).env("FAULTS_PUTTING", &putting);
-    std::thread::scope(|scope| {
-        let boot = scope.spawn(|| run(&mut command));
-        wait_until_reached(&putting);
-        other();
-        std::fs::write(&putting, "").unwrap();
-        boot.join().unwrap()
-    })
+fn held_as_it_puts(sandbox: &Sandbox, only: &str, other: impl FnOnce()) -> Boot {
+    held(command(sandbox.root()).arg(only), sandbox, "PUTTING", other)
 }
 
 #[test]
 fn a_database_that_an_application_makes_meanwhile_is_its_own() {
-    let library = shim::library();
     let sandbox = Sandbox::prepared(Start::Empty);
     let count = |sandbox: &Sandbox| {
         let mut connection = sandbox.open();
@@ -38,7 +25,7 @@ fn a_database_that_an_application_makes_meanwhile_is_its_own() {
         rows
     };
     let only = "preflight::database_exists";
-    let failed = held(&sandbox, library, only, || {
+    let failed = held_as_it_puts(&sandbox, only, || {
         let path = sandbox.database();
         let mut app = Connection::open(&path, Access::Create, std::time::Duration::ZERO).unwrap();
         app.execute("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
@@ -54,11 +41,10 @@ fn a_database_that_an_application_makes_meanwhile_is_its_own() {
 
 #[test]
 fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
-    let library = shim::library();
     let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
     let env = sandbox.root().join(".env");
     let only = "schema_secrets::secret_key";
-    let healed = held(&sandbox, library, only, || {
+    let healed = held_as_it_puts(&sandbox, only, || {
         use std::io::Write as _;
         let mut file = std::fs::File::options().append(true).open(&env).unwrap();
         file.write_all(b"LATE=1\n").unwrap();
