@@ -6,10 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
-use boot_checks::services::db::salvage::{KeptCopies, salvage};
 use boot_checks::services::db::{
     Access, Connection, FileSet, Integrity, MainFile, integrity_check, quick_check,
 };
+
+use crate::damaged::salvaged;
 
 /// A generator of the same numbers each time.
 pub(crate) struct Numbers(u64);
@@ -385,11 +386,7 @@ fn salvage_all(kind: Damage) {
             continue;
         }
         let work = tempfile::tempdir().unwrap();
-        let kept = KeptCopies {
-            backups: Path::new("/nowhere"),
-            database: &path,
-        };
-        match salvage(&path, &kept, work.path()) {
+        match salvaged(&path, work.path()) {
             Ok(salvaged) => {
                 verify(kind, seed, &before, &salvaged.file, &salvaged.report);
                 saved += salvaged.report.saved() as usize;
@@ -469,11 +466,7 @@ fn a_row_whose_end_is_cut_off_is_lost_and_counted() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 10]).unwrap();
     let work = tempfile::tempdir().unwrap();
-    let kept = KeptCopies {
-        backups: Path::new("/nowhere"),
-        database: &path,
-    };
-    let salvaged = salvage(&path, &kept, work.path()).unwrap();
+    let salvaged = salvaged(&path, work.path()).unwrap();
     assert_eq!(salvaged.report.method, Method::Salvage);
     assert_eq!(salvaged.report.tables[0].saved, 1);
     assert!(
@@ -530,11 +523,7 @@ fn every_sort_of_table_and_index_is_proven_whole() {
         bytes[..16].fill(0);
         std::fs::write(&path, bytes).unwrap();
         let work = tempfile::tempdir().unwrap();
-        let kept = KeptCopies {
-            backups: Path::new("/nowhere"),
-            database: &path,
-        };
-        let report = salvage(&path, &kept, work.path()).unwrap().report;
+        let report = salvaged(&path, work.path()).unwrap().report;
         assert_ne!(report.method, Method::Salvage, "{settings}: {report:#?}");
     }
 }

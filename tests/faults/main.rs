@@ -20,6 +20,7 @@ mod clock;
 mod concurrency;
 mod control;
 mod corruption;
+mod damaged;
 mod drift;
 mod flushes;
 mod foreign_log;

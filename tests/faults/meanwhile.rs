@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use boot_checks::services::db::{Access, Connection};
 
 use crate::boots::{Boot, boot, command, run};
+use crate::damaged::fill_root_page;
 use crate::held::held;
 use crate::holders::bytes;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
@@ -69,16 +70,7 @@ fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
 #[test]
 fn nothing_is_written_into_a_damaged_database() {
     let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
-    let mut connection = sandbox.open();
-    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'notes'";
-    let root = match connection.scalar(root) {
-        Ok(boot_checks::model::SqlValue::Integer(page)) => usize::try_from(page).unwrap(),
-        other => panic!("{other:?}"),
-    };
-    connection.close();
-    let mut main = std::fs::read(sandbox.database()).unwrap();
-    main[(root - 1) * 4096..root * 4096].fill(0xee);
-    std::fs::write(sandbox.database(), main).unwrap();
+    fill_root_page(&sandbox.database(), "notes", 4096);
     let before = bytes(&sandbox);
     let waits = boot(sandbox.root());
     assert_eq!(waits.code, Some(8), "{}", waits.text());

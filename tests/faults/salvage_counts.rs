@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
-use boot_checks::services::db::salvage::{KeptCopies, Salvaged, salvage};
+use boot_checks::services::db::salvage::Salvaged;
 use boot_checks::services::db::{Access, Connection};
+
+use crate::damaged::{root_page, salvaged};
 
 const PAGE_SIZES: [usize; 5] = [512, 1024, 4096, 8192, 65_536];
 
@@ -40,23 +42,12 @@ const HURTS: [(&str, Hurt); 5] = [
     }),
 ];
 
-fn created(path: &Path, sql: &str) -> u32 {
+/// Where the table `t` begins.
+fn created(path: &Path, sql: &str) -> usize {
     let mut connection = Connection::open(path, Access::Create, Duration::ZERO).unwrap();
     connection.execute(sql).unwrap();
-    let root = connection.scalar("SELECT rootpage FROM sqlite_schema WHERE name = 't'");
     connection.close();
-    match root {
-        Ok(SqlValue::Integer(root)) => u32::try_from(root).unwrap(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn salvaged(path: &Path, folder: &Path) -> Salvaged {
-    let kept = KeptCopies {
-        backups: Path::new("/nowhere"),
-        database: path,
-    };
-    salvage(path, &kept, folder).unwrap()
+    root_page(path, "t")
 }
 
 fn rows_of(path: &Path, table: &str) -> u64 {
@@ -95,7 +86,7 @@ fn hurt_everywhere(schema: &str, rows: u64, which: Which) {
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
                  INSERT INTO t (x) SELECT 'row' || i FROM n; UPDATE t SET x = x || 'x'"
             );
-            let root = created(&path, &sql) as usize;
+            let root = created(&path, &sql);
             let mut bytes = std::fs::read(&path).unwrap();
             let number = match which {
                 Which::Root => root,
@@ -104,7 +95,7 @@ fn hurt_everywhere(schema: &str, rows: u64, which: Which) {
             hurt(&mut bytes, (number - 1) * page, page);
             std::fs::write(&path, &bytes).unwrap();
             let work = tempfile::tempdir().unwrap();
-            let Salvaged { file, report } = salvaged(&path, work.path());
+            let Salvaged { file, report } = salvaged(&path, work.path()).unwrap();
             let what = format!("{schema}, pages of {page}, {which:?}: {name}");
             verify(&what, &report, "t", rows, rows_of(&file, "t"));
             verify(&what, &report, "kept", 300, rows_of(&file, "kept"));
@@ -161,14 +152,14 @@ fn nothing_bounds_what_is_lost_of_a_file_of_unknown_length() {
     let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, x);
                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000)
                INSERT INTO t SELECT i, 'row' || i FROM n";
-    let root = created(&path, sql) as usize;
+    let root = created(&path, sql);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[92..96].fill(0xee);
     bytes[(root - 1) * 4096..root * 4096].fill(0);
     bytes.truncate(bytes.len() - 10 * 4096);
     std::fs::write(&path, &bytes).unwrap();
     let work = tempfile::tempdir().unwrap();
-    let Salvaged { file, report } = salvaged(&path, work.path());
+    let Salvaged { file, report } = salvaged(&path, work.path()).unwrap();
     verify("cut", &report, "t", 9000, rows_of(&file, "t"));
     assert_eq!(report.tables[0].lost, Lost::NotKnown);
 }
@@ -181,13 +172,13 @@ fn rows_that_a_partial_index_does_not_know_are_nobodys_to_index_anew() {
     let sql = "PRAGMA page_size = 4096; CREATE TABLE t (id INTEGER PRIMARY KEY, x);
                CREATE TABLE other (id INTEGER PRIMARY KEY, x); CREATE INDEX i ON t (x) WHERE x > 'm';
                INSERT INTO t VALUES (1, 'a'), (2, 'p'); INSERT INTO other VALUES (1, 'b'), (2, 'c'), (3, 'd')";
-    let root = created(&path, sql) as usize;
+    let root = created(&path, sql);
     let mut bytes = std::fs::read(&path).unwrap();
     let (own, others) = bytes[(root - 1) * 4096..(root + 1) * 4096].split_at_mut(4096);
     own.swap_with_slice(others);
     std::fs::write(&path, &bytes).unwrap();
     let work = tempfile::tempdir().unwrap();
-    let report = salvaged(&path, work.path()).report;
+    let report = salvaged(&path, work.path()).unwrap().report;
     assert_eq!(report.method, Method::Salvage, "{report:#?}");
     for table in &report.tables {
         assert_eq!(table.lost, Lost::NotKnown, "{report:#?}");
@@ -202,13 +193,13 @@ fn entries_that_came_from_elsewhere_are_not_counted_as_lost_rows() {
     let sql = "PRAGMA page_size = 4096; CREATE TABLE t (x TEXT PRIMARY KEY, y) WITHOUT ROWID;
                CREATE INDEX i ON t (y); CREATE TABLE other (x TEXT PRIMARY KEY, y) WITHOUT ROWID;
                INSERT INTO other VALUES ('b', 'c'), ('d', 'e')";
-    let root = created(&path, sql) as usize;
+    let root = created(&path, sql);
     let mut bytes = std::fs::read(&path).unwrap();
     // In the order in which they are made: the table, its index, the other.
     bytes.copy_within((root + 1) * 4096..(root + 2) * 4096, root * 4096);
     std::fs::write(&path, &bytes).unwrap();
     let work = tempfile::tempdir().unwrap();
-    let report = salvaged(&path, work.path()).report;
+    let report = salvaged(&path, work.path()).unwrap().report;
     let told = report.tables.iter().find(|it| it.table == "t").unwrap();
     assert_eq!(told.lost, Lost::NotKnown, "{report:#?}");
 }

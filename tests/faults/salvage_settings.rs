@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot_checks::model::{Lost, Method, SqlValue};
-use boot_checks::services::db::salvage::{KeptCopies, Salvaged, salvage};
+use boot_checks::services::db::salvage::Salvaged;
 use boot_checks::services::db::{Access, Connection};
+
+use crate::damaged::{fill_root_page, salvaged};
 
 const PAGE: usize = 4096;
 
@@ -56,23 +58,12 @@ fn what_is_not_in_its_tables_goes_along_or_is_said_not_to() {
              PRAGMA application_id = 99; PRAGMA default_cache_size = 123",
         )
         .unwrap();
-    let root = connection.scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'i'");
-    let Ok(SqlValue::Integer(root)) = root else {
-        panic!("{root:?}")
-    };
     connection.close();
     let before = answers(&path);
     assert!(!before.contains(&SqlValue::Null), "{before:?}");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let end = usize::try_from(root).unwrap() * PAGE;
-    bytes[end - PAGE..end].fill(0xee);
-    std::fs::write(&path, &bytes).unwrap();
+    fill_root_page(&path, "i", PAGE);
     let work = tempfile::tempdir().unwrap();
-    let kept = KeptCopies {
-        backups: Path::new("/nowhere"),
-        database: &path,
-    };
-    let Salvaged { file, report } = salvage(&path, &kept, work.path()).unwrap();
+    let Salvaged { file, report } = salvaged(&path, work.path()).unwrap();
     assert_eq!(
         (report.method, report.lost()),
         (Method::Rebuild, Lost::Exactly(0)),

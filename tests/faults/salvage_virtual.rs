@@ -1,11 +1,12 @@
 //! Virtual tables after a salvage: usable, or said not to be.
 
-use std::path::Path;
 use std::time::Duration;
 
 use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
-use boot_checks::services::db::salvage::{KeptCopies, Salvaged, salvage};
+use boot_checks::services::db::salvage::Salvaged;
 use boot_checks::services::db::{Access, Connection, Integrity, integrity_check};
+
+use crate::damaged::{fill_root_page, salvaged};
 
 const PAGE: usize = 4096;
 
@@ -23,21 +24,10 @@ fn salvaged_without(sql: &str, part: &str, ask: &[&str]) -> (SalvageReport, Vec<
              INSERT INTO kept SELECT i, 'a text ' || i FROM n; {sql}"
         ))
         .unwrap();
-    let sql = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{part}'");
-    let Ok(SqlValue::Integer(root)) = connection.scalar(&sql) else {
-        panic!("no {part}")
-    };
     connection.close();
-    let mut bytes = std::fs::read(&path).unwrap();
-    let end = usize::try_from(root).unwrap() * PAGE;
-    bytes[end - PAGE..end].fill(0xee);
-    std::fs::write(&path, &bytes).unwrap();
+    fill_root_page(&path, part, PAGE);
     let work = tempfile::tempdir().unwrap();
-    let kept = KeptCopies {
-        backups: Path::new("/nowhere"),
-        database: &path,
-    };
-    let Salvaged { file, report } = salvage(&path, &kept, work.path()).unwrap();
+    let Salvaged { file, report } = salvaged(&path, work.path()).unwrap();
     let mut connection = Connection::open(&file, Access::ReadWrite, Duration::ZERO).unwrap();
     let seen = integrity_check(&mut connection).unwrap();
     let is_seen = matches!(seen, Integrity::Intact | Integrity::Partly { .. });
