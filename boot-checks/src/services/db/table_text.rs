@@ -217,4 +217,54 @@ mod tests {
             assert!(text.columns.is_empty() && !text.is_strict, "{sql}");
         }
     }
+
+    /// Pieces of statements, those that end badly included.
+    const PIECES: [&str; 30] = [
+        "CREATE ",
+        "TABLE ",
+        "INDEX ",
+        "TRIGGER ",
+        "VIEW ",
+        "ON ",
+        "t ",
+        "\"t\"",
+        "[a",
+        "`",
+        "'",
+        "''",
+        "(",
+        ")",
+        ",",
+        ";",
+        "CHECK ",
+        "WHERE ",
+        "ASC ",
+        "FOR EACH ROW ",
+        "BEGIN ",
+        "END",
+        "!=",
+        "--",
+        "/*",
+        "*/",
+        "\n",
+        "\u{feff}",
+        "\u{e9}",
+        "PRAGMA ",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_a_panic_and_its_words_stand_where_they_say(
+            pieces in proptest::collection::vec(proptest::sample::select(&PIECES[..]), 0..24),
+        ) {
+            let sql: String = pieces.concat();
+            let _ = (table_text(&sql), index_text(&sql), super::super::unfit::unfit(&sql));
+            let mut end = 0;
+            for token in tokens(&sql) {
+                proptest::prop_assert!(token.start >= end, "{sql:?}");
+                proptest::prop_assert_eq!(&sql[token.start..token.end()], token.text);
+                end = token.end();
+            }
+        }
+    }
 }
