@@ -25,7 +25,7 @@ pub use record::{BootRecord, RECORD_FORMAT_VERSION, RecordStage, RecordStep, Rec
 pub use report::{BootReport, StageReport};
 pub use salvage::{Lost, Method, SalvageReport, TableSalvage};
 pub use stage::{OnFailure, StageId, StepId};
-pub use verdict::{Ending, Verdict};
+pub use verdict::{Ending, EndingKind, Verdict};
 
 /// What stands where a secret stood.
 pub const REDACTED: &str = "[redacted]";

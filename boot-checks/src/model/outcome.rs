@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{CheckError, Finding, OnFailure, Repair, RepairResult, StepId};
 
@@ -50,7 +50,7 @@ pub enum StepOutcome {
 }
 
 /// The word for an outcome, as it stands in every artefact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStatus {
     /// Nothing was wrong.

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{BootReport, Ending, Event, StageId, StageReport, StepOutcome, StepReport};
+use super::{BootReport, Ending, EndingKind, Event, StageId, StageReport, StepOutcome, StepReport};
 
 /// Version of the on-disk form. Readers refuse a higher one.
 pub const RECORD_FORMAT_VERSION: u32 = 1;
@@ -120,22 +120,23 @@ impl From<&BootReport> for BootRecord {
 
 fn summary(report: &BootReport) -> RecordSummary {
     let verdict = report.verdict();
-    let (ending, reason) = match &report.ending {
-        None => (
-            "interrupted",
-            Some("the boot did not come to its end".to_owned()),
-        ),
-        Some(Ending::Completed) => ("completed", None),
-        Some(Ending::Aborted { by }) => ("aborted", Some(abort_reason(report, &by.to_string()))),
-        Some(Ending::Interrupted { signal }) => ("interrupted", Some((*signal).to_owned())),
-        Some(Ending::Panicked { message }) => ("panicked", Some(message.clone())),
-        Some(Ending::Refused { reason, .. }) => ("refused", Some(reason.clone())),
+    let kind = report
+        .ending
+        .as_ref()
+        .map_or(EndingKind::Interrupted, Ending::kind);
+    let reason = match &report.ending {
+        None => Some("the boot did not come to its end".to_owned()),
+        Some(Ending::Completed) => None,
+        Some(Ending::Aborted { by }) => Some(abort_reason(report, &by.to_string())),
+        Some(Ending::Interrupted { signal }) => Some((*signal).to_owned()),
+        Some(Ending::Panicked { message }) => Some(message.clone()),
+        Some(Ending::Refused { reason, .. }) => Some(reason.clone()),
     };
     RecordSummary {
         success: report.success(),
         verdict: report.verdict_word().to_owned(),
         exit_code: verdict.exit_code(),
-        ending: ending.to_owned(),
+        ending: kind.word().to_owned(),
         reason,
         stages_passed: report.stages_passed(),
         stages_failed: report.stages_failed(),

@@ -1,10 +1,10 @@
 use std::cmp::Reverse;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a damaged database is made whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// Only indexes are damaged: they are built anew from the rows.
@@ -16,7 +16,7 @@ pub enum Method {
 }
 
 /// How many rows of a table are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lost {
     /// Counted: by an index that is whole, or because every page of the table is.
@@ -58,7 +58,7 @@ impl fmt::Display for Lost {
 }
 
 /// What comes of one table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSalvage {
     /// The table.
     pub table: String,
@@ -81,7 +81,7 @@ impl fmt::Display for TableSalvage {
 }
 
 /// What comes of a damaged database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SalvageReport {
     /// How.
     pub method: Method,

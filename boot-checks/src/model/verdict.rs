@@ -1,4 +1,4 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::StepId;
 
@@ -31,8 +31,50 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// Which kind of ending it is.
+    pub fn kind(&self) -> EndingKind {
+        match self {
+            Ending::Completed => EndingKind::Completed,
+            Ending::Aborted { .. } => EndingKind::Aborted,
+            Ending::Interrupted { .. } => EndingKind::Interrupted,
+            Ending::Panicked { .. } => EndingKind::Panicked,
+            Ending::Refused { .. } => EndingKind::Refused,
+        }
+    }
+}
+
+/// An [`Ending`] without what it was about, as a record has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndingKind {
+    /// Every planned stage had its turn.
+    Completed,
+    /// A step that must hold did not.
+    Aborted,
+    /// A signal asked the gate to stop.
+    Interrupted,
+    /// A check or the gate itself broke.
+    Panicked,
+    /// The boot never began.
+    Refused,
+}
+
+impl EndingKind {
+    /// The word for machines.
+    pub fn word(self) -> &'static str {
+        match self {
+            EndingKind::Completed => "completed",
+            EndingKind::Aborted => "aborted",
+            EndingKind::Interrupted => "interrupted",
+            EndingKind::Panicked => "panicked",
+            EndingKind::Refused => "refused",
+        }
+    }
+}
+
 /// The answer to "may the application start?". Each has its exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It may; there may be warnings.

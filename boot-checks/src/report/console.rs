@@ -2,11 +2,12 @@ use std::io::{self, Write};
 
 use super::attempt::attempt;
 use super::page::{Page, Style, Tag};
+use super::stage_end::StageEnd;
 use super::summary;
 use super::words::{OBSERVED, PARTIAL, Reason, count, seconds};
 use crate::model::{
-    BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, StageId, StageReport, Start,
-    StepId, StepOutcome, StepReport, StepStatus,
+    BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, StageId, Start, StepId,
+    StepOutcome, StepReport,
 };
 
 /// Problems of one step that are shown; the report and the record have them all.
@@ -215,7 +216,7 @@ impl<W: Write> Console<W> {
         let Some(stage) = self.report.as_ref().and_then(|it| it.stages.last()) else {
             return;
         };
-        let (tag, line) = stage_line(stage);
+        let (tag, line) = StageEnd::from(stage).line();
         let reasons: Vec<&String> = self.idle.iter().map(|(_, _, reason)| reason).collect();
         let is_idle = self.waiting_header.is_some();
         match self.idle.first() {
@@ -279,43 +280,6 @@ fn banner(page: &mut Page, start: &Start) {
     }
     if start.is_partial() {
         page.field(0, "Note:", 7, PARTIAL);
-    }
-}
-
-fn stage_line(stage: &StageReport) -> (Tag, String) {
-    let with = |status| {
-        stage
-            .steps
-            .iter()
-            .filter(|it| it.status() == status)
-            .count()
-    };
-    let mut parts = Vec::new();
-    for (status, noun) in [
-        (StepStatus::Fixed, "fix"),
-        (StepStatus::Warn, "warning"),
-        (StepStatus::Error, "error"),
-        (StepStatus::Fail, "failure"),
-    ] {
-        match with(status) {
-            0 => {}
-            1 => parts.push(format!("1 {noun}")),
-            many if noun == "fix" => parts.push(format!("{many} fixes")),
-            many => parts.push(format!("{many} {noun}s")),
-        }
-    }
-    let details = if parts.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", parts.join(", "))
-    };
-    let id = stage.id;
-    if stage.steps.iter().any(StepReport::blocks) {
-        (Tag::Fail, format!("{id} failed{details}"))
-    } else if stage.failed() {
-        (Tag::Error, format!("{id} is incomplete{details}"))
-    } else {
-        (Tag::Ok, format!("{id} complete{details}"))
     }
 }
 

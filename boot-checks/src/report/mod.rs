@@ -4,13 +4,15 @@
 mod attempt;
 mod console;
 mod format;
+mod headline;
 mod json;
 mod junit;
 mod page;
+mod past;
 mod prometheus;
-mod proposal;
 #[cfg(test)]
 pub(crate) mod sample;
+mod stage_end;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub use format::{Format, UnknownFormat};
 pub use json::{json, record_json};
 pub use junit::junit;
 pub use page::Style;
+pub use past::past;
 pub use prometheus::prometheus;
 pub use text::text;
 pub use words::{meaning, printable};

@@ -68,6 +68,8 @@ impl Tag {
 pub(super) struct Page {
     text: String,
     style: Style,
+    /// Where a text stands whole of which lines are left out.
+    whole_in: &'static str,
 }
 
 impl Page {
@@ -76,6 +78,15 @@ impl Page {
         Page {
             text: String::new(),
             style: Style { width, ..style },
+            whole_in: "the report",
+        }
+    }
+
+    /// A page that is itself the report.
+    pub(super) fn of_record(style: Style) -> Page {
+        Page {
+            whole_in: "the record",
+            ..Page::new(style)
         }
     }
 
@@ -155,7 +166,7 @@ impl Page {
         let hidden = lines.len().saturating_sub(MAX_LINES);
         if hidden > 0 {
             lines.truncate(MAX_LINES);
-            lines.push(format!("... {hidden} more lines in the report"));
+            lines.push(format!("... {hidden} more lines in {}", self.whole_in));
         }
         if lines.is_empty() {
             lines.push(String::new());

@@ -3,12 +3,12 @@
 
 use super::attempt::attempt;
 use super::console::observed_line;
-use super::page::{Page, Tag};
+use super::headline::Headline;
+use super::page::Page;
 use super::words::{
-    PARTIAL, Reason, count, is_observing, meaning, not_reached, one_line, reasons, seconds,
-    warnings,
+    PARTIAL, Reason, is_observing, not_reached, one_line, reasons, seconds, warnings,
 };
-use crate::model::{BootReport, Ending, StageId, StepReport, StepStatus, Verdict};
+use crate::model::{BootReport, StageId, StepReport, Verdict};
 
 /// Reasons that are told in full; the others stand above.
 const MAX_REASONS: usize = 3;
@@ -21,12 +21,14 @@ const LABELS: usize = 11;
 
 pub(super) fn show(page: &mut Page, report: &BootReport) {
     let verdict = report.verdict();
-    let (tag, line) = headline(report, verdict);
+    let headline = Headline::from(report);
+    let (tag, line) = headline.line();
+    let meaning = headline.meaning();
     page.blank();
     page.rule();
     page.headline(tag, &line);
     if verdict != Verdict::MayStart {
-        page.plain(&told(report, verdict));
+        page.plain(&meaning);
     }
     why(page, report);
     counts(page, report);
@@ -37,70 +39,14 @@ pub(super) fn show(page: &mut Page, report: &BootReport) {
         page.field(0, "Note:", LABELS, PARTIAL);
     }
     page.field(0, "Time:", LABELS, &seconds(report.duration));
-    page.field(0, "Exit code:", LABELS, &exit_line(report, verdict));
+    let (code, word) = (verdict.exit_code(), report.verdict_word());
+    page.field(
+        0,
+        "Exit code:",
+        LABELS,
+        &format!("{code} ({word}): {meaning}"),
+    );
     page.rule();
-}
-
-/// `0 (may-start): the application may start`.
-fn exit_line(report: &BootReport, verdict: Verdict) -> String {
-    let code = verdict.exit_code();
-    format!(
-        "{code} ({}): {}",
-        report.verdict_word(),
-        told(report, verdict)
-    )
-}
-
-/// What the verdict means for this application.
-fn told(report: &BootReport, verdict: Verdict) -> String {
-    match verdict {
-        Verdict::MayStart if report.start.is_partial() => {
-            return "the steps that were run hold".to_owned();
-        }
-        Verdict::WarningsUnderStrict if report.start.is_partial() => {
-            return "the steps that were run gave warnings".to_owned();
-        }
-        _ => {}
-    }
-    let name = one_line(&report.start.application);
-    meaning(verdict).replace("the application", &name)
-}
-
-fn headline(report: &BootReport, verdict: Verdict) -> (Tag, String) {
-    let warnings = report.count(StepStatus::Warn) + report.count(StepStatus::Error);
-    let with_warnings = match warnings {
-        number if number > 0 && is_green(verdict) => format!(" ({})", count(number, "warning")),
-        _ => String::new(),
-    };
-    let what = if report.start.is_partial() {
-        "PARTIAL RUN"
-    } else {
-        "BOOT PIPELINE"
-    };
-    let (tag, word) = match (&report.ending, verdict) {
-        (Some(Ending::Interrupted { .. }), _) => (Tag::Fail, "INTERRUPTED"),
-        (Some(Ending::Panicked { .. }), _) => (Tag::Fail, "CRASHED"),
-        (Some(Ending::Refused { .. }), _) => (Tag::Fail, "REFUSED"),
-        (Some(Ending::Aborted { .. }), _) => (Tag::Fail, "ABORTED"),
-        (None, _) => (Tag::Fail, "UNFINISHED"),
-        (Some(Ending::Completed), Verdict::MayStart) if report.start.is_partial() => {
-            (Tag::Ok, "PASSED")
-        }
-        (Some(Ending::Completed), Verdict::MayStart) => (Tag::Ok, "SUCCESS"),
-        (Some(Ending::Completed), Verdict::NothingChecked) => (Tag::Fail, "CHECKED NOTHING"),
-        (Some(Ending::Completed), _) => (Tag::Fail, "FAILED"),
-    };
-    let tag = if tag == Tag::Ok && warnings > 0 {
-        Tag::Warn
-    } else {
-        tag
-    };
-    (tag, format!("{what} {word}{with_warnings}"))
-}
-
-/// Whether warnings are what there is to tell.
-fn is_green(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::MayStart | Verdict::WarningsUnderStrict)
 }
 
 fn why(page: &mut Page, report: &BootReport) {

@@ -30,6 +30,10 @@ pub(super) const PARTIAL: &str = "partial run: no verdict on the application";
 /// What is said of a run that only looked.
 pub(super) const OBSERVED: &str = "observe: nothing but this run's own report was written";
 
+/// What to do after a signal.
+pub(super) const AFTER_SIGNAL: &str =
+    "run the boot again; what was under way was finished or taken back";
+
 pub(super) fn is_observing(report: &BootReport) -> bool {
     report.start.mode == Mode::Observe
 }
@@ -43,7 +47,7 @@ pub(super) struct Reason<'a> {
     pub(super) evidence: &'a [Evidence],
     pub(super) cause: Option<&'a str>,
     pub(super) next_step: Option<&'a str>,
-    pub(super) pattern: Option<&'static str>,
+    pub(super) pattern: Option<&'a str>,
 }
 
 impl<'a> Reason<'a> {
@@ -90,7 +94,7 @@ pub(super) fn reasons(report: &BootReport) -> Vec<Reason<'_>> {
         None => vec![Reason::bare("the boot did not come to its end")],
         Some(Ending::Refused { reason, .. }) => vec![Reason::bare(reason)],
         Some(Ending::Interrupted { signal }) => vec![Reason {
-            next_step: Some("run the boot again; what was under way was finished or taken back"),
+            next_step: Some(AFTER_SIGNAL),
             ..Reason::bare(format!("stopped by {signal} before the end"))
         }],
         Some(Ending::Panicked { message }) => vec![Reason {

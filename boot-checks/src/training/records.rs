@@ -118,7 +118,7 @@ impl Reservation {
 }
 
 /// The record of the boot with this name.
-fn path_of(folder: &Path, run_id: &str) -> PathBuf {
+pub(super) fn path_of(folder: &Path, run_id: &str) -> PathBuf {
     folder.join(format!("boot_{run_id}.json"))
 }
 
@@ -160,6 +160,15 @@ pub enum RecordError {
 ///
 /// One variant of [`RecordError`] for each way in which it can be unreadable; all name the file.
 pub fn read(path: &Path) -> Result<BootRecord, RecordError> {
+    read_with_text(path).map(|(record, _)| record)
+}
+
+/// Reads one record, and as it stands in its file: with what another version wrote into it.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_with_text(path: &Path) -> Result<(BootRecord, String), RecordError> {
     /// Read first: of a newer record nothing else can be relied on.
     #[derive(Deserialize)]
     struct Version {
@@ -183,7 +192,9 @@ pub fn read(path: &Path) -> Result<BootRecord, RecordError> {
             version: format_version,
         });
     }
-    serde_json::from_slice(&bytes).map_err(damaged)
+    let record = serde_json::from_slice(&bytes).map_err(damaged)?;
+    // What serde_json has read is UTF-8.
+    Ok((record, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// The newest records, newest first, at most `limit`. A folder that is not there has none.
@@ -196,6 +207,28 @@ pub fn list(folder: &Path, limit: usize) -> io::Result<Vec<PathBuf>> {
     records.truncate(limit);
     let names = records.into_iter().map(|record| folder.join(record.name));
     Ok(names.collect())
+}
+
+/// Names of the runs that left a record, newest first.
+///
+/// # Errors
+///
+/// Whatever the system says of the folder.
+pub(super) fn run_ids(folder: &Path) -> io::Result<Vec<String>> {
+    let records = sorted(folder)?.into_iter();
+    Ok(records
+        .filter_map(|record| run_id_of(&record.name).map(str::to_owned))
+        .collect())
+}
+
+/// Whether we would have named a run so. Such a name leads to no other folder.
+pub(super) fn is_run_id(text: &str) -> bool {
+    parse(format!("boot_{text}.json")).is_some()
+}
+
+/// The run, from a record's file name.
+pub(super) fn run_id_of(name: &str) -> Option<&str> {
+    name.strip_prefix("boot_")?.strip_suffix(".json")
 }
 
 /// Removes the oldest records beyond those that are kept, and nothing else; says how many.
@@ -263,7 +296,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<RecordName>> {
 /// None for a name that we would not have given.
 fn parse(name: String) -> Option<RecordName> {
     const TIMESTAMP: usize = "YYYYMMDD_HHMMSS".len();
-    let stem = name.strip_prefix("boot_")?.strip_suffix(".json")?;
+    let stem = run_id_of(&name)?;
     let (timestamp, rest) = stem.split_at_checked(TIMESTAMP)?;
     let is_timestamp = timestamp.bytes().enumerate().all(|(at, byte)| match at {
         8 => byte == b'_',
