@@ -565,6 +565,7 @@ fn one_object_says_why_a_command_did_not_begin() {
     let restore = ["backups", "restore", "20260101_000000"];
     for (command, root, word) in [
         (&["history"][..], &nowhere, "no such application"),
+        (&["report"], &nowhere, "no such application"),
         (&heal, &nowhere, "nowhere"),
         (&restore, &nowhere, "nowhere"),
         (&heal, &broken, ".env"),

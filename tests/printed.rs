@@ -82,6 +82,27 @@ fn what_the_report_of_a_boot_names_is_run_as_it_stands() {
 }
 
 #[test]
+fn what_is_shown_of_a_boot_that_is_over_is_run_as_it_stands() {
+    let fixture = cyclic();
+    fixture.boot(&[]).says(8, &[]);
+    let waits = fixture.run(&["report"]);
+    waits.says(
+        0,
+        &[
+            "fix_circular_imports waits for approval",
+            "--- a/backend/b.py",
+        ],
+    );
+    let approve = quoted(&waits.stdout, "cargo xtask approve");
+    shell(&fixture, &format!("{approve} --by ann")).says(0, &["ann approved plan"]);
+    fixture.boot(&[]).says(0, &[]);
+    let healed = fixture.run(&["report"]);
+    healed.says(0, &["fix_circular_imports healed it", "edit "]);
+    let undo = quoted(&healed.stdout, "cargo xtask undo");
+    shell(&fixture, undo).says(0, &["restored ", "backend/b.py"]);
+}
+
+#[test]
 fn what_a_finding_names_is_run_as_it_stands() {
     let fixture = fixture();
     fixture.sql("DROP TABLE verification_events");

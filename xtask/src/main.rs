@@ -17,6 +17,7 @@ mod launch;
 mod output;
 mod playbooks;
 mod replay;
+mod report;
 mod undo;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,6 +53,7 @@ enum Command {
     Boot(Box<boot::Args>),
     Launch(Box<launch::Args>),
     History(history::Args),
+    Report(report::Args),
     Diagnose(diagnose::Args),
     CheckSource(check_source::Args),
     Playbooks(playbooks::Args),
@@ -94,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Boot(args) => boot::run(&args),
         Command::Launch(args) => launch::run(&args),
         Command::History(args) => history::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Diagnose(args) => diagnose::run(args),
         Command::CheckSource(args) => check_source::run(&args),
         Command::Ci(args) => ci::run(&args),
