@@ -18,6 +18,7 @@ mod foreign_journal;
 mod foreign_log;
 mod integrity;
 mod journal;
+mod last_check;
 mod log_frames;
 mod log_index;
 mod log_tail;
@@ -48,11 +49,9 @@ pub(crate) use files::has_unfinished_journal;
 pub use files::{FileSet, Header, MainFile};
 pub use foreign_journal::{BadJournal, bad_journal};
 pub use foreign_log::{ForeignLog, foreign_log};
-pub use integrity::{
-    BOOTS_BETWEEN, Due, FullLook, Integrity, LastCheck, Looked, full_check, integrity_check,
-    quick_check,
-};
+pub use integrity::{FullLook, Integrity, full_check, integrity_check, quick_check};
 pub use journal::BrokenJournal;
+pub use last_check::{BOOTS_BETWEEN, Due, LastCheck, Looked};
 pub use log_tail::{BrokenLog, broken_log};
 pub use one_transaction::stay_in_one_transaction;
 pub use recovery::{Recovery, rehearse_recovery};
