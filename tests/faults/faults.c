@@ -17,6 +17,7 @@
  *                 name with .reached behind it, and goes on once this one is there
  * FAULTS_GOING    the same, about to move var/grace.db away
  * FAULTS_CAME     the same, having moved another file there
+ * FAULTS_LOOKED   the same, having read the beginning of var/grace.db-wal
  * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
  */
 #define _GNU_SOURCE
@@ -52,6 +53,7 @@ static const char *linked;
 static const char *putting;
 static const char *going;
 static const char *came;
+static const char *looked;
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -67,6 +69,7 @@ __attribute__((constructor)) static void begin(void) {
     linked = getenv("FAULTS_LINKED");
     going = getenv("FAULTS_GOING");
     came = getenv("FAULTS_CAME");
+    looked = getenv("FAULTS_LOOKED");
     putting = getenv("FAULTS_PUTTING");
     error_number = error ? atoi(error) : EIO;
     kind = !word || !at                  ? NONE
@@ -301,6 +304,16 @@ static void wait_for(const char *file) {
     close(creat(reached, 0600));
     while (access(file, F_OK))
         usleep(1000);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t offset) {
+    REAL(pread64, ssize_t, int, void *, size_t, off64_t);
+    ssize_t done = real(fd, bytes, count, offset);
+    char link[32], path[4096] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (looked && offset == 0 && readlink(link, path, sizeof path - 1) > 0 && is_named(path, "var/grace.db-wal"))
+        wait_for(looked);
+    return done;
 }
 
 static void before_move(const char *from, const char *to) {

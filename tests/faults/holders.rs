@@ -14,6 +14,7 @@ use crate::sandbox::{Journal, Sandbox, Start};
 
 const ROLE: &str = "FAULTS_CHILD_STATEMENTS";
 const PATH: &str = "FAULTS_CHILD_DATABASE";
+const DONE: &str = "statement done";
 
 /// Another program with this database open: it has run the statements and holds what they hold.
 pub(crate) struct Other {
@@ -29,15 +30,17 @@ impl Other {
 
     /// The same, with these words before the program's own.
     pub(crate) fn start_by(words: &[&str], database: &Path, statements: &str) -> Other {
-        let (other, is_ready) = Other::spawn(words, database, statements);
-        assert!(is_ready, "the other program failed: {statements}");
+        let (other, done) = Other::spawn(words, database, statements);
+        let all = statements.lines().count();
+        assert_eq!(done, all, "the other program failed: {statements}");
         other
     }
 
     /// Whether a program of its own can do this now, without waiting for a lock.
     pub(crate) fn can(database: &Path, statement: &str) -> bool {
         let statements = format!("PRAGMA busy_timeout = 0\n{statement}\nBEGIN");
-        let (other, is_ready) = Other::spawn(&[], database, &statements);
+        let (other, done) = Other::spawn(&[], database, &statements);
+        let is_ready = done == statements.lines().count();
         if is_ready {
             other.finish();
         } else {
@@ -46,8 +49,8 @@ impl Other {
         is_ready
     }
 
-    /// And whether it has come to hold what it was to hold.
-    fn spawn(words: &[&str], database: &Path, statements: &str) -> (Other, bool) {
+    /// And how many of the statements were done when it had no more to say.
+    pub(crate) fn spawn(words: &[&str], database: &Path, statements: &str) -> (Other, usize) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), statements).unwrap();
         let program = std::env::current_exe().unwrap();
@@ -67,13 +70,18 @@ impl Other {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let is_ready = lines.any(|line| line.unwrap().contains("holding now"));
+        let all = statements.lines().count();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let done = lines
+            .map(Result::unwrap)
+            .filter(|line| line == DONE)
+            .take(all)
+            .count();
         let other = Other {
             child,
             _statements: file,
         };
-        (other, is_ready)
+        (other, done)
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -115,8 +123,8 @@ fn other_program() {
     let mut connection = Connection::open(path.as_ref(), access, Duration::from_secs(5)).unwrap();
     for statement in statements.lines() {
         connection.execute(statement).unwrap();
+        println!("\n{DONE}");
     }
-    println!("\nholding now");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     connection.execute(line.trim()).unwrap();

@@ -148,7 +148,10 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             )
             .evidence("pages that hold", broken.frames)
             .evidence("behind the one that does not", broken.behind)
-            .cause("the disk or a copy has changed it; a process that was killed leaves none such")
+            .cause(
+                "the disk or a copy has changed it, or an older SQLite left it so (behind ROLLBACK TO, in a \
+                 transaction that outgrew its cache); a process that was killed leaves none such",
+            )
             .action(format!(
                 "copy all of its files away, then put back a sound copy of the log; or put a kept copy in \
                  the place of all of them: {PUT_BACK}; or do without what is behind: `truncate -s {} {log}`",

@@ -121,7 +121,8 @@ pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn checksum(bytes: &[u8], mut sum: (u32, u32), is_big_endian: bool) -> (u32, u32) {
+/// SQLite's own of a log and its index.
+pub(super) fn checksum(bytes: &[u8], mut sum: (u32, u32), is_big_endian: bool) -> (u32, u32) {
     for pair in bytes.chunks_exact(8) {
         let word = |at: usize| {
             let four = [pair[at], pair[at + 1], pair[at + 2], pair[at + 3]];

@@ -3,6 +3,7 @@ use std::io;
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, Salts, u32_at};
+use super::log_index::committed_frames;
 use super::side_file;
 use crate::host::{self, read_exact_at};
 
@@ -28,6 +29,8 @@ pub(super) struct FrameHeader {
     pub(super) salts: Salts,
     /// Where it begins.
     pub(super) at: u64,
+    /// Whether its salts and checksums are zeros: those that SQLite owes to the end of a transaction.
+    is_bare: bool,
 }
 
 /// The headers of the frames from a place on, as far as the log goes.
@@ -43,6 +46,7 @@ pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result
             pages_after_commit: u32_at(&header, 4),
             salts: std::array::from_fn(|byte| header[8 + byte]),
             at,
+            is_bare: header[8..].iter().all(|byte| *byte == 0),
         });
         at += step;
     }
@@ -53,10 +57,10 @@ pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result
 pub(super) struct Tail {
     /// Frames that hold.
     pub(super) held: usize,
+    /// Frames of the log, those of older generations included.
+    all: usize,
     /// Where the first begins that does not.
     at: u64,
-    /// Pages of the transaction that is not ended by any that holds.
-    open: Vec<u32>,
     /// Those of the same generation, the first that does not hold among them.
     own: Vec<FrameHeader>,
     /// Whether frames of older generations may be in the log.
@@ -65,58 +69,50 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn look(log: &File, mut frames: Frames) -> io::Result<Tail> {
-        let (mut held, mut open) = (0, Vec::new());
-        while let Some(frame) = frames.next_frame() {
+        let mut held = 0;
+        while frames.next_frame().is_some() {
             held += 1;
-            open.push(frame.page);
-            if frame.pages_after_commit > 0 {
-                open.clear();
-            }
         }
         let (at, salts) = (frames.end(), frames.salts());
         let has_older = frames.checkpoints() > 0;
         let mut own = frame_headers(log, at, frames.page_size() as u64)?;
+        let all = held + own.len();
         let is_own = |frame: &FrameHeader| frame.salts == salts;
         // The one that does not hold may lack the name itself.
         let is_followed = own.iter().skip(1).any(is_own);
         let is_whole = is_followed || (own.len() == 1 && !has_older);
-        own.retain(|frame| is_own(frame) || (frame.at == at && is_whole));
+        own.retain(|frame| is_own(frame) || (frame.at == at && is_whole && !frame.is_bare));
         Ok(Tail {
             held,
+            all,
             at,
-            open,
             own,
             has_older,
         })
     }
 
-    /// Whether a process that was killed while it wrote can have left this.
+    /// Whether a process that was killed while it wrote can have left this. `committed` as the index counts them.
     ///
     /// Safety: what was written before a kill stays written, and frames are written one behind the other. So behind
-    /// one that does not hold there is none of the same generation, with two exceptions: a transaction that was given
-    /// up, which has no end; and one that outgrew its cache, wrote a page over that was in the log already, and is
-    /// killed while it renews the checksums from there on. That one has its only end at the end of all, and as it was
-    /// not written in one go, its pages are in no order. And the last frame itself may be unfinished: where nothing
-    /// older is in the log, the log ends within it then.
-    pub(super) fn is_left_by_a_kill(&self) -> bool {
+    /// one that does not hold there is none of the same generation but of a transaction that was given up, which has
+    /// no end. One that outgrew its cache and wrote a page over that was in the log already renews the checksums from
+    /// there on, in order, before it counts; what ends it is bare until then. And the one that does not hold may be
+    /// unfinished: where nothing older is in the log, the log ends within it, or it is written over one that was given
+    /// up, and the index does not count it.
+    pub(super) fn is_left_by_a_kill(&self, committed: Option<usize>) -> bool {
         let ends = |frame: &FrameHeader| frame.pages_after_commit > 0;
-        let Some((last, before)) = self.own.split_last() else {
-            return true;
-        };
-        if before.iter().any(ends) {
-            return false;
-        }
-        if !ends(last) {
-            return true;
-        }
-        if last.at == self.at && self.has_older {
-            return true;
-        }
-        let behind = self.own.iter().filter(|frame| frame.at != self.at);
-        let pages = self.open.iter().copied();
-        !pages
-            .chain(behind.map(|frame| frame.page))
-            .is_sorted_by(|page, next| page < next)
+        let (first, behind): (Vec<_>, Vec<_>) =
+            self.own.iter().partition(|frame| frame.at == self.at);
+        let is_not_counted = committed.is_some_and(|frames| frames <= self.held);
+        let may_be_unfinished = is_not_counted || (behind.is_empty() && self.has_older);
+        !behind.into_iter().any(ends) && (may_be_unfinished || !first.into_iter().any(ends))
+    }
+
+    /// How many frames SQLite would pass over that the log's index counts among the committed ones. As far as they
+    /// are in the log: a copy of it may be older than that of the index.
+    fn dropped(&self, committed: Option<usize>) -> usize {
+        let there = committed.filter(|frames| *frames <= self.all);
+        there.unwrap_or_default().saturating_sub(self.held)
     }
 }
 
@@ -124,20 +120,24 @@ impl Tail {
 ///
 /// Safety: SQLite goes on from the last transaction of which every frame holds. That is right after the power was
 /// cut ([`BrokenLog::may_be_cut`]), for what was not flushed may be lost then; a process that was killed leaves none,
-/// so where the system ran on, what was acknowledged is behind a frame that the disk or a copy has changed.
+/// so where the system ran on, what was acknowledged is behind a frame that the disk or a copy has changed. Some
+/// versions of SQLite write such a log themselves: behind `ROLLBACK TO`, in a transaction that outgrew its cache, they
+/// leave frames bare, and commit. A process that was killed leaves the index too, which says how many were committed.
 ///
 /// # Errors
 ///
 /// When the log cannot be read.
-pub fn broken_log(path: &Path) -> io::Result<Option<BrokenLog>> {
-    let path = side_file(path, "-wal");
+pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
+    let path = side_file(database, "-wal");
     let Some(frames) = Frames::open(&path)? else {
         return Ok(None);
     };
     let log = File::open(&path)?;
+    let committed = committed_frames(database, frames.salts());
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
-    if tail.is_left_by_a_kill() {
+    let dropped = tail.dropped(committed);
+    if dropped == 0 && tail.is_left_by_a_kill(committed) {
         return Ok(None);
     }
     let may_be_cut = host::system_start().is_some_and(|start| written < start);
@@ -145,7 +145,7 @@ pub fn broken_log(path: &Path) -> io::Result<Option<BrokenLog>> {
         may_be_cut,
         frames: tail.held,
         bytes: tail.at,
-        behind: tail.own.len(),
+        behind: tail.own.len().max(dropped),
     }))
 }
 
@@ -172,6 +172,7 @@ mod tests {
         /// The log before it was begun anew.
         older: Vec<u8>,
         log: Vec<u8>,
+        index: Vec<u8>,
         committed: Vec<String>,
     }
 
@@ -197,18 +198,31 @@ mod tests {
                 committed.push(format!("{:?}", connection.query(ROWS, &[])));
             };
             (0..3).for_each(|number| insert(&mut connection, number));
-            let (main, log) = (read(""), read("-wal"));
+            let (main, log, index) = (read(""), read("-wal"), read("-shm"));
             connection.close();
             Killed {
                 folder,
                 main,
                 older,
                 log,
+                index,
                 committed,
             }
         }
 
         fn is_refused(&self, log: &[u8]) -> bool {
+            let index = side_file(&self.folder.path().join("a.db"), "-shm");
+            let _ = std::fs::remove_file(index);
+            self.is_refused_as_it_is(log)
+        }
+
+        fn is_refused_by_its_index(&self, log: &[u8]) -> bool {
+            let index = side_file(&self.folder.path().join("a.db"), "-shm");
+            std::fs::write(index, &self.index).unwrap();
+            self.is_refused_as_it_is(log)
+        }
+
+        fn is_refused_as_it_is(&self, log: &[u8]) -> bool {
             let path = self.folder.path().join("a.db");
             std::fs::write(&path, &self.main).unwrap();
             std::fs::write(side_file(&path, "-wal"), log).unwrap();
@@ -264,6 +278,10 @@ mod tests {
             for at in (0..own_bytes).chain(older) {
                 let mut log = killed.log.clone();
                 log[at] ^= 0x10;
+                if !killed.is_refused_by_its_index(&log) {
+                    let rows = killed.replayed();
+                    assert_eq!(Some(&rows), killed.committed.last(), "byte {at}");
+                }
                 if killed.is_refused(&log) {
                     continue;
                 }
@@ -274,5 +292,48 @@ mod tests {
                 assert!(accepted.contains(&rows), "byte {at}");
             }
         }
+    }
+
+    /// As SQLite 3.40 left them behind `ROLLBACK TO` in a transaction that had outgrown its cache.
+    #[test]
+    fn what_was_committed_with_bare_frames_is_refused() {
+        let killed = Killed::new(false);
+        let step = FRAME_HEADER + PAGE as usize;
+        let bare = |frames: std::ops::Range<usize>| {
+            let mut log = killed.log.clone();
+            for frame in frames {
+                let at = HEADER + frame * step;
+                log[at + 8..at + FRAME_HEADER].fill(0);
+            }
+            log
+        };
+        let all = (killed.log.len() - HEADER) / step;
+        let ends = |frame: &usize| u32_at(&killed.log, HEADER + frame * step + 4) > 0;
+        let last = (0..all - 1).rev().find(ends).unwrap() + 1;
+        // To the end: only the index says that it was acknowledged.
+        assert!(killed.is_refused_by_its_index(&bare(last..all)));
+        assert!(!killed.is_refused(&bare(last..all)));
+        // What came behind it tells.
+        let before = (0..last - 1).rev().find(ends).unwrap() + 1;
+        for log in [bare(before..last), bare(before..before + 1)] {
+            assert!(killed.is_refused_by_its_index(&log) && killed.is_refused(&log));
+        }
+    }
+
+    #[test]
+    fn an_index_that_knows_more_than_there_is_or_of_another_log_says_nothing() {
+        let killed = Killed::new(false);
+        let step = FRAME_HEADER + PAGE as usize;
+        let cut = killed.log.len() - step;
+        assert!(!killed.is_refused_by_its_index(&killed.log[..cut]));
+        let later = Killed::new(false);
+        std::fs::write(
+            side_file(&killed.folder.path().join("a.db"), "-shm"),
+            &later.index,
+        )
+        .unwrap();
+        let mut bare = killed.log.clone();
+        bare[cut + 8..cut + FRAME_HEADER].fill(0);
+        assert!(!killed.is_refused_as_it_is(&bare));
     }
 }

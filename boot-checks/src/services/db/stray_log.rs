@@ -4,9 +4,10 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
+use super::log_index::committed_frames;
 use super::log_tail::{FrameHeader, Tail, frame_headers};
 use super::side_file;
-use crate::host::read_exact_at;
+use crate::host::{file_identity, read_exact_at};
 
 /// Committed pages in a write-ahead log that SQLite would pass over, and then overwrite or delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct StrayLog {
 /// Safety: SQLite is right where a checkpoint had moved everything into the main file and a kill came
 /// while the log was begun anew; every committed page is in the main file then, byte for byte. Where
 /// one is not, the log or the main file was put there by somebody, or the log's beginning is damaged, and opening them
-/// would lose rows.
+/// would lose rows. A log that is another one, or begins otherwise, once it was looked at, is in use.
 ///
 /// # Errors
 ///
@@ -44,13 +45,54 @@ pub fn stray_log(
         return Ok(None);
     }
     let log = File::open(&log_path)?;
-    let mut header = [0; HEADER];
-    read_exact_at(&log, &mut header, 0)?;
+    let begin = match Begin::of(&log) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        begin => begin?,
+    };
+    let stray = missing_of(path, &log, &begin, page_size, is_left_behind);
+    match begin.is_still(&log, &log_path) {
+        true => stray,
+        false => Ok(None),
+    }
+}
+
+/// What a log begins with.
+#[derive(PartialEq, Eq)]
+struct Begin {
+    header: [u8; HEADER],
+    /// Of the first frame.
+    first: Salts,
+}
+
+impl Begin {
+    fn of(log: &File) -> io::Result<Begin> {
+        let (mut header, mut first) = ([0; HEADER], [0; 8]);
+        read_exact_at(log, &mut header, 0)?;
+        read_exact_at(log, &mut first, HEADER as u64 + 8)?;
+        Ok(Begin { header, first })
+    }
+
+    /// Whether the log is the same one still. Where it was begun anew while it was looked at, whoever did that had
+    /// moved it into the main file.
+    fn is_still(&self, log: &File, path: &Path) -> bool {
+        let is_in_its_place = log.metadata().is_ok_and(|it| {
+            std::fs::metadata(path).is_ok_and(|there| file_identity(&it) == file_identity(&there))
+        });
+        is_in_its_place && Begin::of(log).is_ok_and(|now| now == *self)
+    }
+}
+
+fn missing_of(
+    path: &Path,
+    log: &File,
+    Begin { header, first }: &Begin,
+    page_size: u64,
+    is_left_behind: bool,
+) -> io::Result<Option<StrayLog>> {
+    let (log_path, first) = (side_file(path, "-wal"), *first);
     let generation: Salts = std::array::from_fn(|at| header[16 + at]);
-    let mut first: Salts = [0; 8];
-    read_exact_at(&log, &mut first, HEADER as u64 + 8)?;
     let mut generations = BTreeSet::from([first]);
-    let mut page_sizes = BTreeSet::from([u64::from(u32_at(&header, 8))]);
+    let mut page_sizes = BTreeSet::from([u64::from(u32_at(header, 8))]);
     // While the log is in use its index counts, and not the checksums in it.
     let frames = Some(()).filter(|()| is_left_behind);
     match frames.map(|()| Frames::open(&log_path)).transpose()? {
@@ -61,8 +103,9 @@ pub fn stray_log(
             page_sizes.insert(page_size);
         }
         Some(Some(frames)) => {
-            let tail = Tail::look(&log, frames)?;
-            let is_left_by_a_kill = tail.is_left_by_a_kill();
+            let committed = committed_frames(path, frames.salts());
+            let tail = Tail::look(log, frames)?;
+            let is_left_by_a_kill = tail.is_left_by_a_kill(committed);
             if tail.held > 0 || (first == generation && is_left_by_a_kill) {
                 return Ok(None);
             }
@@ -74,10 +117,10 @@ pub fn stray_log(
         if !(512..=65_536).contains(&page_size) {
             continue;
         }
-        let frames = frame_headers(&log, HEADER as u64, page_size)?;
+        let frames = frame_headers(log, HEADER as u64, page_size)?;
         for generation in &generations {
             let pages = committed(&frames, *generation);
-            let missing_pages = missing(&main, &log, &pages, page_size)?;
+            let missing_pages = missing(&main, log, &pages, page_size)?;
             if missing_pages > 0 {
                 let pages = pages.len();
                 return Ok(Some(StrayLog {

@@ -1,0 +1,34 @@
+//! The application is at work on the database while the gate looks at it.
+
+use std::time::Duration;
+
+use boot_checks::services::db::{Access, Connection};
+
+use crate::boots::command;
+use crate::held::held;
+use crate::holders::booted;
+use crate::sandbox::{Journal, Start};
+
+/// Its first pages are written over as the gate reads them.
+#[test]
+fn a_log_that_is_begun_anew_as_it_is_looked_at_is_no_stray_one() {
+    let sandbox = booted(Start::Legacy(Journal::HotWal));
+    let path = sandbox.database();
+    let mut application =
+        Connection::open(&path, Access::ReadWrite, Duration::from_secs(5)).unwrap();
+    let insert = "INSERT INTO notes (body) SELECT 'theirs' FROM notes LIMIT 300";
+    application
+        .execute(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; {insert}"
+        ))
+        .unwrap();
+    let booted = held(&mut command(sandbox.root()), &sandbox, "LOOKED", || {
+        application
+            .execute(&format!("PRAGMA wal_checkpoint(RESTART); {insert}"))
+            .unwrap();
+    });
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    let rows = application.scalar("SELECT count(*) FROM notes WHERE body = 'theirs'");
+    assert_eq!(rows, Ok(600.into()));
+    application.close();
+}
