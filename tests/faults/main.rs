@@ -33,6 +33,7 @@ mod meanwhile;
 mod out_of_sight;
 mod playbooks;
 mod read_only;
+mod readers;
 mod replacing;
 mod restore;
 mod salvage;

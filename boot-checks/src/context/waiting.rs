@@ -15,6 +15,11 @@ use crate::services::db::{self, DbError};
 /// longer, up to this.
 const LOCK_BACK_OFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(250)];
 
+/// How long one try to change the database goes on: at first this, and the longer the wait has been, the longer, up
+/// to this. While it does, nobody new may read where there is a rollback journal; SQLite's callers have five seconds
+/// of patience by custom.
+const LOCK_PATIENCE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+
 impl Context {
     /// Tells whoever looks on what takes a while.
     pub(super) fn tell_wait(&self, reason: &str) {
@@ -88,6 +93,18 @@ impl Context {
         Ok(())
     }
 
+    /// How long the next try to change the database may wait for its locks: longer from try to try, so that readers
+    /// who come and go, each before the last has ended, do not keep it out for ever.
+    pub fn lock_patience(&self) -> Duration {
+        let [least, most] = LOCK_PATIENCE;
+        let left = match self.lock_deadline.get() {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => self.lock_budget,
+        };
+        let waited = self.lock_budget.saturating_sub(left);
+        (waited / 4).clamp(least, most).min(left.max(least))
+    }
+
     fn holder(&self) -> String {
         let Some(path) = self.database_path() else {
             return "this process".to_owned();
@@ -99,5 +116,45 @@ impl Context {
                 .to_owned(),
             None => "a process that has let go since".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{Inputs, load};
+    use crate::host::{Clock, Host};
+    use crate::model::Mode;
+
+    #[test]
+    fn a_try_goes_on_for_longer_the_longer_the_wait_was_and_not_beyond_the_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = Inputs {
+            root: Some(folder.path().to_owned()),
+            config: None,
+            database_url: None,
+            variables: BTreeMap::new(),
+            current_dir: folder.path().to_owned(),
+        };
+        let second = Duration::from_secs(1);
+        let patience = |left: Option<Duration>| {
+            let host = Host::new(Clock::System, BTreeMap::new(), folder.path().to_owned());
+            let (config, budget) = (load(&inputs).unwrap(), 30 * second);
+            let cx = Context::new(config, host, Mode::Heal, Vec::new(), budget, |_| {});
+            if let Some(left) = left {
+                cx.lock_deadline.set(Instant::now() + left).unwrap();
+            }
+            cx.lock_patience()
+        };
+        let [least, most] = LOCK_PATIENCE;
+        assert_eq!(patience(None), least);
+        assert_eq!(patience(Some(30 * second)), least);
+        let later = patience(Some(26 * second));
+        assert!(later >= second && later < most, "{later:?}");
+        assert_eq!(patience(Some(15 * second)), most);
+        assert!(patience(Some(second)) <= second);
+        assert_eq!(patience(Some(Duration::ZERO)), least);
     }
 }

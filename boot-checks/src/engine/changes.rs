@@ -134,7 +134,7 @@ pub(super) fn write_rows(
     statements: &[SqlStatement],
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
-    let mut transaction = connection.begin_immediate()?;
+    let mut transaction = connection.begin_exclusive()?;
     on_lock(transaction.connection())?;
     for statement in statements {
         transaction.run(statement)?;

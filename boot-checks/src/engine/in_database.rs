@@ -1,7 +1,6 @@
 //! A change that is one transaction in the application's database.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::changes::file_error;
 use super::door::{Part, STATE_FOLDER, no_backup};
@@ -10,9 +9,6 @@ use super::{Door, DoorError, Kind, Phase, Touched};
 use crate::context::Context;
 use crate::model::SqlValue;
 use crate::services::db::{Access, Connection, DbError, OnLock};
-
-/// One try's patience with a lock; the boot's budget decides how many there are.
-const LOCK_WAIT: Duration = Duration::from_millis(100);
 
 impl Door {
     /// A change that is one transaction in the application's database.
@@ -35,7 +31,7 @@ impl Door {
         loop {
             let mut kept = KeptOpen::default();
             let (mut begun, mut refused) = (None, None);
-            let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT)?;
+            let mut connection = Connection::open(path, Access::ReadWrite, cx.lock_patience())?;
             let changed = change(&mut connection, &mut |connection| {
                 let version = connection.scalar(DATA_VERSION)?;
                 match self.begin_locked(part, path, &mut kept) {
@@ -67,7 +63,7 @@ impl Door {
                     done.extend(touched);
                     return Ok(());
                 }
-                // A transaction that met a lock has done nothing.
+                // Only its beginning meets a lock ([`Connection::begin_exclusive`]): nothing was done.
                 (Err(error), None) if error.is_locked() => wait(cx, error)?,
                 (Err(error), begun) => {
                     done.extend(begun.map(|(touched, _)| touched));

@@ -152,14 +152,34 @@ impl Connection {
             .map_err(|seen| DbError::other(format!("three answers wanted, got {seen:?}")))
     }
 
-    /// Begins a transaction that holds the write lock from the start. Dropped without
-    /// [`Transaction::commit`], it is rolled back.
+    /// Begins a transaction that keeps other writers out from the start, and readers in no journal mode before
+    /// it is committed. Dropped without [`Transaction::commit`], it is rolled back.
     ///
     /// # Errors
     ///
     /// SQLite's reason.
     pub fn begin_immediate(&mut self) -> Result<Transaction<'_>, DbError> {
-        self.execute("BEGIN IMMEDIATE")?;
+        self.begin("BEGIN IMMEDIATE")
+    }
+
+    /// Begins a transaction that has from the start every lock that its end needs. Dropped without
+    /// [`Transaction::commit`], it is rolled back.
+    ///
+    /// Safety: with a rollback journal, a commit waits for every reader, and so does a change that outgrows the
+    /// cache (<https://www.sqlite.org/lockingv3.html#writing>). Whoever begins with less meets a reader only when
+    /// all is done, has to take it back, and meanwhile lets nobody else begin to read. Here a reader is met before
+    /// anything is done; between two tries no lock is held, so that one who never ends keeps nobody else out. With
+    /// a write-ahead log this is [`Connection::begin_immediate`], and readers go on.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason; a lock is one only here, and nothing was begun then.
+    pub fn begin_exclusive(&mut self) -> Result<Transaction<'_>, DbError> {
+        self.begin("BEGIN EXCLUSIVE")
+    }
+
+    fn begin(&mut self, words: &str) -> Result<Transaction<'_>, DbError> {
+        self.execute(words)?;
         Ok(Transaction {
             connection: self,
             open: true,

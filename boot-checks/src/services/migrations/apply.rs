@@ -101,7 +101,7 @@ pub fn restamp(
     versions: &[i64],
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
-    let mut transaction = connection.begin_immediate()?;
+    let mut transaction = connection.begin_exclusive()?;
     on_lock(transaction.connection())?;
     let recorded = rows_of_record(transaction.connection())?;
     for version in versions {
@@ -131,7 +131,7 @@ fn in_one_transaction(
     change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
     connection.execute("PRAGMA foreign_keys = OFF")?;
-    let mut transaction = connection.begin_immediate()?;
+    let mut transaction = connection.begin_exclusive()?;
     on_lock(transaction.connection())?;
     let broken_before = broken_foreign_keys(transaction.connection())?;
     change(transaction.connection())?;
