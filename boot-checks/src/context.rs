@@ -231,9 +231,20 @@ impl Context {
         if let Some(error) = self.lock_broken().as_ref() {
             return Err(error.clone());
         }
+        let mut taken_for_a_crash = 0;
         loop {
             match self.look_once(&mut question) {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
+                // Beside a journal in use, see `Look::open_beside_a_journal`.
+                Err(error)
+                    if self.mode == Mode::Observe
+                        && error.wants_rollback()
+                        && taken_for_a_crash < look::LOOKS_AT_A_JOURNAL =>
+                {
+                    taken_for_a_crash += 1;
+                    self.forget_connection();
+                    std::thread::sleep(look::BETWEEN_LOOKS);
+                }
                 Err(error) if error.is_lasting() => {
                     return Err(self.lock_broken().insert(error).clone());
                 }
@@ -314,6 +325,11 @@ impl Context {
         let files = FileSet::look(path);
         if !files.reading_may_write() {
             return Look::open(path, Access::ReadOnly, None);
+        }
+        if files.has_no_log()
+            && let Some(look) = Look::open_beside_a_journal(path)?
+        {
+            return Ok(look);
         }
         let copy = db::copy_for_looking(&files)?;
         let path = copy.path().join(path.file_name().unwrap_or_default());

@@ -30,6 +30,7 @@ mod in_use;
 mod instants;
 mod leftovers;
 mod meanwhile;
+mod observed;
 mod out_of_sight;
 mod playbooks;
 mod read_only;

@@ -174,7 +174,37 @@ impl Context {
 
 /// Whether somebody went away without tidying up. While another process has the database open, its log
 /// is no sign of that.
+///
+/// Safety: between two transactions a live process holds no lock either, and what was seen of the one before is gone
+/// by then. So it is believed when nobody is met in several looks, and each sees the very same files.
 fn is_left_behind(files: &FileSet) -> bool {
+    let stamps = || {
+        let stamp = |suffix: &&str| {
+            let metadata = std::fs::metadata(db::side_file(&files.path, suffix)).ok()?;
+            let identity = host::file_identity(&metadata);
+            Some((identity, metadata.len(), metadata.modified().ok()?))
+        };
+        ["", "-wal", "-journal"]
+            .iter()
+            .map(stamp)
+            .collect::<Vec<_>>()
+    };
+    let first = stamps();
+    (0..LOOKS_FOR_AN_OWNER).all(|look| {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        seems_left_behind(files) && stamps() == first
+    })
+}
+
+/// As often a live process, and what it writes, would have to be missed.
+const LOOKS_FOR_AN_OWNER: usize = 3;
+
+/// Longer than a tick of the system's clock, within which two writes leave the same times.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(11);
+
+fn seems_left_behind(files: &FileSet) -> bool {
     let holds = |bytes: Option<u64>| bytes.is_some_and(|bytes| bytes > 0);
     // A finished transaction leaves its journal where `journal_mode` is `PERSIST`.
     let is_interrupted = holds(files.journal_bytes) && db::has_unfinished_journal(&files.path);
@@ -224,6 +254,29 @@ mod tests {
                 said.iter().all(|words| words.contains("(8 MiB)")),
                 "{said:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_journal_that_changes_is_not_left_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let journal = db::side_file(&path, "-journal");
+        std::fs::write(&path, "main").unwrap();
+        std::fs::write(&journal, "begun").unwrap();
+        let files = FileSet::look(&path);
+        assert!(is_left_behind(&files));
+        for meanwhile in [Some("begun again"), None] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(BETWEEN_LOOKS / 2);
+                    match meanwhile {
+                        Some(words) => std::fs::write(&journal, words).unwrap(),
+                        None => std::fs::remove_file(&journal).unwrap(),
+                    }
+                });
+                assert!(!is_left_behind(&files), "{meanwhile:?}");
+            });
         }
     }
 }

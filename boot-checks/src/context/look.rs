@@ -12,6 +12,12 @@ use crate::services::migrations::{MigrationSet, MigrationStatus};
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
 const STATEMENT_WAIT: Duration = Duration::from_millis(100);
 
+/// How often a journal is taken for a live transaction's before it is taken for a crash's.
+pub(super) const LOOKS_AT_A_JOURNAL: usize = 8;
+
+/// What is waited between two such looks.
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
 pub(super) struct Look {
     pub(super) connection: Connection,
     structure: Option<Arc<Structure>>,
@@ -34,6 +40,31 @@ impl Look {
             answers: BTreeMap::new(),
             _copy: copy,
         })
+    }
+
+    /// Opens it for reading where it is, unless its journal is a crash's.
+    ///
+    /// Safety: SQLite takes a journal for a live transaction's as long as its owner has a lock, and reads what was
+    /// committed before; any other it would have to roll back, which it refuses through a connection that may not
+    /// write, before it writes (<https://www.sqlite.org/rescode.html#readonly_rollback>). It refuses too where the
+    /// owner came between its look at the locks and that at the journal; a crash's is refused each time.
+    pub(super) fn open_beside_a_journal(path: &Path) -> Result<Option<Look>, DbError> {
+        for look in 0..LOOKS_AT_A_JOURNAL {
+            if look > 0 {
+                std::thread::sleep(BETWEEN_LOOKS);
+            }
+            let mut look = Look::open(path, Access::ReadOnly, None)?;
+            match look.connection.scalar("PRAGMA schema_version") {
+                Ok(_) => return Ok(Some(look)),
+                Err(error) => {
+                    look.connection.close();
+                    if !error.wants_rollback() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Asked once.

@@ -1,10 +1,21 @@
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use super::{DbError, FileSet, side_file};
-use crate::host::PrivateFolder;
+use super::log_frames::Frames;
+use super::{DbError, FileSet, MainFile, side_file};
+use crate::host::{self, PrivateFolder};
 
 /// A copy for looking is only made up to here: beyond, it would take longer than a person waits.
 const OBSERVED_COPY_BYTES_MAX: u64 = 4 << 30;
+
+/// What is waited before each further try, where somebody wrote during the one before: together two seconds, of
+/// which the first lie between the checkpoints of whoever writes without a pause.
+const BACK_OFF_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320];
+
+/// Two writes within one tick of the system's clock leave the same times; no tick is longer.
+const TICK: Duration = Duration::from_millis(20);
 
 /// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
 /// leaves every byte as it is.
@@ -14,44 +25,190 @@ pub(crate) fn copy_for_looking(files: &FileSet) -> Result<PrivateFolder, DbError
 
 /// As [`copy_for_looking`], below this folder.
 pub(super) fn copy_for_looking_in(files: &FileSet, place: &Path) -> Result<PrivateFolder, DbError> {
-    let io = |error: std::io::Error| DbError::other(format!("copying for observation: {error}"));
     // The index of the log is a cache of live processes: SQLite makes it anew beside the copy.
-    let index = side_file(&files.path, "-shm");
-    let mut sources = vec![files.path.clone()];
-    sources.extend(files.side_files().into_iter().filter(|path| *path != index));
-    let stamps = || -> std::io::Result<Vec<_>> {
-        sources
-            .iter()
-            .map(|path| std::fs::metadata(path).and_then(|m| Ok((m.len(), m.modified()?))))
-            .collect()
+    copy_of(&files.path, &["", "-wal", "-journal"], place)
+}
+
+/// As [`copy_for_looking_in`], without what lies beside the main file.
+pub(super) fn copy_alone_in(files: &FileSet, place: &Path) -> Result<PrivateFolder, DbError> {
+    copy_of(&files.path, &[""], place)
+}
+
+/// Tried again for as long as somebody writes meanwhile, within [`BACK_OFF_MS`].
+fn copy_of(path: &Path, suffixes: &[&str], place: &Path) -> Result<PrivateFolder, DbError> {
+    let mut pauses = BACK_OFF_MS.into_iter();
+    loop {
+        let copied = Copying::begin(path, suffixes, place).and_then(|copying| {
+            copying.files.iter().try_for_each(|it| copying.copy(it))?;
+            copying.end()
+        });
+        match (copied, pauses.next()) {
+            (Ok(folder), _) => return Ok(folder),
+            (Err(NotCopied::For(error)), _) => return Err(error),
+            (Err(NotCopied::Written), Some(pause)) => {
+                std::thread::sleep(Duration::from_millis(pause));
+            }
+            (Err(NotCopied::Written), None) => {
+                let words = "the database was being written while it was observed";
+                return Err(DbError::other(words));
+            }
+        }
+    }
+}
+
+/// Why there is no copy.
+#[derive(Debug)]
+enum NotCopied {
+    /// Somebody wrote meanwhile: what was copied may be of two states.
+    Written,
+    /// There will be none.
+    For(DbError),
+}
+
+/// A copy that is being made, of one state of the database or it comes to nothing.
+///
+/// Safety: nothing is locked, since whoever writes must not be kept out, and nothing is taken for one state that
+/// may be two. Either no file has another time or length when all are copied, and none was written in the last
+/// tick before. Or the main file is copied first and its write-ahead log after it, and the log still has the
+/// header that it had before both: then it was not begun anew, so that whatever a checkpoint has moved into the
+/// main file meanwhile is in the copied log too, and counts from there; what it did not move was not written
+/// (<https://www.sqlite.org/walformat.html>). What is committed meanwhile may be there or not, each as a whole,
+/// by the checksums in the log.
+struct Copying {
+    files: Vec<Source>,
+    log: Option<Generation>,
+    folder: PrivateFolder,
+}
+
+/// A file to be copied, as it was before.
+#[derive(Debug, PartialEq, Eq)]
+struct Source {
+    path: PathBuf,
+    bytes: u64,
+    modified: SystemTime,
+    identity: (u64, u64),
+}
+
+/// A log's header: two numbers in it are new each time that it is begun anew.
+type Generation = [u8; 32];
+
+impl Copying {
+    fn begin(path: &Path, suffixes: &[&str], place: &Path) -> Result<Copying, NotCopied> {
+        let mut files = sources(path, suffixes)?;
+        if files.iter().map(|it| it.bytes).sum::<u64>() > OBSERVED_COPY_BYTES_MAX {
+            let words = "the database is too large to observe without touching it";
+            return Err(NotCopied::For(DbError::other(words)));
+        }
+        let log = live_log(path, &files);
+        if log.is_none() && files.iter().any(Source::was_just_written) {
+            std::thread::sleep(TICK);
+            let now = sources(path, suffixes)?;
+            if std::mem::replace(&mut files, now) != files {
+                return Err(NotCopied::Written);
+            }
+        }
+        let folder = PrivateFolder::new_in(place).map_err(failed)?;
+        Ok(Copying { files, log, folder })
+    }
+
+    fn copy(&self, source: &Source) -> Result<(), NotCopied> {
+        let name = source.path.file_name().unwrap_or_default();
+        let copied = std::fs::copy(&source.path, self.folder.path().join(name));
+        copied.map(|_| ()).map_err(vanished)
+    }
+
+    fn end(self) -> Result<PrivateFolder, NotCopied> {
+        let is_one_state = self.files.iter().all(|before| {
+            let now = Source::look(&before.path);
+            now.is_ok_and(|now| match self.log {
+                Some(_) => now.identity == before.identity,
+                None => now == *before,
+            })
+        });
+        let main = &self.files[0].path;
+        match is_one_state && (self.log.is_none() || self.log == generation(main)) {
+            true => Ok(self.folder),
+            false => Err(NotCopied::Written),
+        }
+    }
+}
+
+impl Source {
+    fn look(path: &Path) -> io::Result<Source> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            // Copying a pipe would wait for somebody to write into it.
+            let words = "a file of the database is no regular file";
+            return Err(io::Error::new(ErrorKind::InvalidInput, words));
+        }
+        Ok(Source {
+            path: path.to_owned(),
+            bytes: metadata.len(),
+            modified: metadata.modified()?,
+            identity: host::file_identity(&metadata),
+        })
+    }
+
+    fn was_just_written(&self) -> bool {
+        let now = SystemTime::now();
+        let since = now.duration_since(self.modified);
+        since.unwrap_or_else(|ahead| ahead.duration()) < TICK
+    }
+}
+
+/// The main file and what is there beside it.
+fn sources(path: &Path, suffixes: &[&str]) -> Result<Vec<Source>, NotCopied> {
+    let mut files = Vec::new();
+    for suffix in suffixes {
+        let file = side_file(path, suffix);
+        match Source::look(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => {
+                if std::fs::symlink_metadata(&file).is_ok_and(|it| it.is_symlink()) {
+                    return Err(failed(ErrorKind::NotFound.into()));
+                }
+            }
+            found => files.push(found.map_err(failed)?),
+        }
+    }
+    Ok(files)
+}
+
+/// The generation of a log that counts beside its main file, whoever writes.
+fn live_log(path: &Path, files: &[Source]) -> Option<Generation> {
+    let has = |suffix| {
+        let file = side_file(path, suffix);
+        files.iter().any(|it| it.path == file && it.bytes > 0)
     };
-    // Copying a pipe would wait for somebody to write into it.
-    let is_file = |path: &std::path::PathBuf| std::fs::metadata(path).is_ok_and(|it| it.is_file());
-    if !sources.iter().all(is_file) {
-        return Err(DbError::other("a file of the database is no regular file"));
+    let is_wal = matches!(FileSet::look(path).main, MainFile::Database(header) if header.is_wal());
+    let counts = is_wal && has("-wal") && !has("-journal");
+    counts.then(|| generation(path)).flatten()
+}
+
+/// None where the header does not hold.
+fn generation(path: &Path) -> Option<Generation> {
+    let log = File::open(side_file(path, "-wal")).ok()?;
+    let mut header = [0; 32];
+    host::read_exact_at(&log, &mut header, 0).ok()?;
+    Frames::of(log).ok()?.map(|_| header)
+}
+
+fn failed(error: io::Error) -> NotCopied {
+    NotCopied::For(DbError::other(format!("copying for observation: {error}")))
+}
+
+/// What was there a moment ago: SQLite removes a side file when a transaction ends, or the last one leaves.
+fn vanished(error: io::Error) -> NotCopied {
+    match error.kind() {
+        ErrorKind::NotFound => NotCopied::Written,
+        _ => failed(error),
     }
-    let before = stamps().map_err(io)?;
-    if before.iter().map(|(bytes, _)| bytes).sum::<u64>() > OBSERVED_COPY_BYTES_MAX {
-        return Err(DbError::other(
-            "the database is too large to observe without touching it",
-        ));
-    }
-    let folder = PrivateFolder::new_in(place).map_err(io)?;
-    for source in &sources {
-        let name = source.file_name().unwrap_or_default();
-        std::fs::copy(source, folder.path().join(name)).map_err(io)?;
-    }
-    if stamps().map_err(io)? != before {
-        return Err(DbError::other(
-            "the database was being written while it was observed",
-        ));
-    }
-    Ok(folder)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::SqlValue;
+    use crate::services::db::{Access, Connection};
 
     #[test]
     fn the_copy_is_of_what_holds_rows() {
@@ -63,5 +220,82 @@ mod tests {
         let copy = copy_for_looking(&FileSet::look(&database)).unwrap();
         let is_there = |suffix| side_file(&copy.path().join("a.db"), suffix).exists();
         assert_eq!(["", "-wal", "-shm"].map(is_there), [true, true, false]);
+    }
+
+    /// Changes most pages, of the table and of its index.
+    const CHANGE: &str =
+        "SAVEPOINT s; UPDATE t SET x = x + 1; INSERT INTO t (x) SELECT max(x) FROM t; RELEASE s;";
+
+    /// Begins a copy of a database after the statements of `before`, copies the main file, lets `meanwhile` run, and
+    /// copies the rest. How many changes are in the copy; none where it came to nothing.
+    fn across(mode: &str, before: &str, meanwhile: &str) -> Option<SqlValue> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        let setup = format!(
+            "PRAGMA journal_mode = {mode}; PRAGMA wal_autocheckpoint = 0;
+             CREATE TABLE t (id INTEGER PRIMARY KEY, x INT, y); CREATE INDEX i ON t (x);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO t SELECT i, 0, zeroblob(200) FROM n; PRAGMA wal_checkpoint(TRUNCATE); {before}"
+        );
+        connection.execute(&setup).unwrap();
+        let copying = Copying::begin(&path, &["", "-wal", "-journal"], folder.path()).unwrap();
+        let (main, beside) = copying.files.split_first().unwrap();
+        copying.copy(main).unwrap();
+        match meanwhile {
+            "close" => connection.close(),
+            statements => connection.execute(statements).unwrap(),
+        }
+        let mut beside = beside.iter();
+        let copied = beside.try_for_each(|it| copying.copy(it));
+        let folder = match copied.and_then(|()| copying.end()) {
+            Ok(folder) => folder,
+            Err(NotCopied::Written) => return None,
+            Err(NotCopied::For(error)) => panic!("{error}"),
+        };
+        let copy = folder.path().join("a.db");
+        let mut connection = Connection::open(&copy, Access::ReadWrite, Duration::ZERO).unwrap();
+        let whole = connection.scalar("PRAGMA integrity_check").unwrap();
+        assert_eq!(whole, "ok".into(), "{mode} {before} {meanwhile}");
+        let is_one = "SELECT min(x) = max(x) AND count(*) = 2000 + max(x) FROM t";
+        assert_eq!(
+            connection.scalar(is_one),
+            Ok(1.into()),
+            "{mode} {before} {meanwhile}"
+        );
+        Some(connection.scalar("SELECT max(x) FROM t").unwrap())
+    }
+
+    #[test]
+    fn a_copy_is_of_one_state_or_comes_to_nothing() {
+        let moved = format!("{CHANGE} PRAGMA wal_checkpoint(PASSIVE)");
+        let begun_anew = format!("PRAGMA wal_checkpoint(PASSIVE); {CHANGE}");
+        let emptied = format!("{CHANGE} PRAGMA wal_checkpoint(TRUNCATE)");
+        let open = format!("BEGIN; {CHANGE}");
+        for (mode, before, meanwhile, changes) in [
+            // What is appended may be there; what a checkpoint moves is in the log.
+            ("WAL", CHANGE, "", Some(1)),
+            ("WAL", CHANGE, CHANGE, Some(2)),
+            ("WAL", CHANGE, &moved, Some(2)),
+            ("WAL", &moved, "", Some(1)),
+            // The log is another by then, or gone.
+            ("WAL", CHANGE, &begun_anew, None),
+            ("WAL", &moved, CHANGE, None),
+            ("WAL", CHANGE, &emptied, None),
+            ("WAL", CHANGE, "close", None),
+            ("WAL", "", CHANGE, None),
+            ("WAL", "", &emptied, None),
+            // With a rollback journal nothing may change.
+            ("DELETE", "", "", Some(0)),
+            ("DELETE", "", CHANGE, None),
+            ("DELETE", &open, "COMMIT", None),
+            ("DELETE", &open, "ROLLBACK", None),
+            ("PERSIST", CHANGE, CHANGE, None),
+            ("TRUNCATE", &open, "COMMIT", None),
+        ] {
+            let copied = across(mode, before, meanwhile);
+            let expected = changes.map(SqlValue::Integer);
+            assert_eq!(copied, expected, "{mode}: {before}, then {meanwhile}");
+        }
     }
 }

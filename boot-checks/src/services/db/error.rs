@@ -97,6 +97,11 @@ impl DbError {
         matches!(self, DbError::Other { code: Some(code), .. } if code & 0xff == 1)
     }
 
+    /// 776: what a crash left has to be rolled back first, and the connection may not write.
+    pub(crate) fn wants_rollback(&self) -> bool {
+        matches!(self, DbError::ReadOnly { code: 776 })
+    }
+
     /// An error of our own making.
     pub fn other(message: impl Into<String>) -> DbError {
         DbError::Other {

@@ -1,6 +1,7 @@
 use std::fs::{File, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::side_file;
 
@@ -72,7 +73,23 @@ pub struct FileSet {
 
 impl FileSet {
     /// Looks at the files; opens nothing in SQLite and changes nothing.
+    ///
+    /// Safety: whoever commits at this very instant writes the header before the pages that it counts, and its
+    /// journal may be gone a moment later. So a file that ends before its last page is believed when it stays so.
     pub fn look(path: &Path) -> FileSet {
+        let mut files = FileSet::look_once(path);
+        for _ in 1..LOOKS_AT_A_SHORT_FILE {
+            match &files.main {
+                MainFile::Database(header) if header.is_cut_short() && !header.is_wal() => {}
+                _ => break,
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+            files = FileSet::look_once(path);
+        }
+        files
+    }
+
+    fn look_once(path: &Path) -> FileSet {
         FileSet {
             path: path.to_owned(),
             main: look_at_main(path),
@@ -101,7 +118,19 @@ impl FileSet {
         let wal_mode = matches!(&self.main, MainFile::Database(header) if header.is_wal());
         wal_mode || self.wal_bytes.is_some() || self.journal_bytes.is_some_and(|bytes| bytes > 0)
     }
+
+    /// Whether it is a database without a write-ahead log, and SQLite would make none.
+    pub fn has_no_log(&self) -> bool {
+        let journals = matches!(&self.main, MainFile::Database(header) if !header.is_wal());
+        journals && self.wal_bytes.is_none()
+    }
 }
+
+/// A writer that never pauses is met between its two steps in one look of twenty.
+const LOOKS_AT_A_SHORT_FILE: usize = 5;
+
+/// Longer than a writer takes from the header to the last page, most times.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Whether a database's rollback journal may still be needed. Where transactions leave it behind
 /// (`journal_mode` `PERSIST` and `TRUNCATE`), one whose header is zeroed, or that is empty, is finished
@@ -201,7 +230,6 @@ fn read_header(path: &Path, bytes: u64) -> io::Result<MainFile> {
 mod tests {
     use super::*;
     use crate::services::db::{Access, Connection};
-    use std::time::Duration;
 
     fn database(folder: &Path, setup: &str) -> PathBuf {
         let path = folder.join("a.db");
@@ -260,5 +288,27 @@ mod tests {
             panic!()
         };
         assert!(header.is_cut_short());
+    }
+
+    /// A writer's header comes before its last page.
+    #[test]
+    fn a_file_that_grows_a_moment_later_is_not_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = database(folder.path(), "CREATE TABLE t (x)");
+        let bytes = std::fs::read(&path).unwrap();
+        let is_cut_short = || match FileSet::look(&path).main {
+            MainFile::Database(header) => header.is_cut_short(),
+            other => panic!("{other:?}"),
+        };
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(bytes.len() as u64 - 1).unwrap();
+        assert!(is_cut_short());
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(BETWEEN_LOOKS);
+                file.set_len(bytes.len() as u64).unwrap();
+            });
+            assert!(!is_cut_short());
+        });
     }
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::copy::copy_for_looking_in;
+use super::copy::{copy_alone_in, copy_for_looking_in};
 use super::integrity::integrity_check_within;
 use super::{Access, Connection, DbError, FileSet, Integrity, MainFile};
 use crate::host;
@@ -48,16 +48,10 @@ pub fn rehearse_recovery(
         Integrity::Damaged(words) => words,
         holds => return Ok(Recovery::Holds(holds)),
     };
-    let alone = FileSet {
-        wal_bytes: None,
-        journal_bytes: None,
-        shm_bytes: None,
-        ..files.clone()
-    };
     // In write-ahead log mode a main file is sound at each checkpoint, and only there.
     drop(copy);
-    let copy = copy_for_looking_in(&alone, place)?;
-    let is_sound = matches!(alone.main, MainFile::Database(_))
+    let copy = copy_alone_in(files, place)?;
+    let is_sound = matches!(files.main, MainFile::Database(_))
         && look(&copy.path().join(name), budget)?.is_sound_where_seen();
     Ok(match is_sound {
         true => Recovery::DoesNotFit(words),
