@@ -39,6 +39,7 @@ mod replacing;
 mod restore;
 mod salvage;
 mod salvage_counts;
+mod salvage_keyed;
 mod salvage_settings;
 mod salvage_sweeps;
 mod salvage_virtual;

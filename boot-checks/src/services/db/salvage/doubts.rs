@@ -27,10 +27,12 @@ pub(super) fn ask_indexes(
             }
         }
         if !table.has_rowid {
-            let astray = out_of_place(&mut connection, table);
-            if astray != Ok(0) && table.may_lack.is_none() {
-                table.may_lack = Some("has rows that do not stand where their keys say".to_owned());
-            }
+            let doubt = match out_of_place(&mut connection, table) {
+                Ok(0) => None,
+                Ok(_) => Some("has rows that do not stand where their keys say".to_owned()),
+                Err(error) => Some(format!("could not be asked by its key: {error}")),
+            };
+            table.may_lack = table.may_lack.take().or(doubt);
         }
     }
     connection.close();

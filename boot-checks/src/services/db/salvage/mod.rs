@@ -16,6 +16,7 @@ mod index_tree;
 mod losses;
 mod merge;
 mod node;
+mod own_key;
 mod pages;
 mod prune;
 mod rebuild;

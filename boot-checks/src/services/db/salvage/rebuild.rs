@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::SalvageError;
 use super::image::Image;
 use super::merge::{self, Source};
+use super::own_key::OwnKey;
 use super::settings;
 use super::survey::{Survey, TableState};
 use super::witness::compare;
@@ -253,13 +254,10 @@ fn copy_from_both_ends(
     table: &TableState,
 ) -> Result<(), SalvageError> {
     let (name, columns) = (quoted(&table.name), copied_columns(table));
-    for direction in ["ASC", "DESC"] {
-        let key: Vec<String> = table
-            .key
-            .iter()
-            .map(|column| format!("{} {direction}", quoted(column)))
-            .collect();
-        let rows = format!("FROM damaged.{name} ORDER BY {}", key.join(", "));
+    let own = OwnKey::read(connection, &table.name, "damaged")?;
+    for is_backwards in [false, true] {
+        let (by_key, order) = (&own.indexed_by, own.order(is_backwards));
+        let rows = format!("FROM damaged.{name} {by_key} ORDER BY {order}");
         let mut reads = |limit: i64| {
             let sql = format!("SELECT count(*) FROM (SELECT {columns} {rows} LIMIT {limit})");
             connection.scalar(&sql).is_ok()

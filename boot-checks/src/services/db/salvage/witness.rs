@@ -1,5 +1,6 @@
 //! What an index knows of the rows of its table.
 
+use super::own_key::OwnKey;
 use super::rebuild::{integer, rowid_name};
 use super::survey::TableState;
 use crate::services::db::{Connection, DbError, quoted};
@@ -47,21 +48,22 @@ pub(super) fn compare(
     rows_in: &str,
 ) -> Result<Agreement, DbError> {
     let (name, index) = (quoted(&table.name), quoted(&witness.index));
-    let (key, its_rows): (Vec<String>, String) = match rowid_name(table) {
-        Some(rowid) => (vec![rowid.to_owned()], "NOT INDEXED".to_owned()),
+    // Each part of the key with how it is compared.
+    let (key, its_rows): (Vec<(String, String)>, String) = match rowid_name(table) {
+        Some(rowid) => (
+            vec![(rowid.to_owned(), String::new())],
+            "NOT INDEXED".to_owned(),
+        ),
         None if table.has_rowid => return Err(DbError::other("its rowids cannot be asked for")),
         None => {
-            let key = table.key.iter().map(|column| quoted(column));
             // Else the index might be asked about itself.
-            let sql = "SELECT name FROM pragma_index_list(?1, ?2) WHERE origin = 'pk'";
-            let own = connection.query(sql, &[table.name.as_str().into(), rows_in.into()])?;
-            let own = own.into_iter().flatten().next();
-            let Some(crate::model::SqlValue::Text(own)) = own else {
-                return Err(DbError::other("its key has no name"));
-            };
-            (key.collect(), format!("INDEXED BY {}", quoted(&own)))
+            let own = OwnKey::read(connection, &table.name, rows_in)?;
+            let columns = own.columns.into_iter();
+            let key = columns.map(|column| (column.name, column.collated));
+            (key.collect(), own.indexed_by)
         }
     };
+    let (key, collated): (Vec<String>, Vec<String>) = key.into_iter().unzip();
     let columns = witness.columns.as_deref().unwrap_or_default();
     let keys = numbered(&key, "gate_key_");
     let values = numbered(
@@ -79,7 +81,8 @@ pub(super) fn compare(
         .collect();
     let same_key: Vec<String> = keys
         .iter()
-        .map(|(column, as_name)| format!("r.{column} = e.{as_name}"))
+        .zip(&collated)
+        .map(|((column, as_name), collated)| format!("r.{column} = e.{as_name} {collated}"))
         .collect();
     let differs: Vec<String> = values
         .iter()
@@ -112,13 +115,18 @@ pub(super) fn compare(
         });
     let mut next = || numbers.next().unwrap_or_default();
     let (count, without_row, other_values) = (next(), next(), next());
-    let names: Vec<&str> = keys.iter().map(|(_, as_name)| as_name.as_str()).collect();
+    // With a plus: SQLite would otherwise take it for granted that no row has two entries.
+    let names: Vec<String> = keys
+        .iter()
+        .zip(&collated)
+        .map(|((_, as_name), collated)| format!("+{as_name} {collated}"))
+        .collect();
     let sql = format!(
         "SELECT count(*) FROM (SELECT DISTINCT {} FROM ({entries}))",
         names.join(", ")
     );
     let distinct = integer(&connection.scalar(&sql)?).unsigned_abs();
-    let sql = format!("SELECT count(*) FROM {rows_in}.{name} {its_rows}");
+    let sql = format!("SELECT count(*) FROM {rows_in}.{name} NOT INDEXED");
     let rows = integer(&connection.scalar(&sql)?).unsigned_abs();
     // Two entries of one row are one entry too many, whichever it is.
     let doubled = count - distinct;
@@ -145,24 +153,66 @@ pub(super) fn out_of_place(
     table: &TableState,
 ) -> Result<u64, DbError> {
     let name = quoted(&table.name);
-    let key: Vec<String> = table.key.iter().map(|column| quoted(column)).collect();
-    let same: Vec<String> = key
+    let own = OwnKey::read(connection, &table.name, "main")?;
+    let by_key = &own.indexed_by;
+    let same: Vec<String> = own
+        .columns
         .iter()
-        .map(|column| format!("there.{column} = here.{column}"))
+        .map(|column| format!("there.{0} = here.{0} {1}", column.name, column.collated))
         .collect();
     let sql = format!(
-        "SELECT count(*) FROM main.{name} here WHERE NOT EXISTS \
-         (SELECT 1 FROM main.{name} there WHERE {})",
+        "SELECT count(*) FROM main.{name} here {by_key} WHERE NOT EXISTS \
+         (SELECT 1 FROM main.{name} there {by_key} WHERE {})",
         same.join(" AND ")
     );
     let astray = integer(&connection.scalar(&sql)?).unsigned_abs();
-    // With a plus: SQLite would otherwise take it for granted that no key is there twice.
-    let plus: Vec<String> = key.iter().map(|column| format!("+{column}")).collect();
     let sql = format!(
-        "SELECT (SELECT count(*) FROM main.{name}) - \
-         (SELECT count(*) FROM (SELECT DISTINCT {} FROM main.{name}))",
-        plus.join(", ")
+        "SELECT (SELECT count(*) FROM main.{name} NOT INDEXED) - \
+         (SELECT count(*) FROM (SELECT DISTINCT {} FROM main.{name} {by_key}))",
+        own.distinct()
     );
     let doubled = integer(&connection.scalar(&sql)?).unsigned_abs();
     Ok(astray + doubled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::services::db::Access;
+    use crate::services::db::salvage::schema;
+
+    /// SQLite takes it for granted that each entry of an index is of another row.
+    #[test]
+    fn two_entries_of_one_row_are_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, x); CREATE INDEX i ON t (x || '');
+                   INSERT INTO t VALUES (5, 'one'), (6, 'two')";
+        connection.execute(sql).unwrap();
+        connection.close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The record of an entry: its length, the types of a text and of a byte, and both.
+        let entry = b"\x03\x13\x01two\x06";
+        let at = bytes.windows(entry.len()).position(|it| it == entry);
+        bytes[at.unwrap() + entry.len() - 1] = 5;
+        std::fs::write(&path, bytes).unwrap();
+        let trees = schema::read(&path).unwrap();
+        let witness = Witness {
+            index: "i".to_owned(),
+            columns: None,
+        };
+        let mut connection = Connection::open(&path, Access::ReadOnly, Duration::ZERO).unwrap();
+        let agreement = compare(&mut connection, &trees.tables[0], &witness, "main", "main");
+        connection.close();
+        let seen = Agreement {
+            entries: 1,
+            without_row: 0,
+            other_values: 1,
+            without_entry: 0,
+        };
+        assert_eq!(agreement, Ok(seen));
+    }
 }
