@@ -289,3 +289,63 @@ fn a_rebuilt_table_keeps_its_children() {
     assert_eq!(number(&sandbox, sql), 1000);
     println!("| table rebuild with cascading children | 1000 of 1000 children |");
 }
+
+/// Foreign keys are off unless an application asks for them: what they would have refused is there already.
+#[test]
+fn references_that_were_broken_before_refuse_no_migration() {
+    let sandbox = orders();
+    add_migration(
+        &sandbox,
+        "4_lines.sql",
+        "CREATE TABLE lines (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES orders (id));
+         CREATE TABLE notes (body TEXT, parent INTEGER REFERENCES orders (id));",
+    );
+    assert_eq!(boot(sandbox.root()).code, Some(0));
+    run(
+        &sandbox,
+        "PRAGMA foreign_keys = OFF; INSERT INTO lines VALUES (1, 1), (2, 5000);
+         INSERT INTO notes VALUES ('a', 1), ('b', 1), ('c', 5000); DELETE FROM notes WHERE body = 'a'",
+    );
+    add_migration(
+        &sandbox,
+        "5_names.sql",
+        "ALTER TABLE lines RENAME TO items;
+         CREATE TABLE new_notes (body TEXT, parent INTEGER REFERENCES orders (id), more TEXT);
+         INSERT INTO new_notes (body, parent) SELECT body, parent FROM notes;
+         DROP TABLE notes; ALTER TABLE new_notes RENAME TO notes;",
+    );
+    healed(&sandbox, "applied migration 5");
+    add_migration(
+        &sandbox,
+        "6_lost.sql",
+        "DELETE FROM items WHERE id = 2; DELETE FROM orders WHERE id = 1;",
+    );
+    let refusal = boot(sandbox.root());
+    assert_eq!(refusal.code, Some(3), "{}", refusal.text());
+    let told = "row 1 of items would refer to a row of orders that does not exist";
+    assert!(words(&refusal).contains(told), "{}", refusal.text());
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM orders"), 1000);
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM items"), 2);
+}
+
+/// One reference of one table that SQLite cannot check keeps no other from being checked.
+#[test]
+fn a_reference_that_names_no_unique_key_refuses_no_migration() {
+    let sandbox = orders();
+    add_migration(
+        &sandbox,
+        "4_lines.sql",
+        "CREATE TABLE lines (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES orders (id));",
+    );
+    assert_eq!(boot(sandbox.root()).code, Some(0));
+    run(
+        &sandbox,
+        "INSERT INTO lines VALUES (1, 1); CREATE TABLE by_note (note TEXT REFERENCES orders (note))",
+    );
+    add_migration(&sandbox, "5_more.sql", "CREATE TABLE more (a);");
+    healed(&sandbox, "applied migration 5");
+    add_migration(&sandbox, "6_lost.sql", "DELETE FROM orders WHERE id = 1;");
+    let refusal = boot(sandbox.root());
+    assert_eq!(refusal.code, Some(3), "{}", refusal.text());
+    assert_eq!(number(&sandbox, "SELECT count(*) FROM orders"), 1000);
+}

@@ -76,3 +76,26 @@ fn what_is_not_in_its_tables_goes_along_or_is_said_not_to() {
         .any(|it| it.starts_with("32 bytes of each page"));
     assert!(is_told, "{report:#?}");
 }
+
+/// An ordinary mistake where foreign keys are off; SQLite refuses to check such a table.
+#[test]
+fn a_reference_that_names_no_unique_key_keeps_nothing_from_being_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+    connection
+        .execute(&format!(
+            "PRAGMA page_size = {PAGE}; PRAGMA foreign_keys = OFF;
+             CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT); CREATE TABLE c (code TEXT REFERENCES p (code));
+             CREATE TABLE d (p REFERENCES p); CREATE TABLE t (id INTEGER PRIMARY KEY);
+             INSERT INTO c VALUES ('x'); INSERT INTO d VALUES (7); INSERT INTO t VALUES (1)"
+        ))
+        .unwrap();
+    connection.close();
+    fill_root_page(&path, "t", PAGE);
+    let work = tempfile::tempdir().unwrap();
+    let report = salvaged(&path, work.path()).unwrap().report;
+    assert_eq!(report.dangling, 1, "{report:#?}");
+    let words = "what rows of c refer to cannot be checked: a reference of it names no unique key";
+    assert!(report.notes.iter().any(|it| it == words), "{report:#?}");
+}

@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
-
 use sqlx::migrate::{Migrate, Migration};
 
+use super::newly_broken::newly_broken;
 use super::status::{differs_in_line_endings, rows_of_record};
 use super::{MigrationRecord, MigrationSet, MigrationStatus};
 use crate::model::{SqlStatement, SqlValue};
-use crate::services::db::{Connection, DbError, OnLock, Structure, block_on, compare};
+use crate::services::db::{Connection, DbError, ForeignKeys, OnLock, Structure, block_on, compare};
 
 const RECORD_TABLE: &str = "_sqlx_migrations";
 
@@ -133,9 +132,9 @@ fn in_one_transaction(
     connection.execute("PRAGMA foreign_keys = OFF")?;
     let mut transaction = connection.begin_exclusive()?;
     on_lock(transaction.connection())?;
-    let broken_before = broken_foreign_keys(transaction.connection())?;
+    let keys_before = ForeignKeys::read(transaction.connection())?;
     change(transaction.connection())?;
-    verify(transaction.connection(), set, broken_before)?;
+    verify(transaction.connection(), set, &keys_before)?;
     transaction.commit()
 }
 
@@ -143,7 +142,7 @@ fn in_one_transaction(
 fn verify(
     connection: &mut Connection,
     set: &MigrationSet,
-    broken_before: BrokenKeys,
+    keys_before: &ForeignKeys,
 ) -> Result<(), DbError> {
     let names = set.expected().names_of_tables_and_views();
     let difference = compare(&Structure::read(connection, &names)?, set.expected());
@@ -159,40 +158,10 @@ fn verify(
             refusal.object
         )));
     }
-    for (key, number) in broken_foreign_keys(connection)? {
-        let before = broken_before.get(&key).copied().unwrap_or_default();
-        if number > before {
-            let (table, row, parent) = key;
-            let row = row.map(|row| format!(" {row}")).unwrap_or_default();
-            return Err(DbError::other(format!(
-                "row{row} of {table} would refer to a row of {parent} that does not exist"
-            )));
-        }
+    match newly_broken(keys_before, &ForeignKeys::read(connection)?) {
+        Some(words) => Err(DbError::other(words)),
+        None => Ok(()),
     }
-    Ok(())
-}
-
-/// How many references are broken of a table's row, where it has a number, to another table.
-type BrokenKeys = BTreeMap<(String, Option<i64>, String), usize>;
-
-/// An application's data may have broken references already; the gate must not add any.
-fn broken_foreign_keys(connection: &mut Connection) -> Result<BrokenKeys, DbError> {
-    let mut broken = BrokenKeys::new();
-    for row in connection.query("PRAGMA foreign_key_check", &[])? {
-        let [SqlValue::Text(table), row, SqlValue::Text(parent), ..] = row.as_slice() else {
-            return Err(DbError::other(
-                "the check of foreign keys is not understood",
-            ));
-        };
-        let row = match row {
-            SqlValue::Integer(row) => Some(*row),
-            _ => None,
-        };
-        *broken
-            .entry((table.clone(), row, parent.clone()))
-            .or_default() += 1;
-    }
-    Ok(broken)
 }
 
 /// Runs the text as it is and writes sqlx's own form of the record, within the open transaction.

@@ -1,6 +1,7 @@
 //! Migrations: which there are, which a database has, and applying what is missing.
 
 mod apply;
+mod newly_broken;
 mod seeds;
 mod set;
 mod status;

@@ -9,6 +9,7 @@ use super::settings;
 use super::survey::{Survey, TableState};
 use super::witness::compare;
 use crate::model::{Lost, SqlValue, TableSalvage};
+use crate::services::db::foreign_keys::count_broken;
 use crate::services::db::{
     Access, Connection, DbError, Integrity, Structure, integrity_check, quoted,
 };
@@ -99,7 +100,13 @@ fn fill(
     // What is checked is the new file alone.
     connection.execute("DETACH damaged")?;
     merge::detach(connection, backup)?;
-    let dangling = verify(connection, survey)?;
+    verify(connection, survey)?;
+    let (dangling, unchecked) = count_broken(connection)?;
+    notes.extend(unchecked.iter().map(|table| {
+        format!(
+            "what rows of {table} refer to cannot be checked: a reference of it names no unique key"
+        )
+    }));
     settings::keep_mode(connection, image)?;
     tables.retain(|table| !table.table.starts_with("sqlite_"));
     Ok(Built {
@@ -300,7 +307,7 @@ pub(super) fn count(connection: &mut Connection, table: &str) -> Result<u64, DbE
 }
 
 /// Before it is used: SQLite finds nothing wrong, and the structure is the one that was there.
-fn verify(connection: &mut Connection, survey: &Survey) -> Result<u64, SalvageError> {
+fn verify(connection: &mut Connection, survey: &Survey) -> Result<(), SalvageError> {
     match integrity_check(connection)? {
         Integrity::Damaged(words) => {
             let word = words.into_iter().next().unwrap_or_default();
@@ -321,8 +328,7 @@ fn verify(connection: &mut Connection, survey: &Survey) -> Result<u64, SalvageEr
             "table {missing} is missing"
         )));
     }
-    let dangling = connection.query("PRAGMA main.foreign_key_check", &[])?;
-    Ok(dangling.len() as u64)
+    Ok(())
 }
 
 pub(super) fn integer(value: &SqlValue) -> i64 {
