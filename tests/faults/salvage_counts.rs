@@ -71,6 +71,7 @@ fn verify(what: &str, report: &SalvageReport, table: &str, before: u64, after: u
     };
     assert!(is_true, "{what}: {gone} of {before} lost: {report:#?}");
     assert!(gone == 0 || report.method == Method::Salvage, "{what}");
+    assert!(gone == 0 || told.is_hurt, "{what}: {report:#?}");
 }
 
 /// Hurts one page in every way, of a table of so many rows, at every size of a page.

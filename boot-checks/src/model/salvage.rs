@@ -68,6 +68,31 @@ pub struct TableSalvage {
     pub lost: Lost,
     /// Rows that were taken from a backup instead; they may be older than what was lost.
     pub merged: u64,
+    /// Whether its own pages are damaged or speak against it; else it is only not certain that they do not.
+    #[serde(default)]
+    pub is_hurt: bool,
+}
+
+impl TableSalvage {
+    /// How bad it is, for whoever has to decide; the worst is the least.
+    fn badness(&self) -> impl Ord + use<> {
+        let known = match self.lost {
+            Lost::Exactly(rows) | Lost::AtMost(rows) => Some(rows),
+            Lost::NotKnown => None,
+        };
+        let is_left = self.saved > 0 || self.merged > 0;
+        let rank = match known {
+            Some(1..) if !is_left => 0,
+            None if !is_left && self.is_hurt => 0,
+            Some(1..) => 1,
+            None if self.is_hurt => 2,
+            None => 3,
+            Some(0) => 4,
+        };
+        // Of an unknown loss, the less there is left, the more may be gone.
+        let left = self.saved + self.merged;
+        (rank, Reverse(known), left)
+    }
 }
 
 impl fmt::Display for TableSalvage {
@@ -126,16 +151,83 @@ impl SalvageReport {
         }
         let is_hurt = |table: &&TableSalvage| !table.lost.is_nothing() || table.merged > 0;
         let mut hurt: Vec<&TableSalvage> = self.tables.iter().filter(is_hurt).collect();
-        // Those of which something is known come first, then those with the most rows.
-        hurt.sort_by_key(|table| (table.lost == Lost::NotKnown, Reverse(table.saved)));
-        let hurt: Vec<String> = hurt
+        // Whoever approves reads the first of them.
+        hurt.sort_by_key(|table| table.badness());
+        let mut named: Vec<String> = hurt
             .iter()
             .take(TABLES_SHOWN)
             .map(ToString::to_string)
             .collect();
-        if !hurt.is_empty() {
-            words += &format!(" ({})", hurt.join("; "));
+        match hurt.len().saturating_sub(TABLES_SHOWN) {
+            0 => {}
+            1 => named.push("and 1 more table, in the record".to_owned()),
+            more => named.push(format!("and {more} more tables, in the record")),
+        }
+        if !named.is_empty() {
+            words += &format!(" ({})", named.join("; "));
         }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(name: &str, saved: u64, lost: Lost, is_hurt: bool) -> TableSalvage {
+        TableSalvage {
+            table: name.to_owned(),
+            saved,
+            lost,
+            merged: 0,
+            is_hurt,
+        }
+    }
+
+    fn summary(tables: &[TableSalvage]) -> String {
+        SalvageReport {
+            method: Method::Salvage,
+            tables: tables.to_vec(),
+            backup: Some("r".to_owned()),
+            unassigned: 0,
+            dangling: 0,
+            notes: Vec::new(),
+        }
+        .summary()
+    }
+
+    #[test]
+    fn the_worst_tables_stand_first() {
+        let taken = TableSalvage {
+            merged: 9,
+            ..table("taken", 9, Lost::Exactly(0), true)
+        };
+        // As they are to be told, from the worst on; of the last nothing is lost.
+        let told = [
+            table("one and all", 0, Lost::Exactly(6), true),
+            table("all of it", 0, Lost::NotKnown, true),
+            table("many", 7, Lost::AtMost(300), true),
+            table("one", 90, Lost::Exactly(1), true),
+            table("damaged", 20, Lost::NotKnown, true),
+            table("damaged elsewhere", 3000, Lost::NotKnown, true),
+            table("empty or not", 0, Lost::NotKnown, false),
+            table("uncounted", 5000, Lost::NotKnown, false),
+            taken,
+            table("fine", 1, Lost::Exactly(0), false),
+        ];
+        for better in 0..9 {
+            let mut tables = told[better..].to_vec();
+            tables.reverse();
+            let words = summary(&tables);
+            let (_, list) = words.split_once(" (").unwrap();
+            let hurt = &told[better..9];
+            let mut expect: Vec<String> = hurt.iter().take(5).map(ToString::to_string).collect();
+            match hurt.len().saturating_sub(5) {
+                0 => {}
+                1 => expect.push("and 1 more table, in the record".to_owned()),
+                more => expect.push(format!("and {more} more tables, in the record")),
+            }
+            assert_eq!(list, format!("{})", expect.join("; ")));
+        }
     }
 }

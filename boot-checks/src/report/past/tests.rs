@@ -214,6 +214,7 @@ fn rebuild() -> Change {
                 saved: 7,
                 lost: Lost::AtMost(2),
                 merged: 0,
+                is_hurt: true,
             }],
             backup: None,
             unassigned: 0,

@@ -200,6 +200,7 @@ fn doubt_by_entries(
     };
     // One write was lost or went elsewhere; of no other it is certain that it was not.
     for table in &mut report.tables {
+        table.is_hurt |= differ.iter().any(|(_, name)| *name == table.table);
         if !is_counted(&table.table) {
             table.lost = Lost::NotKnown;
         }
@@ -285,6 +286,7 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
                     .map_or_else(|| table.tree.rows(), |rows| rows.count),
                 lost: Lost::Exactly(0),
                 merged: 0,
+                is_hurt: false,
             })
             .collect(),
         backup: None,

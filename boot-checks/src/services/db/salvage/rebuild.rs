@@ -78,6 +78,7 @@ fn fill(
             saved,
             lost,
             merged: 0,
+            is_hurt: !table.is_reached() || table.may_lack.is_some(),
         };
         let has_holes = !table.tree.holes.is_empty() && !outcome.lost.is_nothing();
         if let Some(backup) = backup.filter(|_| has_holes) {
@@ -345,5 +346,6 @@ pub(super) fn only_in_backup(table: String, merged: u64) -> TableSalvage {
         saved: 0,
         lost: Lost::NotKnown,
         merged,
+        is_hurt: true,
     }
 }

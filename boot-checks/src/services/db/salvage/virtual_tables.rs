@@ -168,6 +168,7 @@ fn settle_one(
     let content = report.tables.iter_mut().find(|it| it.table == content);
     if let Some(content) = content.filter(|it| it.lost.is_nothing() && !knows_the_same) {
         content.lost = Lost::NotKnown;
+        content.is_hurt = true;
     }
     Ok(())
 }
@@ -178,6 +179,7 @@ fn nothing_of(table: String) -> TableSalvage {
         saved: 0,
         lost: Lost::NotKnown,
         merged: 0,
+        is_hurt: true,
     }
 }
 
