@@ -118,6 +118,9 @@ pub struct SalvageReport {
     pub unassigned: u64,
     /// Rows that refer to rows that are not there.
     pub dangling: u64,
+    /// Tables whose last number given by AUTOINCREMENT is lost, though no row of them need be.
+    #[serde(default)]
+    pub counters: Vec<String>,
     /// What a person has to know besides.
     pub notes: Vec<String>,
 }
@@ -148,6 +151,11 @@ impl SalvageReport {
         let mut words = format!("{saved} rows of {tables} tables saved, {lost}");
         if let Some(backup) = self.backup.as_ref().filter(|_| merged > 0) {
             words += &format!(", {merged} taken from the copy of run {backup}");
+        }
+        match self.counters.as_slice() {
+            [] => {}
+            [table] => words += &format!(", the counter of {table} lost"),
+            tables => words += &format!(", the counters of {} tables lost", tables.len()),
         }
         let is_hurt = |table: &&TableSalvage| !table.lost.is_nothing() || table.merged > 0;
         let mut hurt: Vec<&TableSalvage> = self.tables.iter().filter(is_hurt).collect();
@@ -191,6 +199,7 @@ mod tests {
             backup: Some("r".to_owned()),
             unassigned: 0,
             dangling: 0,
+            counters: Vec::new(),
             notes: Vec::new(),
         }
         .summary()

@@ -231,10 +231,12 @@ impl Change {
                     backup,
                     unassigned: _,
                     dangling: _,
+                    counters,
                     notes,
                 } = report;
                 tables.iter_mut().for_each(|it| visit(&mut it.table));
                 backup.iter_mut().for_each(&mut *visit);
+                counters.iter_mut().for_each(&mut *visit);
                 notes.iter_mut().for_each(visit);
             }
             Change::RestoreCopy {

@@ -31,12 +31,22 @@ impl Playbook for RebuildDatabase {
             Method::Reindex => "built the indexes anew",
             Method::Rebuild => "copied every row into a new file",
             Method::Salvage => {
-                let reason = "rows are lost, or may be, and a person decides about that";
-                return Err(PlanError::NotApplicable(reason.to_owned()));
+                let reason = format!("{}, and a person decides about that", why_not(&report));
+                return Err(PlanError::NotApplicable(reason));
             }
         };
         let summary = format!("{what}: {}", report.summary());
         change(cx, present, report, summary)
+    }
+}
+
+/// Why it is more than a rebuild; never that rows are lost where the same report says that none is.
+fn why_not(report: &SalvageReport) -> &'static str {
+    let no_row_is_lost = report.lost().is_nothing() && report.unassigned == 0;
+    match (no_row_is_lost, report.counters.is_empty()) {
+        (false, _) => "rows are lost, or may be",
+        (true, false) => "the last numbers that rows were given are lost",
+        (true, true) => "no row is known to be lost, but not everything is certain",
     }
 }
 
@@ -64,4 +74,43 @@ pub(super) fn change(
             report,
         }],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Lost, TableSalvage};
+
+    #[test]
+    fn rows_are_not_said_to_be_lost_where_none_is() {
+        let report = |lost, unassigned, counters: &[&str]| SalvageReport {
+            method: Method::Salvage,
+            tables: vec![TableSalvage {
+                table: "t".to_owned(),
+                saved: 2,
+                lost,
+                merged: 0,
+                is_hurt: false,
+            }],
+            backup: None,
+            unassigned,
+            dangling: 0,
+            counters: counters.iter().map(|it| (*it).to_owned()).collect(),
+            notes: Vec::new(),
+        };
+        for (report, expect) in [
+            (report(Lost::Exactly(1), 0, &["t"]), "rows are lost"),
+            (report(Lost::NotKnown, 0, &[]), "rows are lost"),
+            (report(Lost::Exactly(0), 3, &[]), "rows are lost"),
+            (report(Lost::Exactly(0), 0, &["t"]), "the last numbers"),
+            (report(Lost::Exactly(0), 0, &[]), "no row is known"),
+        ] {
+            assert!(why_not(&report).starts_with(expect), "{report:?}");
+        }
+        let summary = report(Lost::Exactly(0), 0, &["t"]).summary();
+        assert_eq!(
+            summary,
+            "2 rows of 1 tables saved, 0 lost, the counter of t lost"
+        );
+    }
 }

@@ -219,6 +219,7 @@ fn rebuild() -> Change {
             backup: None,
             unassigned: 0,
             dangling: 0,
+            counters: vec!["orders".to_owned()],
             notes: vec!["a note of the salvage".to_owned()],
         },
     }
@@ -307,7 +308,8 @@ fn every_change_is_told_in_words() {
             Change::RestampMigrations { .. } => &["renew the checksums of migrations 2, 3"],
             Change::RebuildDatabase { .. } => &[
                 "put what was saved in the place of /srv/x.db, which is kept",
-                "- 7 rows of 1 tables saved, lost: unknown, at most 2 (orders: 7 saved, lost: unknown, at most 2)",
+                "- 7 rows of 1 tables saved, lost: unknown, at most 2, the counter of orders lost \
+                 (orders: 7 saved, lost: unknown, at most 2)",
             ],
             Change::RestoreCopy { .. } => &["put /kept/x in the place of /srv/x, which is kept"],
             Change::WriteRows { .. } => &["change rows by 1 statement, in one transaction"],

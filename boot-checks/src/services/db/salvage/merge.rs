@@ -71,7 +71,7 @@ fn is_whole(path: &Path) -> bool {
     checked.is_ok_and(|seen| seen.is_sound())
 }
 
-fn ensure_attached(connection: &mut Connection, backup: &Source) -> Result<(), DbError> {
+pub(super) fn ensure_attached(connection: &mut Connection, backup: &Source) -> Result<(), DbError> {
     let sql = "SELECT 1 FROM pragma_database_list WHERE name = 'backup'";
     if connection.query(sql, &[])?.is_empty() {
         attach(connection, &backup.path, "backup")?;

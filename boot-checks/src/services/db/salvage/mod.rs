@@ -7,6 +7,7 @@
 
 mod adopt;
 mod cells;
+mod counters;
 mod doubts;
 mod entry;
 mod free_list;
@@ -161,6 +162,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
         backup: backup.map(|backup| backup.run),
         unassigned: survey.unassigned,
         dangling: built.dangling,
+        counters: built.counters,
         notes: built.notes,
     };
     add_notes(&mut report, &image, &survey);
@@ -292,6 +294,7 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
         backup: None,
         unassigned: 0,
         dangling: 0,
+        counters: Vec::new(),
         notes: Vec::new(),
     }
 }

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::SalvageError;
+use super::counters;
 use super::image::Image;
 use super::merge::{self, Source};
 use super::own_key::OwnKey;
@@ -19,6 +20,8 @@ use crate::services::db::{
 pub(super) struct Built {
     pub(super) tables: Vec<TableSalvage>,
     pub(super) dangling: u64,
+    /// Tables whose last number is lost.
+    pub(super) counters: Vec<String>,
     pub(super) notes: Vec<String>,
 }
 
@@ -80,8 +83,10 @@ fn fill(
             merged: 0,
             is_hurt: !table.is_reached() || table.may_lack.is_some(),
         };
+        // What SQLite keeps for itself does not go by the numbers of rows.
+        let is_sqlites = table.name.starts_with("sqlite_");
         let has_holes = !table.tree.holes.is_empty() && !outcome.lost.is_nothing();
-        if let Some(backup) = backup.filter(|_| has_holes) {
+        if let Some(backup) = backup.filter(|_| has_holes && !is_sqlites) {
             merge::table(connection, backup, table, &mut outcome, &mut notes)?;
         }
         if !table.has_rowid && !table.is_reached() {
@@ -95,6 +100,7 @@ fn fill(
     if let Some(backup) = backup.filter(|_| survey.schema_is_damaged) {
         tables.extend(merge::missing_tables(connection, backup)?);
     }
+    let counters = counters::carry(connection, survey, backup, &mut notes)?;
     finish_schema(connection)?;
     settings::carry_statistics(connection, &mut notes)?;
     notes.extend(settings::not_carried(image)?);
@@ -113,6 +119,7 @@ fn fill(
     Ok(Built {
         tables,
         dangling,
+        counters,
         notes,
     })
 }
