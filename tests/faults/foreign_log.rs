@@ -421,9 +421,10 @@ fn moved_there_and_the_log_after_it(what: &[&str]) {
     let crashed = crash(&template, Shape::UpdatesInPlace, 1);
     let booted = boot(crashed.sandbox.root());
     assert_eq!(booted.code, Some(0), "{}", booted.text());
-    std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
+    // It was there before the log: it is only known as another file.
     let beside = crashed.sandbox.root().join("kept-by-hand.db");
     std::fs::write(&beside, &crashed.old).unwrap();
+    std::fs::write(crashed.sandbox.side("-wal"), &crashed.log).unwrap();
     std::fs::rename(&beside, crashed.sandbox.database()).unwrap();
     std::thread::sleep(LATER);
     for command in what {
