@@ -3,10 +3,16 @@
 use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::aside;
 use super::swap_error::{SwapError, at, at_place};
 use crate::host::{self, files};
+
+/// How long whoever has a database open without a lock may take to let go of it, and how often is looked.
+const LET_GO: Duration = Duration::from_millis(300);
+const POLL: Duration = Duration::from_millis(10);
 
 /// Gives a main file the place of the one that is there, which the caller keeps everybody out of. As long as
 /// what is answered lives, nobody gets at the one that came either.
@@ -112,7 +118,19 @@ pub(super) struct LockedOut {
 }
 
 impl LockedOut {
+    /// Whoever has it open without a lock is given a moment: a process that is just being started has the files of
+    /// the one that starts it.
     pub(super) fn take(database: &Path) -> Result<LockedOut, SwapError> {
+        let deadline = Instant::now() + LET_GO;
+        loop {
+            match LockedOut::take_now(database) {
+                Err(SwapError::Opened { .. }) if Instant::now() < deadline => thread::sleep(POLL),
+                taken => return taken,
+            }
+        }
+    }
+
+    fn take_now(database: &Path) -> Result<LockedOut, SwapError> {
         if host::is_mount_point(database) {
             return Err(SwapError::MountPoint(database.to_owned()));
         }
@@ -141,5 +159,35 @@ impl LockedOut {
         };
         file.seek(SeekFrom::Start(0))?;
         file.write_all(b"another file has this one's place")
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn whoever_lets_go_in_a_moment_keeps_nobody_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+        fs::write(&database, "").unwrap();
+        for (seconds, is_free) in [("0.05", true), ("60", false)] {
+            let held = Stdio::from(File::open(&database).unwrap());
+            let mut other = Command::new("sleep")
+                .arg(seconds)
+                .stdin(held)
+                .spawn()
+                .unwrap();
+            let taken = LockedOut::take(&database);
+            let _ = other.kill();
+            other.wait().unwrap();
+            match taken {
+                Err(SwapError::Opened { by, .. }) if !is_free => {
+                    assert!(by.contains("sleep"), "{by}")
+                }
+                taken => assert!(is_free && taken.is_ok(), "{seconds}: {taken:?}"),
+            }
+        }
     }
 }
