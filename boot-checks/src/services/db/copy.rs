@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::log_frames::Frames;
+use super::log_index::committed_frames;
 use super::{DbError, FileSet, MainFile, side_file};
 use crate::host::{self, PrivateFolder};
 
@@ -16,6 +17,9 @@ const BACK_OFF_MS: [u64; 11] = [5, 10, 20, 40, 80, 160, 320, 320, 320, 320, 320]
 
 /// Two writes within one tick of the system's clock leave the same times; no tick is longer.
 const TICK: Duration = Duration::from_millis(20);
+
+/// Whoever writes into a log's index is done with it in a moment.
+const LOOKS_AT_AN_INDEX: usize = 100;
 
 /// A copy of the whole set, so that observing a database with a write-ahead log or a hot journal
 /// leaves every byte as it is.
@@ -73,10 +77,13 @@ enum NotCopied {
 /// header that it had before both: then it was not begun anew, so that whatever a checkpoint has moved into the
 /// main file meanwhile is in the copied log too, and counts from there; what it did not move was not written
 /// (<https://www.sqlite.org/walformat.html>). What is committed meanwhile may be there or not, each as a whole,
-/// by the checksums in the log.
+/// by the checksums in the log. While a log is in use its index counts instead, and SQLite has left pages without
+/// checksums that the index counts: of those a copy is none.
 struct Copying {
     files: Vec<Source>,
     log: Option<Generation>,
+    /// Frames of it that whoever has it open counts as committed.
+    committed: usize,
     folder: PrivateFolder,
 }
 
@@ -107,8 +114,18 @@ impl Copying {
                 return Err(NotCopied::Written);
             }
         }
+        let committed = log.and_then(|log| {
+            let salts = std::array::from_fn(|byte| log[16 + byte]);
+            // None while it is just being written.
+            (0..LOOKS_AT_AN_INDEX).find_map(|_| committed_frames(path, salts))
+        });
         let folder = PrivateFolder::new_in(place).map_err(failed)?;
-        Ok(Copying { files, log, folder })
+        Ok(Copying {
+            files,
+            log,
+            committed: committed.unwrap_or_default(),
+            folder,
+        })
     }
 
     fn copy(&self, source: &Source) -> Result<(), NotCopied> {
@@ -126,10 +143,29 @@ impl Copying {
             })
         });
         let main = &self.files[0].path;
-        match is_one_state && (self.log.is_none() || self.log == generation(main)) {
-            true => Ok(self.folder),
-            false => Err(NotCopied::Written),
+        if !is_one_state || (self.log.is_some() && self.log != generation(main)) {
+            return Err(NotCopied::Written);
         }
+        if self.committed > self.frames_that_hold().map_err(failed)? {
+            let words = "a part of its log counts only for those who have the database open";
+            return Err(NotCopied::For(DbError::other(words)));
+        }
+        Ok(self.folder)
+    }
+
+    fn frames_that_hold(&self) -> io::Result<usize> {
+        if self.committed == 0 {
+            return Ok(0);
+        }
+        let name = self.files[0].path.file_name().unwrap_or_default();
+        let copied = Frames::open(&side_file(&self.folder.path().join(name), "-wal"))?;
+        let mut held = 0;
+        if let Some(mut frames) = copied {
+            while frames.next_frame().is_some() {
+                held += 1;
+            }
+        }
+        Ok(held)
     }
 }
 
@@ -297,5 +333,26 @@ mod tests {
             let expected = changes.map(SqlValue::Integer);
             assert_eq!(copied, expected, "{mode}: {before}, then {meanwhile}");
         }
+    }
+
+    /// As SQLite 3.40 left them behind `ROLLBACK TO` in a transaction that had outgrown its cache.
+    #[test]
+    fn a_log_that_counts_by_its_index_alone_is_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        connection
+            .execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+            .unwrap();
+        let files = FileSet::look(&path);
+        assert!(copy_for_looking(&files).is_ok());
+        let log = side_file(&path, "-wal");
+        let mut bytes = std::fs::read(&log).unwrap();
+        let last = bytes.len() - 4096 - 24;
+        bytes[last + 8..last + 24].fill(0);
+        std::fs::write(&log, bytes).unwrap();
+        let refused = copy_for_looking(&files).unwrap_err().to_string();
+        assert!(refused.contains("counts only for those"), "{refused}");
+        connection.close();
     }
 }

@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::log_frames::{FRAME_HEADER, Frames, Salts, u32_at};
+use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
 use super::log_index::committed_frames;
 use super::side_file;
+use super::stray_log::missing;
 use crate::host::{self, read_exact_at};
 
 /// A write-ahead log of which SQLite would take the beginning only, and then delete the rest.
@@ -33,6 +35,14 @@ pub(super) struct FrameHeader {
     is_bare: bool,
 }
 
+impl FrameHeader {
+    /// Whether neither of its two salts is the log's: a single damage changes one.
+    fn is_of_another_generation(&self, salts: Salts) -> bool {
+        let (first, second) = self.salts.split_at(4);
+        !self.is_bare && first != &salts[..4] && second != &salts[4..]
+    }
+}
+
 /// The headers of the frames from a place on, as far as the log goes.
 pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result<Vec<FrameHeader>> {
     let (bytes, step) = (log.metadata()?.len(), FRAME_HEADER as u64 + page_size);
@@ -57,8 +67,10 @@ pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result
 pub(super) struct Tail {
     /// Frames that hold.
     pub(super) held: usize,
-    /// Frames of the log, those of older generations included.
-    all: usize,
+    /// Whether one of them ends a transaction.
+    has_commit: bool,
+    /// Frames up to the first of another generation, those that do not hold included.
+    there: usize,
     /// Where the first begins that does not.
     at: u64,
     /// Those of the same generation, the first that does not hold among them.
@@ -69,14 +81,16 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn look(log: &File, mut frames: Frames) -> io::Result<Tail> {
-        let mut held = 0;
-        while frames.next_frame().is_some() {
+        let (mut held, mut has_commit) = (0, false);
+        while let Some(frame) = frames.next_frame() {
             held += 1;
+            has_commit |= frame.pages_after_commit > 0;
         }
         let (at, salts) = (frames.end(), frames.salts());
         let has_older = frames.checkpoints() > 0;
         let mut own = frame_headers(log, at, frames.page_size() as u64)?;
-        let all = held + own.len();
+        let is_older = |frame: &FrameHeader| frame.is_of_another_generation(salts);
+        let there = held + own.iter().take_while(|frame| !is_older(frame)).count();
         let is_own = |frame: &FrameHeader| frame.salts == salts;
         // The one that does not hold may lack the name itself.
         let is_followed = own.iter().skip(1).any(is_own);
@@ -84,7 +98,8 @@ impl Tail {
         own.retain(|frame| is_own(frame) || (frame.at == at && is_whole && !frame.is_bare));
         Ok(Tail {
             held,
-            all,
+            has_commit,
+            there,
             at,
             own,
             has_older,
@@ -111,8 +126,24 @@ impl Tail {
     /// How many frames SQLite would pass over that the log's index counts among the committed ones. As far as they
     /// are in the log: a copy of it may be older than that of the index.
     fn dropped(&self, committed: Option<usize>) -> usize {
-        let there = committed.filter(|frames| *frames <= self.all);
+        let there = committed.filter(|frames| *frames <= self.there);
         there.unwrap_or_default().saturating_sub(self.held)
+    }
+
+    /// Whether SQLite would replay nothing of it, and nothing of it is wanting: the main file has every page of it.
+    fn is_in_the_main_file(
+        &self,
+        main: &File,
+        log: &File,
+        page_size: u64,
+        committed: Option<usize>,
+    ) -> io::Result<bool> {
+        let counted = committed.unwrap_or(self.there).min(self.there);
+        let frames = frame_headers(log, HEADER as u64, page_size)?;
+        let pages = frames.iter().take(counted);
+        let pages: BTreeMap<_, _> = pages.map(|frame| (frame.page, frame.at)).collect();
+        let may_be = !self.has_commit && !pages.contains_key(&0);
+        Ok(may_be && missing(main, log, &pages, page_size)? == 0)
     }
 }
 
@@ -133,11 +164,16 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
         return Ok(None);
     };
     let log = File::open(&path)?;
+    let page_size = frames.page_size() as u64;
     let committed = committed_frames(database, frames.salts());
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
     let dropped = tail.dropped(committed);
     if dropped == 0 && tail.is_left_by_a_kill(committed) {
+        return Ok(None);
+    }
+    let main = File::open(database)?;
+    if tail.is_in_the_main_file(&main, &log, page_size, committed)? {
         return Ok(None);
     }
     let may_be_cut = host::system_start().is_some_and(|start| written < start);
@@ -153,7 +189,6 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::log_frames::HEADER;
     use super::*;
     use crate::services::db::{Access, Connection, stray_log};
 
@@ -335,5 +370,44 @@ mod tests {
         let mut bare = killed.log.clone();
         bare[cut + 8..cut + FRAME_HEADER].fill(0);
         assert!(!killed.is_refused_as_it_is(&bare));
+    }
+
+    /// A copy whose index was copied later than its log.
+    #[test]
+    fn an_index_that_counts_over_older_frames_says_nothing() {
+        let killed = Killed::new(true);
+        let step = FRAME_HEADER + PAGE as usize;
+        let salts = &killed.log[16..24];
+        let frames = killed.log[HEADER..].chunks_exact(step);
+        let own = frames.filter(|frame| frame[8..16] == *salts).count();
+        let before = HEADER + (own - 1) * step;
+        let log = [&killed.log[..before], &killed.older[before..]].concat();
+        assert!(!killed.is_refused_by_its_index(&log));
+    }
+
+    #[test]
+    fn what_does_not_hold_and_is_in_the_main_file_is_no_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, path) = (folder.path().join("live.db"), folder.path().join("a.db"));
+        let mut connection = open(&live);
+        let setup = "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+                     CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(900)); INSERT INTO t VALUES (1);";
+        connection.execute(setup).unwrap();
+        let mut refused = |moved: &str| {
+            connection.execute(moved).unwrap();
+            for suffix in ["", "-wal", "-shm"] {
+                std::fs::copy(side_file(&live, suffix), side_file(&path, suffix)).unwrap();
+            }
+            let log = side_file(&path, "-wal");
+            let mut bytes = std::fs::read(&log).unwrap();
+            for frame in bytes[HEADER..].chunks_exact_mut(FRAME_HEADER + PAGE as usize) {
+                frame[8..FRAME_HEADER].fill(0);
+            }
+            std::fs::write(log, bytes).unwrap();
+            broken_log(&path).unwrap().is_some()
+        };
+        assert!(refused(""));
+        assert!(!refused("PRAGMA wal_checkpoint(FULL)"));
+        connection.close();
     }
 }

@@ -91,7 +91,9 @@ fn missing_of(
 ) -> io::Result<Option<StrayLog>> {
     let (log_path, first) = (side_file(path, "-wal"), *first);
     let generation: Salts = std::array::from_fn(|at| header[16 + at]);
-    let mut generations = BTreeSet::from([first]);
+    // Bare frames are of no transaction that is known to have ended.
+    let mut generations: BTreeSet<Salts> =
+        Some(first).filter(|it| *it != [0; 8]).into_iter().collect();
     let mut page_sizes = BTreeSet::from([u64::from(u32_at(header, 8))]);
     // While the log is in use its index counts, and not the checksums in it.
     let frames = Some(()).filter(|()| is_left_behind);
@@ -148,7 +150,7 @@ fn committed(frames: &[FrameHeader], generation: Salts) -> BTreeMap<u32, u64> {
 }
 
 /// How many of the pages are not in the main file.
-fn missing(
+pub(super) fn missing(
     main: &File,
     log: &File,
     pages: &BTreeMap<u32, u64>,
@@ -214,5 +216,19 @@ mod tests {
              INSERT INTO t SELECT zeroblob(900) FROM n",
         );
         assert_eq!(stray_log(&path, 4096, true).unwrap(), None);
+    }
+
+    /// As SQLite 3.40 writes them into a log in use, until a transaction ends.
+    #[test]
+    fn bare_pages_are_of_no_older_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = with_other_salts(folder.path(), "");
+        let log = side_file(&path, "-wal");
+        let mut bytes = std::fs::read(&log).unwrap();
+        for frame in bytes[HEADER..].chunks_exact_mut(FRAME_HEADER + 4096) {
+            frame[8..FRAME_HEADER].fill(0);
+        }
+        std::fs::write(log, bytes).unwrap();
+        assert_eq!(stray_log(&path, 4096, false).unwrap(), None);
     }
 }
