@@ -74,6 +74,7 @@ impl Connection {
         Connection::connect(
             &SqliteConnectOptions::new()
                 .in_memory(true)
+                .foreign_keys(false)
                 .disable_statement_logging(),
         )
     }

@@ -349,6 +349,23 @@ mod tests {
         }
     }
 
+    /// As they are run: of a row that is the application's nothing is known here.
+    #[test]
+    fn references_to_what_is_not_here_refuse_no_migration() {
+        let tables = "CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT);
+                      CREATE TABLE c (id INTEGER PRIMARY KEY, p REFERENCES p, code REFERENCES p (code), g REFERENCES gone);";
+        for sql in [
+            "UPDATE p SET code = 'b'; DELETE FROM p WHERE id = 99;",
+            "INSERT INTO c (id, p, code, g) VALUES (5, 1, 'a', 2);",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("1_a.sql"), tables).unwrap();
+            std::fs::write(folder.path().join("2_b.sql"), sql).unwrap();
+            let set = MigrationSet::from_folder(folder.path());
+            assert!(set.is_ok(), "{sql}: {}", set.unwrap_err());
+        }
+    }
+
     /// What was applied by another program is as it is, and nobody runs what would take it back.
     #[test]
     fn what_no_migration_may_hold_is_refused_of_those_that_are_to_be_run() {
