@@ -112,7 +112,8 @@ fn quoted_length(rest: &str, quote: char) -> usize {
 }
 
 /// A statement in one spelling: two texts that differ in white space, comments, the case of keywords and names, the
-/// quotes of names, or in what SQLite takes for the same only have the same.
+/// quotes of names, or in what SQLite takes for the same only have the same. What stands in double quotes, has more
+/// than small letters, and may be a text, is an exception.
 pub(crate) fn normalised(sql: &str) -> String {
     spelled(&tokens(sql).collect::<Vec<_>>())
 }
@@ -124,6 +125,7 @@ pub(crate) fn spelled(words: &[Token<'_>]) -> String {
         rest = before;
     }
     let mut spelled: Vec<String> = Vec::new();
+    let mut before = None;
     while let Some((first, behind)) = rest.split_first() {
         // SQLite knows triggers of no other kind.
         let is_each_row = EACH_ROW.len() <= rest.len()
@@ -136,22 +138,56 @@ pub(crate) fn spelled(words: &[Token<'_>]) -> String {
             false => behind,
         };
         if !is_each_row {
-            spelled.push(one_spelling(first));
+            let is_name = before.is_some_and(|it| stands_before_a_name(it))
+                || behind.first().is_some_and(|it| it.is("."));
+            spelled.push(one_spelling(first, is_name));
         }
+        before = Some(first);
     }
     spelled.join(" ")
 }
 
 const EACH_ROW: [&str; 3] = ["FOR", "EACH", "ROW"];
 
-fn one_spelling(token: &Token<'_>) -> String {
+fn stands_before_a_name(token: &Token<'_>) -> bool {
+    [".", "FROM", "INTO", "JOIN", "ON", "UPDATE"]
+        .iter()
+        .any(|word| token.is(word))
+}
+
+/// Where it is no name for sure, what stands in double quotes may be a text.
+fn one_spelling(token: &Token<'_>, is_name: bool) -> String {
     match (token.kind, token.text) {
         (Kind::Text, text) => text.to_owned(),
         (Kind::Other, "!=") => "<>".to_owned(),
         (Kind::Other, "==") => "=".to_owned(),
         (Kind::Other, text) => text.to_ascii_lowercase(),
+        (Kind::Quoted, text) if text.starts_with('"') && !is_name && !is_plain(&token.name()) => {
+            text.to_owned()
+        }
         (Kind::Word | Kind::Quoted, _) => token.name().to_ascii_lowercase(),
     }
+}
+
+/// Words that are values where they have no quotes.
+const VALUES: [&str; 6] = [
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "false",
+    "null",
+    "true",
+];
+
+/// Whether a name means the same with double quotes and without. Where it is no column's, SQLite takes one with
+/// double quotes for a text, of which the case counts (<https://www.sqlite.org/quirks.html#dblquote>).
+fn is_plain(name: &str) -> bool {
+    let is_of_a_name = |letter: char| letter.is_ascii_lowercase() || letter == '_';
+    let is_word = name.starts_with(is_of_a_name)
+        && name
+            .chars()
+            .all(|it| is_of_a_name(it) || it.is_ascii_digit());
+    is_word && !VALUES.contains(&name)
 }
 
 /// A text on one line: where there was white space or a comment between two words there is one space.
@@ -210,6 +246,15 @@ mod tests {
             "CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW WHEN new.a != 1 BEGIN SELECT 1; END;";
         let other = "CREATE TRIGGER g AFTER INSERT ON t WHEN new.a <> 1 BEGIN SELECT 1; END";
         assert_eq!(normalised(trigger), normalised(other));
+        for (one, other) in [
+            ("a = \"A\"", "a = \"a\""),
+            ("a = \"true\"", "a = true"),
+            ("a = \"null\"", "a = null"),
+            ("\"a , b\"", "a , b"),
+        ] {
+            assert_ne!(normalised(one), normalised(other), "{one}");
+        }
+        assert_eq!(normalised("[A] = \"b\" OR `C`"), normalised("a = B or c"));
     }
 
     #[test]
