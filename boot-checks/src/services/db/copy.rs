@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::log_frames::Frames;
 use super::log_index::committed_frames;
+use super::log_tail::Tail;
 use super::{DbError, FileSet, MainFile, side_file};
 use crate::host::{self, PrivateFolder};
 
@@ -83,7 +84,7 @@ struct Copying {
     files: Vec<Source>,
     log: Option<Generation>,
     /// Frames of it that whoever has it open counts as committed.
-    committed: usize,
+    committed: Option<usize>,
     folder: PrivateFolder,
 }
 
@@ -123,7 +124,7 @@ impl Copying {
         Ok(Copying {
             files,
             log,
-            committed: committed.unwrap_or_default(),
+            committed,
             folder,
         })
     }
@@ -146,26 +147,25 @@ impl Copying {
         if !is_one_state || (self.log.is_some() && self.log != generation(main)) {
             return Err(NotCopied::Written);
         }
-        if self.committed > self.frames_that_hold().map_err(failed)? {
+        if self.is_without_a_part().map_err(failed)? {
             let words = "a part of its log counts only for those who have the database open";
             return Err(NotCopied::For(DbError::other(words)));
         }
         Ok(self.folder)
     }
 
-    fn frames_that_hold(&self) -> io::Result<usize> {
-        if self.committed == 0 {
-            return Ok(0);
+    /// Whether SQLite would pass over a part of the copied log that counts.
+    fn is_without_a_part(&self) -> io::Result<bool> {
+        if self.committed.is_none() {
+            return Ok(false);
         }
         let name = self.files[0].path.file_name().unwrap_or_default();
-        let copied = Frames::open(&side_file(&self.folder.path().join(name), "-wal"))?;
-        let mut held = 0;
-        if let Some(mut frames) = copied {
-            while frames.next_frame().is_some() {
-                held += 1;
-            }
-        }
-        Ok(held)
+        let log = side_file(&self.folder.path().join(name), "-wal");
+        let Some(frames) = Frames::open(&log)? else {
+            return Ok(false);
+        };
+        let tail = Tail::look(&File::open(&log)?, frames)?;
+        Ok(tail.dropped(self.committed) > 0)
     }
 }
 

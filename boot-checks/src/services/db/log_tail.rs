@@ -125,7 +125,7 @@ impl Tail {
 
     /// How many frames SQLite would pass over that the log's index counts among the committed ones. As far as they
     /// are in the log: a copy of it may be older than that of the index.
-    fn dropped(&self, committed: Option<usize>) -> usize {
+    pub(super) fn dropped(&self, committed: Option<usize>) -> usize {
         let there = committed.filter(|frames| *frames <= self.there);
         there.unwrap_or_default().saturating_sub(self.held)
     }
