@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use boot_checks::model::{Method, SqlValue};
+use boot_checks::model::{Lost, Method, SqlValue};
 use boot_checks::services::db::salvage::Salvaged;
 use boot_checks::services::db::{Access, Connection};
 
@@ -23,8 +23,8 @@ fn created(path: &Path, schema: &str) {
     connection.close();
 }
 
-/// Fills a leaf somewhere in the middle of a tree.
-fn fill_a_leaf(path: &Path, tree: &str, with: u8) {
+/// A page somewhere in the middle of a tree: where it begins in the file.
+fn leaf_of(path: &Path, tree: &str) -> usize {
     let mut connection = Connection::open(path, Access::ReadOnly, Duration::ZERO).unwrap();
     let sql = format!(
         "SELECT pageno FROM dbstat WHERE name = '{tree}' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 3"
@@ -34,9 +34,21 @@ fn fill_a_leaf(path: &Path, tree: &str, with: u8) {
     let SqlValue::Integer(leaf) = leaf else {
         panic!("{tree}: {leaf:?}")
     };
-    let end = usize::try_from(leaf).unwrap() * PAGE;
+    (usize::try_from(leaf).unwrap() - 1) * PAGE
+}
+
+fn fill_a_leaf(path: &Path, tree: &str, with: u8) {
+    let leaf = leaf_of(path, tree);
     let mut bytes = std::fs::read(path).unwrap();
-    bytes[end - PAGE..end].fill(with);
+    bytes[leaf..leaf + PAGE].fill(with);
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Makes the first two cells of a leaf lead to nowhere.
+fn lose_two_rows(path: &Path, tree: &str) {
+    let pointers = leaf_of(path, tree) + 8;
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[pointers..pointers + 4].fill(0xff);
     std::fs::write(path, bytes).unwrap();
 }
 
@@ -94,5 +106,31 @@ fn rows_on_both_sides_of_the_damage_are_saved_whatever_the_key_is_ordered_by() {
         // A leaf holds no more than some three hundred of them.
         assert!(told.saved > 2_500, "{key}: {report:#?}");
         assert!(!told.lost.is_nothing(), "{key}: {report:#?}");
+    }
+}
+
+/// SQLite reads the index of a `UNIQUE` by way of the table, and passes over entries whose row is not there.
+#[test]
+fn rows_that_the_index_of_a_unique_knows_are_counted() {
+    for schema in [
+        "(a TEXT PRIMARY KEY, b, c, d AS (b * 100 + c), UNIQUE (a, c)) WITHOUT ROWID",
+        "(a TEXT PRIMARY KEY UNIQUE, b, c, UNIQUE (c, b, a)) WITHOUT ROWID",
+        "(a TEXT UNIQUE, b, c, PRIMARY KEY (b DESC, a)) WITHOUT ROWID",
+        "(a TEXT UNIQUE, b, c, PRIMARY KEY (b, a COLLATE NOCASE)) WITHOUT ROWID",
+        "(a TEXT COLLATE NOCASE PRIMARY KEY, b, c, UNIQUE (b, a)) WITHOUT ROWID",
+        "(a TEXT PRIMARY KEY, b, c) WITHOUT ROWID; CREATE UNIQUE INDEX wi ON w (b, a)",
+        "(a TEXT PRIMARY KEY, b, c)",
+        "(a TEXT, b, c, id INTEGER PRIMARY KEY, UNIQUE (a))",
+        "(a TEXT, b, c, UNIQUE (a, b), UNIQUE (b, a))",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        created(&path, &format!("CREATE TABLE w {schema}"));
+        lose_two_rows(&path, "w");
+        let work = tempfile::tempdir().unwrap();
+        let report = salvaged(&path, work.path()).unwrap().report;
+        let told = report.tables.iter().find(|it| it.table == "w").unwrap();
+        let seen = (told.saved, told.lost);
+        assert_eq!(seen, (2_998, Lost::Exactly(2)), "{schema}: {report:#?}");
     }
 }

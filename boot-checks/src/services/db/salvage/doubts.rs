@@ -50,10 +50,7 @@ fn ask(connection: &mut Connection, table: &mut TableState, rowids: &[i64], inde
             "index {name} has {entries} entries of rows that it does not lead to"
         ))
     } else if index.tree.is_whole() && !index.state.is_partial {
-        let witness = Witness {
-            index: name.clone(),
-            columns: index.state.columns.clone(),
-        };
+        let witness = Witness::of(&index.state, &index.tree);
         match compare(connection, table, &witness, "main", "main") {
             Ok(agreement) if agreement.is_complete() => None,
             Ok(it) => Some(format!(

@@ -1,5 +1,6 @@
 //! A cell of an index, or of a table without rowids.
 
+use super::entry_key::KeyFields;
 use super::node::{Node, NodeKind, local_bytes, serial_types};
 use super::pages::{u32_at, varint};
 
@@ -50,6 +51,8 @@ pub(super) struct EntryShape {
     pub(super) fields_max: usize,
     /// Whether the last of them is the rowid of its row.
     pub(super) ends_in_rowid: bool,
+    /// Which of them are the key of a row without a rowid, where that is asked for.
+    pub(super) key: Option<KeyFields>,
 }
 
 /// What an entry says.
@@ -110,6 +113,7 @@ mod tests {
             fields_min: 2,
             fields_max: 2,
             ends_in_rowid: true,
+            key: None,
         };
         let judge = |record: &[u8]| shape.judge(record, record.len() as u64);
         assert_eq!(judge(&[3, 15, 1, b'x', 7]), EntryOf::Row(7));

@@ -1,5 +1,6 @@
 //! The tree of an index, or of a table without rowids: as much of it as holds.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 
@@ -18,6 +19,8 @@ pub(super) struct IndexTree {
     pub(super) sum: u64,
     /// The rows that these are of, where rows have rowids.
     pub(super) rowids: Vec<i64>,
+    /// A digest of each row's key, where rows have no rowids and the shape names their key.
+    pub(super) keys: Vec<u64>,
     /// Pages that it leads to and that do not hold.
     pub(super) damaged: Vec<u32>,
     /// Entries that are of no row of its table, on pages that hold: they came from elsewhere.
@@ -32,6 +35,12 @@ impl IndexTree {
     /// Whether every page of it was reached and holds.
     pub(super) fn is_whole(&self) -> bool {
         self.damaged.is_empty() && self.strangers == 0 && !self.is_crossed
+    }
+
+    /// Whether it is known that no two entries are of one row, where rows have no rowids.
+    pub(super) fn names_each_key_once(&self) -> bool {
+        let keys: HashSet<&u64> = self.keys.iter().collect();
+        keys.len() as u64 == self.entries
     }
 }
 
@@ -109,7 +118,10 @@ impl Walker<'_> {
             match shape.judge(&record, cell.payload) {
                 EntryOf::Stranger => tree.strangers += 1,
                 EntryOf::Row(rowid) => tree.rowids.push(rowid),
-                EntryOf::Key => {}
+                EntryOf::Key => {
+                    let key = shape.key.and_then(|key| key.digest(&record));
+                    tree.keys.extend(key);
+                }
             }
             let mut hasher = DefaultHasher::new();
             record.hash(&mut hasher);

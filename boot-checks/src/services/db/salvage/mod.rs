@@ -10,6 +10,7 @@ mod cells;
 mod counters;
 mod doubts;
 mod entry;
+mod entry_key;
 mod free_list;
 mod graft;
 mod image;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::SalvageError;
 use super::entry::EntryShape;
+use super::entry_key::KeyFields;
 use super::sound::{Shape, Tree};
 use super::survey::TableState;
 use crate::model::SqlValue;
@@ -28,6 +29,8 @@ pub(super) struct IndexState {
     pub(super) columns: Option<Vec<String>>,
     /// Values of an entry, that which names its row included.
     pub(super) fields: usize,
+    /// Which of them are the key of a row without a rowid.
+    pub(super) key: Option<KeyFields>,
 }
 
 /// Every tree of a database.
@@ -66,7 +69,7 @@ fn read_trees(connection: &mut Connection) -> Result<Trees, DbError> {
         }
         let has_rowid = *without_rowid == SqlValue::Integer(0);
         tables.push(read_table(connection, name, number(root), has_rowid)?);
-        indexes.extend(read_indexes(connection, name)?);
+        indexes.extend(read_indexes(connection, name, has_rowid)?);
     }
     Ok(Trees {
         tables,
@@ -75,7 +78,11 @@ fn read_trees(connection: &mut Connection) -> Result<Trees, DbError> {
     })
 }
 
-fn read_indexes(connection: &mut Connection, table: &str) -> Result<Vec<IndexState>, DbError> {
+fn read_indexes(
+    connection: &mut Connection,
+    table: &str,
+    has_rowid: bool,
+) -> Result<Vec<IndexState>, DbError> {
     let sql = "SELECT i.name, s.rootpage, i.partial FROM pragma_index_list(?1) i, sqlite_schema s \
                WHERE s.type = 'index' AND s.name = i.name";
     let mut indexes = Vec::new();
@@ -97,9 +104,33 @@ fn read_indexes(connection: &mut Connection, table: &str) -> Result<Vec<IndexSta
             is_partial: *partial != SqlValue::Integer(0),
             columns: keys.collect(),
             fields: fields.len(),
+            key: match has_rowid {
+                true => None,
+                false => read_key(connection, table, name)?,
+            },
         });
     }
     Ok(indexes)
+}
+
+/// Where the parts of a table's own key stand in the entries of one of its indexes.
+fn read_key(
+    connection: &mut Connection,
+    table: &str,
+    index: &str,
+) -> Result<Option<KeyFields>, DbError> {
+    let sql = "SELECT (SELECT min(f.seqno) FROM pragma_index_xinfo(?2) f \
+               WHERE f.cid = k.cid AND f.coll = k.coll COLLATE NOCASE), k.coll \
+               FROM pragma_index_list(?1) l, pragma_index_xinfo(l.name) k \
+               WHERE l.origin = 'pk' AND k.key";
+    let rows = connection.query(sql, &[table.into(), index.into()])?;
+    let parts = rows.iter().map(|row| match row.as_slice() {
+        [SqlValue::Integer(place), SqlValue::Text(collation)] => {
+            (u32::try_from(*place).ok(), collation.as_str())
+        }
+        _ => (None, ""),
+    });
+    Ok(KeyFields::of(&parts.collect::<Vec<_>>()))
 }
 
 impl IndexState {
@@ -109,6 +140,7 @@ impl IndexState {
             fields_min: self.fields,
             fields_max: self.fields,
             ends_in_rowid: table_has_rowid,
+            key: self.key,
         }
     }
 }

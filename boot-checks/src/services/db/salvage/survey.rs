@@ -67,6 +67,7 @@ impl TableState {
             fields_min: self.key.len(),
             fields_max: self.shape.columns,
             ends_in_rowid: false,
+            key: None,
         }
     }
 
@@ -220,10 +221,7 @@ fn walk_indexes(
         };
         let tree = walker.index(state.root, state.entry(table.has_rowid))?;
         if tree.is_whole() && !state.is_partial {
-            let witness = Witness {
-                index: state.name.clone(),
-                columns: state.columns.clone(),
-            };
+            let witness = Witness::of(&state, &tree);
             // The one that says more of a row than its rowid.
             if table.witness.as_ref().is_none_or(|it| it.columns.is_none()) {
                 table.witness = Some(witness);

@@ -1,7 +1,9 @@
 //! What an index knows of the rows of its table.
 
+use super::index_tree::IndexTree;
 use super::own_key::OwnKey;
 use super::rebuild::{integer, rowid_name};
+use super::schema::IndexState;
 use super::survey::TableState;
 use crate::services::db::{Connection, DbError, quoted};
 
@@ -11,6 +13,21 @@ pub(super) struct Witness {
     pub(super) index: String,
     /// The columns that it holds; none where it holds something else.
     pub(super) columns: Option<Vec<String>>,
+    /// Entries on its pages, whatever SQLite reads of them.
+    pub(super) entries: u64,
+    /// Whether it is known that no two of them are of one row, where rows have no rowids.
+    pub(super) names_each_key_once: bool,
+}
+
+impl Witness {
+    pub(super) fn of(index: &IndexState, tree: &IndexTree) -> Witness {
+        Witness {
+            index: index.name.clone(),
+            columns: index.columns.clone(),
+            entries: tree.entries,
+            names_each_key_once: tree.names_each_key_once(),
+        }
+    }
 }
 
 /// Entries of an index beside the rows of its table.
@@ -39,7 +56,11 @@ impl Agreement {
 }
 
 /// Compares the index as it stands in one attached database with the rows of the same table in another.
-/// The index alone is read for what it says.
+///
+/// Safety: SQLite does not always read the index alone. Of an index that a `UNIQUE` in a table without rowids
+/// makes, it looks each entry's row up in the index's own table, and passes over an entry whose row is not there.
+/// So the entries on the index's pages are what counts: those that were passed over are of rows that are
+/// not there either, as long as every row that is there has an entry that was read.
 pub(super) fn compare(
     connection: &mut Connection,
     table: &TableState,
@@ -129,10 +150,17 @@ pub(super) fn compare(
     let sql = format!("SELECT count(*) FROM {rows_in}.{name} NOT INDEXED");
     let rows = integer(&connection.scalar(&sql)?).unsigned_abs();
     // Two entries of one row are one entry too many, whichever it is.
-    let doubled = count - distinct;
+    let mut doubled = count - distinct;
+    let Some(passed_over) = witness.entries.checked_sub(count) else {
+        return Err(DbError::other("more was read of it than its pages hold"));
+    };
+    if passed_over > 0 && !witness.names_each_key_once {
+        // How many rows they are of is not known.
+        doubled += 1;
+    }
     Ok(Agreement {
-        entries: distinct,
-        without_row,
+        entries: distinct + passed_over,
+        without_row: without_row + passed_over,
         other_values: other_values + doubled,
         without_entry: rows.saturating_sub(count - without_row),
     })
@@ -181,7 +209,10 @@ mod tests {
 
     use super::*;
     use crate::services::db::Access;
+    use crate::services::db::salvage::image::Missing;
+    use crate::services::db::salvage::pages::Pages;
     use crate::services::db::salvage::schema;
+    use crate::services::db::salvage::tree::Walker;
 
     /// SQLite takes it for granted that each entry of an index is of another row.
     #[test]
@@ -203,6 +234,8 @@ mod tests {
         let witness = Witness {
             index: "i".to_owned(),
             columns: None,
+            entries: 2,
+            names_each_key_once: false,
         };
         let mut connection = Connection::open(&path, Access::ReadOnly, Duration::ZERO).unwrap();
         let agreement = compare(&mut connection, &trees.tables[0], &witness, "main", "main");
@@ -214,5 +247,63 @@ mod tests {
             without_entry: 0,
         };
         assert_eq!(agreement, Ok(seen));
+    }
+
+    /// The older one of the table's only page in its place, beside an index that knows two rows more.
+    fn beside_an_older_page(table: &str, change_entry: bool) -> Agreement {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        let sql = format!(
+            "PRAGMA page_size = 4096; CREATE TABLE t {table} WITHOUT ROWID; INSERT INTO t VALUES ('a', 1)"
+        );
+        connection.execute(&sql).unwrap();
+        let trees = schema::read(&path).unwrap();
+        let root = trees.tables[0].root as usize;
+        let page = (root - 1) * 4096..root * 4096;
+        let old = std::fs::read(&path).unwrap()[page.clone()].to_vec();
+        let sql = "INSERT INTO t VALUES ('b', 2), ('c', 3)";
+        connection.execute(sql).unwrap();
+        connection.close();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[page].copy_from_slice(&old);
+        if change_entry {
+            // The record of an entry: its length, the types of a byte and of a text, and both.
+            let entry = b"\x03\x01\x0f\x03c";
+            let at = bytes.windows(entry.len()).position(|it| it == entry);
+            bytes[at.unwrap() + entry.len() - 1] = b'b';
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let missing = Missing::default();
+        let pages = Pages::open(&path).unwrap();
+        let mut walker = Walker::new(&pages, &missing);
+        let is_it = |index: &&IndexState| index.root != trees.tables[0].root;
+        let index = trees.indexes.iter().find(is_it).unwrap();
+        let tree = walker.index(index.root, index.entry(false)).unwrap();
+        let witness = Witness::of(index, &tree);
+        let mut connection = Connection::open(&path, Access::ReadOnly, Duration::ZERO).unwrap();
+        let agreement = compare(&mut connection, &trees.tables[0], &witness, "main", "main");
+        connection.close();
+        agreement.unwrap()
+    }
+
+    /// Two rows are missing, whichever way SQLite goes through the index.
+    #[test]
+    fn entries_that_sqlite_passes_over_are_seen() {
+        for table in [
+            "(n TEXT PRIMARY KEY, v INT UNIQUE)",
+            "(n TEXT PRIMARY KEY, v INT, UNIQUE (v))",
+            "(n TEXT COLLATE NOCASE PRIMARY KEY, v INT, UNIQUE (v))",
+        ] {
+            let agreement = beside_an_older_page(table, false);
+            assert_eq!(agreement.lost(), Some(2), "{table}: {agreement:?}");
+            assert!(!agreement.is_complete(), "{table}: {agreement:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_entries_of_one_missing_row_no_number_is_known() {
+        let agreement = beside_an_older_page("(n TEXT PRIMARY KEY, v INT UNIQUE)", true);
+        assert_eq!(agreement.lost(), None, "{agreement:?}");
     }
 }
