@@ -35,14 +35,15 @@ pub struct BrokenRow {
     pub identity: Row,
     /// Whether that is a primary key: a number that is none may be another's where a table is made anew.
     pub has_key: bool,
-    /// What stands in it, by column; empty where there are too many such rows.
+    /// What stands in it, by column; empty where there are too many such rows. Without what is only computed:
+    /// that says nothing of its own, and may fail.
     pub content: BTreeMap<String, SqlValue>,
 }
 
 /// Every reference of a database.
 #[derive(Clone, Debug, Default)]
 pub struct ForeignKeys {
-    /// Columns of each table; none of a view or a virtual table.
+    /// Columns of each table whose values are compared; none of a view or a virtual table.
     pub tables: BTreeMap<String, Vec<String>>,
     /// By child.
     pub references: Vec<Reference>,
@@ -57,8 +58,17 @@ const VALUE_LENGTH_MAX: usize = 256;
 /// A table that is never committed.
 const PROBE: &str = "gate_probe_of_a_reference";
 
-/// A table's columns with their places in its primary key, 0 for none.
-type KeyPlaces = BTreeMap<String, Vec<(String, i64)>>;
+/// The columns of each table.
+type Columns = BTreeMap<String, Vec<Column>>;
+
+#[derive(Debug)]
+struct Column {
+    name: String,
+    /// Its place in the primary key, 0 for none.
+    place: i64,
+    /// Whether its values are computed from others, and no reference is by it.
+    is_computed: bool,
+}
 
 impl ForeignKeys {
     /// Looks at each table by itself, within an open transaction, and leaves nothing in it: a reference that
@@ -76,11 +86,14 @@ impl ForeignKeys {
         if references.is_empty() {
             return Ok(ForeignKeys::default());
         }
-        let places = key_places(connection)?;
+        let places = columns_of_tables(connection, &references)?;
         for of_one_table in references.chunk_by_mut(|one, other| one.child == other.child) {
             look(connection, of_one_table, &places)?;
         }
-        let names = |columns: Vec<(String, i64)>| columns.into_iter().map(|(name, _)| name);
+        let names = |columns: Vec<Column>| {
+            let compared = columns.into_iter().filter(|it| !it.is_computed);
+            compared.map(|column| column.name)
+        };
         let tables = places.into_iter();
         Ok(ForeignKeys {
             tables: tables
@@ -161,36 +174,47 @@ fn declared(connection: &mut Connection) -> Result<Vec<Reference>, DbError> {
 }
 
 /// A virtual table is not asked: the module that it is made by may not be there.
-fn key_places(connection: &mut Connection) -> Result<KeyPlaces, DbError> {
-    let sql = "SELECT lower(name), NULL, NULL FROM main.sqlite_schema \
+fn columns_of_tables(
+    connection: &mut Connection,
+    references: &[Reference],
+) -> Result<Columns, DbError> {
+    let sql = "SELECT lower(name), NULL, NULL, NULL FROM main.sqlite_schema \
                WHERE type = 'view' OR (type = 'table' AND coalesce(rootpage, 0) = 0) \
-               UNION ALL SELECT lower(s.name), lower(c.name), c.pk \
+               UNION ALL SELECT lower(s.name), lower(c.name), c.pk, c.hidden \
                FROM (SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0) s, \
                pragma_table_xinfo(s.name, 'main') c";
-    let mut places = KeyPlaces::new();
+    let mut places = Columns::new();
     for row in connection.query(sql, &[])? {
         let Some((SqlValue::Text(table), column)) = row.split_first() else {
             continue;
         };
         let columns = places.entry(table.clone()).or_default();
-        if let [SqlValue::Text(column), SqlValue::Integer(place)] = column {
-            columns.push((column.clone(), *place));
+        if let [SqlValue::Text(name), SqlValue::Integer(place), hidden] = column {
+            let refers = |it: &Reference| {
+                (it.child == *table && it.columns.contains(name))
+                    || (it.parent == *table && it.parent_columns.contains(name))
+            };
+            columns.push(Column {
+                name: name.clone(),
+                place: *place,
+                is_computed: *hidden != SqlValue::Integer(0) && !references.iter().any(refers),
+            });
         }
     }
     Ok(places)
 }
 
-fn primary_key(columns: &[(String, i64)]) -> Vec<String> {
-    let mut key: Vec<&(String, i64)> = columns.iter().filter(|(_, place)| *place > 0).collect();
-    key.sort_by_key(|(_, place)| *place);
-    key.into_iter().map(|(name, _)| name.clone()).collect()
+fn primary_key(columns: &[Column]) -> Vec<String> {
+    let mut key: Vec<&Column> = columns.iter().filter(|it| it.place > 0).collect();
+    key.sort_by_key(|it| it.place);
+    key.into_iter().map(|it| it.name.clone()).collect()
 }
 
 /// All references of one table.
 fn look(
     connection: &mut Connection,
     references: &mut [Reference],
-    places: &KeyPlaces,
+    places: &Columns,
 ) -> Result<(), DbError> {
     let Some(child) = references.first().map(|it| it.child.clone()) else {
         return Ok(());
@@ -201,7 +225,7 @@ fn look(
         if reference.is_implicit {
             reference.parent_columns = primary_key(columns);
         }
-        let is_there = |name: &String| columns.iter().any(|(column, _)| column == name);
+        let is_there = |name: &String| columns.iter().any(|it| it.name == *name);
         let is_one_for_each = reference.parent_columns.len() == reference.columns.len();
         reference.is_there = is_one_for_each && reference.parent_columns.iter().all(is_there);
     }
@@ -286,7 +310,7 @@ fn listed(columns: &[String]) -> String {
 fn broken_rows(
     connection: &mut Connection,
     reference: &Reference,
-    places: &KeyPlaces,
+    places: &Columns,
 ) -> Result<Vec<BrokenRow>, DbError> {
     let columns = places.get(&reference.child);
     let columns = columns.map(Vec::as_slice).unwrap_or_default();
@@ -295,7 +319,8 @@ fn broken_rows(
     let identity = identity(columns);
     let contents: Vec<&String> = match count {
         SqlValue::Integer(count) if count <= CONTENTS_MAX as i64 => {
-            columns.iter().map(|(name, _)| name).collect()
+            let compared = columns.iter().filter(|it| !it.is_computed);
+            compared.map(|it| &it.name).collect()
         }
         _ => Vec::new(),
     };
@@ -352,12 +377,12 @@ fn from_and_where(reference: &Reference) -> String {
 }
 
 /// The columns of its primary key, or the name of its number, quoted.
-fn identity(columns: &[(String, i64)]) -> Vec<String> {
+fn identity(columns: &[Column]) -> Vec<String> {
     let key = primary_key(columns);
     if !key.is_empty() {
         return key.iter().map(|column| quoted(column)).collect();
     }
-    let is_free = |name: &&str| !columns.iter().any(|(column, _)| column == name);
+    let is_free = |name: &&str| !columns.iter().any(|it| it.name == *name);
     let number = ["rowid", "_rowid_", "oid"].into_iter().find(is_free);
     number.into_iter().map(str::to_owned).collect()
 }
@@ -420,7 +445,7 @@ mod tests {
                 connection.execute(&sql).unwrap();
                 let checked = check(&mut connection, "c").unwrap();
                 let keys = ForeignKeys::read(&mut connection).unwrap();
-                let places = key_places(&mut connection).unwrap();
+                let places = columns_of_tables(&mut connection, &keys.references).unwrap();
                 let own = broken_rows(&mut connection, &keys.references[0], &places).unwrap();
                 let numbers = |rows: &[BrokenRow]| {
                     let mut numbers: Vec<String> =
@@ -451,6 +476,20 @@ mod tests {
         let tables: Vec<&str> = keys.tables.keys().map(String::as_str).collect();
         assert_eq!(tables, ["c", "p", "v", "w"]);
         assert_eq!(keys.references[0].broken.len(), 1);
+    }
+
+    #[test]
+    fn what_is_only_computed_is_not_held() {
+        for kept in ["VIRTUAL", "STORED"] {
+            let keys = read(&format!(
+                "CREATE TABLE c (x, p AS (x + 1) {kept} REFERENCES gone (id), v AS (x || '!') {kept});
+                 INSERT INTO c (x) VALUES (1)"
+            ));
+            let row = &keys.references[0].broken[0];
+            let columns: Vec<&String> = row.content.keys().collect();
+            assert_eq!(columns, ["p", "x"]);
+            assert_eq!(keys.tables["c"], ["x", "p"]);
+        }
     }
 
     #[test]

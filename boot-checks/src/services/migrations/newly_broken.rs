@@ -249,6 +249,10 @@ mod tests {
         CREATE TABLE c (name TEXT PRIMARY KEY, p REFERENCES p) WITHOUT ROWID;
         INSERT INTO p VALUES ('x'); INSERT INTO c VALUES ('a', 'x'), ('b', 'y');";
 
+    /// A row that refers to nothing holds no JSON.
+    const COMPUTED: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY);
+        CREATE TABLE c (p REFERENCES p, j, n); INSERT INTO c VALUES (9, 'no json', 1);";
+
     /// What the parent is known by is no unique key of it.
     const MISMATCH: &str = "CREATE TABLE p (id INTEGER PRIMARY KEY, code TEXT);
         CREATE TABLE c (id INTEGER PRIMARY KEY, code TEXT REFERENCES p (code), p REFERENCES p);
@@ -297,6 +301,14 @@ mod tests {
             ),
             (KEYED, "CREATE TABLE x (a)"),
             (KEYED, "ALTER TABLE c ADD COLUMN more DEFAULT 1"),
+            // What is computed of its values fails, or was a value of its own before.
+            (COMPUTED, "ALTER TABLE c ADD COLUMN v AS (json_extract(j, '$.a')) VIRTUAL"),
+            (COMPUTED, "ALTER TABLE c ADD COLUMN v AS (abs(-9223372036854775807 - p / 9)) VIRTUAL"),
+            (
+                COMPUTED,
+                "CREATE TABLE c2 (p REFERENCES p, j, n AS (length(j)) STORED);
+                 INSERT INTO c2 (p, j) SELECT p, j FROM c; DROP TABLE c; ALTER TABLE c2 RENAME TO c",
+            ),
             (MISMATCH, "CREATE TABLE x (a)"),
             (MISMATCH, "ALTER TABLE p RENAME TO parents"),
             (MISMATCH, "ALTER TABLE p RENAME COLUMN code TO name"),
