@@ -51,3 +51,4 @@ mod spilled;
 mod tool;
 mod undo;
 mod undo_over_a_log;
+mod unfinished;

@@ -10,6 +10,7 @@ use crate::instants::{everything, try_these, verify_faulty};
 use crate::salvage::{approve, boot_json, healthy, hurt, repair};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::shim::{self, EIO, ENOSPC, Fault};
+use crate::unfinished;
 
 /// How a database is damaged without a row being lost for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ enum Case {
     Header,
     /// An index is damaged: built anew without a person.
     Index,
+    /// SQLite left a part of the log without checksums: moved into the database without a person.
+    Unfinished,
 }
 
 impl Case {
@@ -29,6 +32,7 @@ impl Case {
         let sandbox = match self {
             Case::LogAlone | Case::Header => Sandbox::prepared(Start::Legacy(Journal::HotWal)),
             Case::Merged | Case::Index => healthy(),
+            Case::Unfinished => return unfinished::prepared(6),
         };
         match self {
             Case::LogAlone => std::fs::write(sandbox.database(), "").unwrap(),
@@ -39,6 +43,7 @@ impl Case {
                 main[..16].fill(0);
                 std::fs::write(sandbox.database(), main).unwrap();
             }
+            Case::Unfinished => {}
         }
         sandbox
     }
@@ -59,10 +64,20 @@ impl Case {
         boot
     }
 
+    fn verify(self, sandbox: &Sandbox) -> Result<(), String> {
+        if self == Case::Unfinished {
+            return unfinished::verify(sandbox);
+        }
+        let mut connection = sandbox.open();
+        let rows = verify_rows(&mut connection, ROWS);
+        connection.close();
+        rows
+    }
+
     /// How many points are tried for each kind of fault where `FAULTS=all` is not asked for.
     fn sampled(self) -> usize {
         match self {
-            Case::LogAlone | Case::Header => 2,
+            Case::LogAlone | Case::Header | Case::Unfinished => 2,
             // They take longer.
             Case::Merged | Case::Index => 1,
         }
@@ -126,10 +141,8 @@ fn try_point(
             faulty.complaints()
         ));
     }
-    let mut connection = sandbox.open();
-    let rows = verify_rows(&mut connection, ROWS);
-    connection.close();
-    rows.and_then(|()| sandbox.verify_names())
+    case.verify(&sandbox)?;
+    sandbox.verify_names()
 }
 
 const KILLS: [Fault; 2] = [Fault::Kill, Fault::Torn];
@@ -151,6 +164,8 @@ sweeps! {
     killed_while_rows_come_from_a_copy: Merged, KILLS;
     killed_while_rows_are_copied: Header, KILLS;
     killed_while_an_index_is_built: Index, KILLS;
+    killed_while_a_log_is_moved: Unfinished, KILLS;
+    disk_failing_while_a_log_is_moved: Unfinished, ERRORS;
     disk_failing_while_a_log_is_rescued: LogAlone, ERRORS;
     disk_failing_while_rows_come_from_a_copy: Merged, ERRORS;
     disk_failing_while_rows_are_copied: Header, ERRORS;

@@ -137,11 +137,14 @@ fn judge(
         true => broken_log(&files.path),
         false => Ok(None),
     };
-    let cut = match broken {
+    let broken = match broken {
         Err(error) => return unreadable("-wal", &error),
-        Ok(Some(broken)) if !broken.may_be_cut => return LeftLog::Broken(broken),
-        Ok(cut) => cut,
+        Ok(broken) => broken,
     };
+    // It may be healed by itself, so that what speaks against it counts first.
+    if let Some(broken) = broken.filter(|it| !it.may_be_cut && !it.is_sqlites) {
+        return LeftLog::Broken(broken);
+    }
     let against_log = || match has_log {
         true => against_log(&files.path, was_replaced()),
         false => Ok(None),
@@ -155,19 +158,25 @@ fn judge(
         Ok(Some(against)) => Some(against),
         Ok(None) => against_journal().unwrap_or_else(|error| Some(unreadable("-journal", &error))),
     };
-    against.unwrap_or_else(|| match rehearse_recovery(files, places, LOOK_BUDGET) {
+    if let Some(against) = against {
+        return against;
+    }
+    if let Some(unfinished) = broken.filter(|it| it.is_sqlites) {
+        return LeftLog::Broken(unfinished);
+    }
+    match rehearse_recovery(files, places, LOOK_BUDGET) {
         Ok(Recovery::Holds(seen)) => LeftLog::Fits {
             seen: Ok(seen),
-            cut,
+            cut: broken,
         },
         Ok(Recovery::DoesNotFit(words)) => LeftLog::DoesNotFit(words),
         Ok(Recovery::Damaged(words)) => LeftLog::Damaged(words),
         Ok(Recovery::TooLarge(words)) => LeftLog::Fits {
             seen: Err(words),
-            cut,
+            cut: broken,
         },
         Err(error) => LeftLog::NotTried(error.to_string()),
-    })
+    }
 }
 
 fn unreadable(suffix: &'static str, error: &io::Error) -> LeftLog {

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use super::touched::{DATABASE_FILES, KeptOpen};
 use super::{Journal, JournalEntry, aside, undo};
 use crate::host;
-use crate::services::db::side_file;
+use crate::services::db::{owed_sums_by, side_file};
 
 /// Copies of what a run was about to change, in a folder of its own: `var/boot/backups/<run-id>/`.
 #[derive(Debug)]
@@ -76,7 +76,15 @@ impl Backups {
     ///
     /// As [`Backups::save_file`].
     pub(super) fn save_database(&self, path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
-        self.save(path, &DATABASE_FILES, kept)
+        let name = self.save(path, &DATABASE_FILES, kept)?;
+        // The index that counts is not kept.
+        let log = side_file(&self.folder().join(&name), "-wal");
+        if let Some(index) = kept.open(&side_file(path, "-shm"))?
+            && let Some(owed) = owed_sums_by(index, &log)?
+        {
+            owed.pay(&File::options().write(true).open(log)?)?;
+        }
+        Ok(name)
     }
 
     /// Copies a database with everything beside it, readable or not, as [`Backups::save_database`].

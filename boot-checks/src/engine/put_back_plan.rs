@@ -240,12 +240,7 @@ fn rehearse(copy: &Path) -> Result<Rows, String> {
         ));
     }
     let trial = folder.path().join("copy.db");
-    for suffix in DATABASE_FILES {
-        let from = side_file(copy, suffix);
-        if from.exists() {
-            fs::copy(from, side_file(&trial, suffix)).map_err(|error| words(&error))?;
-        }
-    }
+    staged::copy_files(copy, &trial).map_err(|error| words(&error))?;
     staged::fold(&trial).map_err(|error| words(&error))?;
     ask_copy(&trial, rows_of_sound)
 }

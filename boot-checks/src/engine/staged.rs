@@ -9,7 +9,7 @@ use super::restore::LOCK_WAIT;
 use super::touched::{DATABASE_FILES, Touched};
 use crate::host;
 use crate::services::db::{
-    Access, Connection, DbError, FileSet, has_unfinished_journal, side_file,
+    Access, Connection, DbError, FileSet, has_unfinished_journal, owed_sums_of, side_file,
 };
 
 /// The name under which a copy waits beside the database.
@@ -69,12 +69,7 @@ pub(super) fn stage(
     let staged = name_of(root, path);
     remove(&staged).map_err(io)?;
     let whole = (|| {
-        for suffix in DATABASE_FILES {
-            let (from, to) = (side_file(copy, suffix), side_file(&staged, suffix));
-            if from.exists() {
-                fs::copy(&from, &to).map_err(io)?;
-            }
-        }
+        copy_files(copy, &staged).map_err(io)?;
         fold(&staged).map_err(|source| RestoreError::Database {
             path: path.to_owned(),
             source,
@@ -138,6 +133,24 @@ fn give_as_present(path: &Path, recorded: &str, file: &fs::File) -> io::Result<(
     match files.iter().find(|file| file.exists()) {
         Some(model) => host::copy_owner_and_mode(model, file),
         None => host::give_to_owner_of(path.parent().unwrap_or(path), mode_of(recorded), file),
+    }
+}
+
+/// Copies what a database consists of, with all that SQLite is to find in its log.
+pub(super) fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for suffix in DATABASE_FILES {
+        let (from, to) = (side_file(from, suffix), side_file(to, suffix));
+        if from.exists() {
+            fs::copy(&from, &to)?;
+        }
+    }
+    match owed_sums_of(from)? {
+        Some(owed) => owed.pay(
+            &fs::File::options()
+                .write(true)
+                .open(side_file(to, "-wal"))?,
+        ),
+        None => Ok(()),
     }
 }
 

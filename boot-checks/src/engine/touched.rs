@@ -130,11 +130,16 @@ fn folded_state(path: &Path, kept: &mut KeptOpen) -> io::Result<String> {
         return Ok(ABSENT.to_owned());
     }
     let main = kept.0.len() - 1;
-    let log = kept.open(&side_file(path, "-wal"))?;
-    // No lock is ever on a log: the clone may be closed.
-    let log = log.map(|log| log.try_clone()).transpose()?;
+    let mut place = |suffix| {
+        let file = kept.open(&side_file(path, suffix))?;
+        Ok::<_, io::Error>(file.is_some().then(|| kept.0.len() - 1))
+    };
+    let (log, index) = (place("-wal")?, place("-shm")?);
+    let opened = |place: Option<usize>| place.map(|place| &kept.0[place]);
     let mut digest = Sha256::new();
-    each_folded(&kept.0[main], log, |chunk| digest.update(chunk))?;
+    each_folded(&kept.0[main], opened(log), opened(index), |chunk| {
+        digest.update(chunk);
+    })?;
     let state = format!("database {} {}", mode(path)?, hex(digest));
     with_side_files(state, &["-journal"], path, kept)
 }

@@ -190,7 +190,7 @@ impl Change {
             Change::AdoptSchema { lacking_rows, .. } if !lacking_rows.is_empty() => RiskLevel::High,
             Change::RebuildDatabase { report, .. } => match report.method {
                 Method::Salvage => RiskLevel::High,
-                Method::Reindex | Method::Rebuild => RiskLevel::Medium,
+                Method::Log | Method::Reindex | Method::Rebuild => RiskLevel::Medium,
             },
             Change::CreateFolder { .. }
             | Change::CreateFile { .. }

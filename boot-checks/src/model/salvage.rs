@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
+    /// SQLite left a part of the log without checksums: what was committed is moved into the file.
+    Log,
     /// Only indexes are damaged: they are built anew from the rows.
     Reindex,
     /// Every row of every table is reachable: all are copied into a new file.

@@ -14,7 +14,11 @@ const META: PlaybookMeta = PlaybookMeta {
     description: "Rebuild what no row is lost by",
     risk: RiskLevel::Medium,
     tier: AutonomyTier::Notify,
-    fixes: &["database_corrupt", "not_a_database"],
+    fixes: &[
+        "database_corrupt",
+        "not_a_database",
+        "database_log_unfinished",
+    ],
     registered: false,
 };
 
@@ -28,6 +32,7 @@ impl Playbook for RebuildDatabase {
     fn plan(&self, cx: &Context, _problems: &[Finding]) -> Result<Plan, PlanError> {
         let (present, report) = rehearsed(cx)?;
         let what = match report.method {
+            Method::Log => "moved what was committed out of the log, into the database",
             Method::Reindex => "built the indexes anew",
             Method::Rebuild => "copied every row into a new file",
             Method::Salvage => {

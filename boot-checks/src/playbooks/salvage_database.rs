@@ -18,6 +18,7 @@ const META: PlaybookMeta = PlaybookMeta {
         "not_a_database",
         "database_vanished",
         "database_empty",
+        "database_log_unfinished",
     ],
     registered: false,
 };

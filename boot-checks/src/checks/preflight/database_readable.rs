@@ -138,6 +138,19 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
              in their place: {PUT_BACK}"
         )),
         LeftLog::Foreign { suffix, foreign } => told_apart(&name, suffix, *foreign),
+        LeftLog::Broken(broken) if broken.is_sqlites => Finding::new(
+            "database_log_unfinished",
+            format!("a part of {name}-wal has no checksums: SQLite would throw it away with all behind it"),
+        )
+        .evidence("pages that SQLite would take", broken.frames)
+        .evidence("committed behind them", broken.behind)
+        .cause(
+            "an older SQLite left it so (behind ROLLBACK TO, in a transaction that outgrew its cache), and was killed",
+        )
+        .action(format!(
+            "do not start the application: its SQLite would throw it away; boot again, or put a kept copy in the \
+             place of all of its files: {PUT_BACK}"
+        )),
         LeftLog::Broken(broken) => {
             let log = shell::quoted(&format!("{name}-wal"));
             Finding::new(

@@ -4,7 +4,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::log_frames::Frames;
+use super::log_index::index_of;
+use super::owed_sums::frames_that_count;
+use super::side_file;
 use crate::host::{read_at, read_exact_at};
 
 /// What a write-ahead log holds for certain.
@@ -15,21 +17,25 @@ pub(crate) struct CommittedLog {
     pub(super) pages: u32,
     /// Where the newest committed content of a page stands in the log.
     places: BTreeMap<u32, u64>,
+    /// Whether SQLite owes checksums to a part of it.
+    pub(super) was_unfinished: bool,
 }
 
 impl CommittedLog {
-    /// Reads a log up to its last commit whose checksums hold; none where it holds none.
-    pub(super) fn read(path: &Path) -> io::Result<Option<CommittedLog>> {
-        CommittedLog::of(File::open(path)?)
+    /// Reads the log of a copy up to its last commit; none where it holds none.
+    pub(super) fn read(copy: &Path) -> io::Result<Option<CommittedLog>> {
+        let log = File::open(side_file(copy, "-wal"))?;
+        CommittedLog::of(&log, index_of(copy).as_ref())
     }
 
-    /// The same of one that is open and stands at its beginning.
-    fn of(log: File) -> io::Result<Option<CommittedLog>> {
-        let Some(mut frames) = Frames::of(log)? else {
+    /// The same of one that is open.
+    fn of(log: &File, index: Option<&File>) -> io::Result<Option<CommittedLog>> {
+        let Some(mut frames) = frames_that_count(log, index)? else {
             return Ok(None);
         };
         let mut log = CommittedLog {
             page_size: frames.page_size(),
+            was_unfinished: frames.are_even_bare(),
             ..CommittedLog::default()
         };
         let mut open = Vec::new();
@@ -75,18 +81,19 @@ impl CommittedLog {
 }
 
 /// Hands over the bytes of a main file as they are once its log is in it, in their order: the same whether nothing
-/// of the log was moved yet, a part of it, or all and the log is gone. `log` is read from its beginning.
+/// of the log was moved yet, a part of it, or all and the log is gone.
 ///
 /// # Errors
 ///
 /// When one of the files cannot be read.
 pub(crate) fn each_folded(
     main: &File,
-    log: Option<File>,
+    log: Option<&File>,
+    index: Option<&File>,
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<()> {
-    let logged = match &log {
-        Some(log) => CommittedLog::of(log.try_clone()?)?,
+    let logged = match log {
+        Some(log) => CommittedLog::of(log, index)?,
         None => None,
     };
     let (Some(log), Some(logged)) = (log, logged) else {
@@ -95,7 +102,7 @@ pub(crate) fn each_folded(
     let mut page = vec![0; logged.page_size];
     for number in 1..=logged.pages {
         match logged.places.get(&number) {
-            Some(place) => read_exact_at(&log, &mut page, *place)?,
+            Some(place) => read_exact_at(log, &mut page, *place)?,
             None => {
                 let at = u64::from(number - 1) * logged.page_size as u64;
                 let read = read_as_far(main, &mut page, at)?;
@@ -145,7 +152,10 @@ mod tests {
     fn folded(path: &Path) -> Vec<u8> {
         let mut bytes = Vec::new();
         let log = File::open(side_file(path, "-wal")).ok();
-        each_folded(&File::open(path).unwrap(), log, |chunk| bytes.extend(chunk)).unwrap();
+        let main = File::open(path).unwrap();
+        let index = index_of(path);
+        let take = |chunk: &[u8]| bytes.extend(chunk);
+        each_folded(&main, log.as_ref(), index.as_ref(), take).unwrap();
         bytes
     }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::log_frames::Frames;
-use super::log_index::committed_frames;
+use super::log_index::{Committed, committed};
 use super::log_tail::Tail;
+use super::owed_sums::owed_sums;
 use super::{DbError, FileSet, MainFile, side_file};
 use crate::host::{self, PrivateFolder};
 
@@ -79,12 +80,12 @@ enum NotCopied {
 /// main file meanwhile is in the copied log too, and counts from there; what it did not move was not written
 /// (<https://www.sqlite.org/walformat.html>). What is committed meanwhile may be there or not, each as a whole,
 /// by the checksums in the log. While a log is in use its index counts instead, and SQLite has left pages without
-/// checksums that the index counts: of those a copy is none.
+/// checksums that the index counts: in the copy they get those that they are owed ([`owed_sums`]), or it is none.
 struct Copying {
     files: Vec<Source>,
     log: Option<Generation>,
-    /// Frames of it that whoever has it open counts as committed.
-    committed: Option<usize>,
+    /// What of it whoever has it open counts as committed.
+    committed: Option<Committed>,
     folder: PrivateFolder,
 }
 
@@ -118,7 +119,7 @@ impl Copying {
         let committed = log.and_then(|log| {
             let salts = std::array::from_fn(|byte| log[16 + byte]);
             // None while it is just being written.
-            (0..LOOKS_AT_AN_INDEX).find_map(|_| committed_frames(path, salts))
+            (0..LOOKS_AT_AN_INDEX).find_map(|_| committed(path, salts))
         });
         let folder = PrivateFolder::new_in(place).map_err(failed)?;
         Ok(Copying {
@@ -147,25 +148,36 @@ impl Copying {
         if !is_one_state || (self.log.is_some() && self.log != generation(main)) {
             return Err(NotCopied::Written);
         }
-        if self.is_without_a_part().map_err(failed)? {
-            let words = "a part of its log counts only for those who have the database open";
-            return Err(NotCopied::For(DbError::other(words)));
+        match self.is_whole().map_err(failed)? {
+            true => Ok(self.folder),
+            false => {
+                let words = "a part of its log counts only for those who have the database open";
+                Err(NotCopied::For(DbError::other(words)))
+            }
         }
-        Ok(self.folder)
     }
 
-    /// Whether SQLite would pass over a part of the copied log that counts.
-    fn is_without_a_part(&self) -> io::Result<bool> {
-        if self.committed.is_none() {
-            return Ok(false);
-        }
+    /// Whether SQLite takes every part of the copied log that counts, once what it owes to it is paid.
+    fn is_whole(&self) -> io::Result<bool> {
+        let Some(committed) = self.committed else {
+            return Ok(true);
+        };
         let name = self.files[0].path.file_name().unwrap_or_default();
         let log = side_file(&self.folder.path().join(name), "-wal");
         let Some(frames) = Frames::open(&log)? else {
-            return Ok(false);
+            return Ok(true);
         };
         let tail = Tail::look(&File::open(&log)?, frames)?;
-        Ok(tail.dropped(self.committed) > 0)
+        if tail.dropped(Some(committed.frames)) == 0 {
+            return Ok(true);
+        }
+        match owed_sums(&log, Some(committed))? {
+            Some(owed) => {
+                owed.pay(&File::options().write(true).open(log)?)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
     }
 }
 

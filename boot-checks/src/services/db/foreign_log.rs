@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::log_frames::{Frame, Frames, u32_at};
-use super::log_index::{checkpoint_was_cut, nothing_was_moved};
+use super::log_frames::{Frame, u32_at};
+use super::log_index::{checkpoint_was_cut, index_of, nothing_was_moved};
+use super::owed_sums::frames_that_count;
 use super::side_file;
 use crate::host::{self, read_exact_at};
 
@@ -104,10 +105,10 @@ pub(super) const COUNTER: usize = 24;
 pub fn foreign_log(path: &Path, was_replaced: Option<bool>) -> io::Result<Option<ForeignLog>> {
     let log = side_file(path, "-wal");
     let main = File::open(path)?;
-    let Some(mut frames) = Frames::open(&log)? else {
+    let pages = File::open(&log)?;
+    let Some(mut frames) = frames_that_count(&pages, index_of(path).as_ref())? else {
         return Ok(None);
     };
-    let pages = File::open(&log)?;
     let mut seen = Seen::new(&main, &pages, frames.page_size());
     while let Some(frame) = frames.next_frame() {
         seen.note(&frame)?;
@@ -338,6 +339,7 @@ impl<'a> Seen<'a> {
 mod tests {
     use std::path::PathBuf;
 
+    use super::super::log_frames::Frames;
     use super::*;
     use crate::services::db::{Access, Connection};
 

@@ -1,10 +1,30 @@
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind};
 use std::path::Path;
+
+use crate::host::read_exact_at;
 
 /// The two numbers that name one generation of a log
 /// (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
 pub(super) type Salts = [u8; 8];
+
+/// SQLite's own of a log and its index.
+pub(super) type Sum = (u32, u32);
+
+/// In which order the bytes of a word are taken for a checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ByteOrder {
+    Big,
+    Little,
+}
+
+impl ByteOrder {
+    /// The machine's own, which an index is in.
+    pub(super) const NATIVE: ByteOrder = match cfg!(target_endian = "big") {
+        true => ByteOrder::Big,
+        false => ByteOrder::Little,
+    };
+}
 
 /// The frames of a write-ahead log that SQLite would replay or pass over, in their order, as far as their
 /// salts and checksums hold (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
@@ -14,9 +34,11 @@ pub(super) struct Frames {
     page_size: usize,
     salts: Salts,
     checkpoints: u32,
-    sum: (u32, u32),
-    is_big_endian: bool,
+    sum: Sum,
+    order: ByteOrder,
     at: u64,
+    /// Where they end, if SQLite left some bare.
+    end: Option<u64>,
     bytes: Vec<u8>,
 }
 
@@ -31,6 +53,22 @@ pub(super) struct Frame<'a> {
     pub(super) place: u64,
     /// The page.
     pub(super) contents: &'a [u8],
+    /// The checksum of the log up to here, as the frame has it.
+    pub(super) sum: Sum,
+    /// Whether SQLite left its salts and its checksum out.
+    pub(super) is_bare: bool,
+}
+
+impl Frame<'_> {
+    /// The checksum of the log up to here where this is the one before it.
+    pub(super) fn sum_after(&self, before: Sum, order: ByteOrder) -> Sum {
+        let (page, pages) = (
+            self.page.to_be_bytes(),
+            self.pages_after_commit.to_be_bytes(),
+        );
+        let header = [page, pages].concat();
+        checksum(self.contents, checksum(&header, before, order), order)
+    }
 }
 
 /// Bytes of a log's header.
@@ -47,10 +85,10 @@ impl Frames {
         Frames::of(File::open(path)?)
     }
 
-    /// The same of one that is open and stands at its beginning.
-    pub(super) fn of(mut file: File) -> io::Result<Option<Frames>> {
+    /// The same of one that is open.
+    pub(super) fn of(file: File) -> io::Result<Option<Frames>> {
         let mut header = [0; HEADER];
-        if file.read_exact(&mut header).is_err() {
+        if read_exact_at(&file, &mut header, 0).is_err() {
             return Ok(None);
         }
         let page_size = u32_at(&header, 8) as usize;
@@ -58,8 +96,11 @@ impl Frames {
         if u32_at(&header, 0) & !1 != MAGIC || !is_size {
             return Ok(None);
         }
-        let is_big_endian = u32_at(&header, 0) & 1 == 1;
-        let sum = checksum(&header[..24], (0, 0), is_big_endian);
+        let order = match u32_at(&header, 0) & 1 {
+            1 => ByteOrder::Big,
+            _ => ByteOrder::Little,
+        };
+        let sum = checksum(&header[..24], (0, 0), order);
         if sum != (u32_at(&header, 24), u32_at(&header, 28)) {
             return Ok(None);
         }
@@ -69,8 +110,9 @@ impl Frames {
             checkpoints: u32_at(&header, 12),
             salts: std::array::from_fn(|at| header[16 + at]),
             sum,
-            is_big_endian,
+            order,
             at: HEADER as u64,
+            end: None,
             bytes: vec![0; FRAME_HEADER + page_size],
         }))
     }
@@ -95,41 +137,89 @@ impl Frames {
         self.at
     }
 
+    /// The checksum up to where the frames end that held so far.
+    pub(super) fn sum(&self) -> Sum {
+        self.sum
+    }
+
+    /// The order that its checksums are computed in.
+    pub(super) fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// The same up to there, with those that SQLite left bare: what follows one counts from the zeros in it.
+    pub(super) fn even_bare_up_to(self, end: u64) -> Frames {
+        Frames {
+            end: Some(end),
+            ..self
+        }
+    }
+
+    /// Whether some of them are.
+    pub(super) fn are_even_bare(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Whether one of the first frames is bare.
+    pub(super) fn has_bare(&self, frames: usize) -> io::Result<bool> {
+        let step = (FRAME_HEADER + self.page_size) as u64;
+        let mut header = [0; FRAME_HEADER];
+        for number in 0..frames as u64 {
+            match read_exact_at(&self.file, &mut header, HEADER as u64 + number * step) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
+                read => read?,
+            }
+            if is_bare(&header) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The next frame that holds.
     pub(super) fn next_frame(&mut self) -> Option<Frame<'_>> {
-        self.file.read_exact(&mut self.bytes).ok()?;
-        let (header, contents) = self.bytes.split_at(FRAME_HEADER);
-        self.sum = checksum(&header[..8], self.sum, self.is_big_endian);
-        self.sum = checksum(contents, self.sum, self.is_big_endian);
-        let holds = self.sum == (u32_at(header, 16), u32_at(header, 20));
-        let page = u32_at(header, 0);
-        if header[8..16] != self.salts || !holds || page == 0 {
+        if self.end.is_some_and(|end| self.at >= end) {
             return None;
         }
-        let place = self.at + FRAME_HEADER as u64;
-        self.at += self.bytes.len() as u64;
-        Some(Frame {
-            page,
+        read_exact_at(&self.file, &mut self.bytes, self.at).ok()?;
+        let (header, contents) = self.bytes.split_at(FRAME_HEADER);
+        let sum = (u32_at(header, 16), u32_at(header, 20));
+        let frame = Frame {
+            page: u32_at(header, 0),
             pages_after_commit: u32_at(header, 4),
-            place,
+            place: self.at + FRAME_HEADER as u64,
             contents,
-        })
+            sum,
+            is_bare: is_bare(header),
+        };
+        let holds = header[8..16] == self.salts && frame.sum_after(self.sum, self.order) == sum;
+        if frame.page == 0 || !(holds || (self.end.is_some() && frame.is_bare)) {
+            return None;
+        }
+        self.sum = sum;
+        self.at += self.bytes.len() as u64;
+        Some(frame)
     }
+}
+
+/// Whether the salts and the checksum are zeros in a frame's header: those that SQLite owes to the end of a
+/// transaction.
+pub(super) fn is_bare(header: &[u8]) -> bool {
+    header[8..FRAME_HEADER].iter().all(|byte| *byte == 0)
 }
 
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// SQLite's own of a log and its index.
-pub(super) fn checksum(bytes: &[u8], mut sum: (u32, u32), is_big_endian: bool) -> (u32, u32) {
+/// Of bytes behind others.
+pub(super) fn checksum(bytes: &[u8], mut sum: Sum, order: ByteOrder) -> Sum {
     for pair in bytes.chunks_exact(8) {
         let word = |at: usize| {
             let four = [pair[at], pair[at + 1], pair[at + 2], pair[at + 3]];
-            if is_big_endian {
-                u32::from_be_bytes(four)
-            } else {
-                u32::from_le_bytes(four)
+            match order {
+                ByteOrder::Big => u32::from_be_bytes(four),
+                ByteOrder::Little => u32::from_le_bytes(four),
             }
         };
         sum.0 = sum.0.wrapping_add(word(0)).wrapping_add(sum.1);

@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::log_frames::{Salts, checksum};
+use super::log_frames::{ByteOrder, Salts, Sum, checksum};
 use super::side_file;
 use crate::host::read_exact_at;
 
@@ -15,8 +15,10 @@ const COPY: usize = 48;
 /// Where the salts stand in each of the two copies of the header.
 const SALTS: [usize; 2] = [32, 80];
 
-/// Where the frames are counted that were committed, and where the header's own checksum stands.
+/// Where the frames are counted that were committed, where the checksum of the last of them stands, and where the
+/// header's own.
 const COMMITTED: usize = 16;
+const LAST_SUM: usize = 24;
 const CHECKSUM: usize = 40;
 
 /// Where the frames are counted that are in the main file, and those that a checkpoint began to move.
@@ -36,32 +38,53 @@ pub(super) fn checkpoint_was_cut(path: &Path, salts: Salts) -> bool {
     moved(path, salts).is_some_and(|[done, begun]| begun > done)
 }
 
-/// How many frames of this log its index, which a killed process leaves as it was, counts as committed. None where it
-/// is another log's, or was just being written.
+/// What an index counts as committed of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Committed {
+    pub(super) frames: usize,
+    /// As the last of them has it.
+    pub(super) sum: Sum,
+}
+
+/// What the index of this log, which a killed process leaves as it was, counts as committed. None where it is another
+/// log's, or was just being written.
 ///
 /// Safety: SQLite counts a transaction there once its last frame is in the log, and both copies are the same then. The
 /// index is not flushed: after a crash of the machine it may count what never reached the disk.
-pub(super) fn committed_frames(path: &Path, salts: Salts) -> Option<usize> {
-    let head = head_of(path, salts)?;
+pub(super) fn committed(path: &Path, salts: Salts) -> Option<Committed> {
+    committed_in(&index_of(path)?, salts)
+}
+
+/// The same of an index that is open.
+pub(super) fn committed_in(index: &File, salts: Salts) -> Option<Committed> {
+    let head = head_of(index, salts)?;
     let (header, copy) = head[..2 * COPY].split_at(COPY);
-    let sum = checksum(&header[..CHECKSUM], (0, 0), cfg!(target_endian = "big"));
-    let is_whole =
-        header == copy && sum == (count_at(&head, CHECKSUM), count_at(&head, CHECKSUM + 4));
-    let frames = count_at(&head, COMMITTED);
-    usize::try_from(frames).ok().filter(|_| is_whole)
+    let sum_at = |at| (count_at(&head, at), count_at(&head, at + 4));
+    let sum = checksum(&header[..CHECKSUM], (0, 0), ByteOrder::NATIVE);
+    let is_whole = header == copy && sum == sum_at(CHECKSUM);
+    let frames = usize::try_from(count_at(&head, COMMITTED)).ok()?;
+    is_whole.then_some(Committed {
+        frames,
+        sum: sum_at(LAST_SUM),
+    })
 }
 
 /// Frames that are in the main file, and those that a checkpoint began to move; none of another log's index.
 fn moved(path: &Path, salts: Salts) -> Option<[u32; 2]> {
-    let head = head_of(path, salts)?;
+    let head = head_of(&index_of(path)?, salts)?;
     Some(MOVED.map(|at| count_at(&head, at)))
 }
 
+/// Safety: locks of whoever has the database open are on the index, so that a process that has it open itself must not
+/// come here: closing a descriptor would drop its own.
+pub(super) fn index_of(path: &Path) -> Option<File> {
+    File::open(side_file(path, "-shm")).ok()
+}
+
 /// None of another log's index.
-fn head_of(path: &Path, salts: Salts) -> Option<[u8; HEAD]> {
+fn head_of(index: &File, salts: Salts) -> Option<[u8; HEAD]> {
     let mut head = [0; HEAD];
-    let file = File::open(side_file(path, "-shm")).ok()?;
-    read_exact_at(&file, &mut head, 0).ok()?;
+    read_exact_at(index, &mut head, 0).ok()?;
     let is_this_logs = SALTS.iter().all(|at| head[*at..at + 8] == salts);
     is_this_logs.then_some(head)
 }

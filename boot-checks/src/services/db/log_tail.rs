@@ -3,8 +3,9 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
-use super::log_index::committed_frames;
+use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, is_bare, u32_at};
+use super::log_index::committed;
+use super::owed_sums::owed_sums;
 use super::side_file;
 use super::stray_log::missing;
 use crate::host::{self, read_exact_at};
@@ -20,6 +21,8 @@ pub struct BrokenLog {
     pub behind: usize,
     /// Whether the machine was started since the log was written: the power may have been cut while it was.
     pub may_be_cut: bool,
+    /// Whether SQLite itself left it so, and all of what was committed is there.
+    pub is_sqlites: bool,
 }
 
 /// A frame that does not count any more, as its header has it.
@@ -56,7 +59,7 @@ pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result
             pages_after_commit: u32_at(&header, 4),
             salts: std::array::from_fn(|byte| header[8 + byte]),
             at,
-            is_bare: header[8..].iter().all(|byte| *byte == 0),
+            is_bare: is_bare(&header),
         });
         at += step;
     }
@@ -153,7 +156,8 @@ impl Tail {
 /// cut ([`BrokenLog::may_be_cut`]), for what was not flushed may be lost then; a process that was killed leaves none,
 /// so where the system ran on, what was acknowledged is behind a frame that the disk or a copy has changed. Some
 /// versions of SQLite write such a log themselves: behind `ROLLBACK TO`, in a transaction that outgrew its cache, they
-/// leave frames bare, and commit. A process that was killed leaves the index too, which says how many were committed.
+/// leave frames bare, and commit. A process that was killed leaves the index too, which says how many were committed:
+/// there everything is, and only SQLite does not take it ([`owed_sums`]).
 ///
 /// # Errors
 ///
@@ -165,7 +169,8 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
     };
     let log = File::open(&path)?;
     let page_size = frames.page_size() as u64;
-    let committed = committed_frames(database, frames.salts());
+    let counted = committed(database, frames.salts());
+    let committed = counted.map(|it| it.frames);
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
     let dropped = tail.dropped(committed);
@@ -176,9 +181,11 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
     if tail.is_in_the_main_file(&main, &log, page_size, committed)? {
         return Ok(None);
     }
-    let may_be_cut = host::system_start().is_some_and(|start| written < start);
+    let is_sqlites = dropped > 0 && owed_sums(&path, counted)?.is_some();
+    let may_be_cut = host::system_start().is_some_and(|start| written < start) && !is_sqlites;
     Ok(Some(BrokenLog {
         may_be_cut,
+        is_sqlites,
         frames: tail.held,
         bytes: tail.at,
         behind: tail.own.len().max(dropped),

@@ -4,8 +4,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
-use super::log_index::committed_frames;
+use super::log_index;
 use super::log_tail::{FrameHeader, Tail, frame_headers};
+use super::owed_sums::owed_sums;
 use super::side_file;
 use crate::host::{file_identity, read_exact_at};
 
@@ -105,10 +106,11 @@ fn missing_of(
             page_sizes.insert(page_size);
         }
         Some(Some(frames)) => {
-            let committed = committed_frames(path, frames.salts());
+            let committed = log_index::committed(path, frames.salts());
             let tail = Tail::look(log, frames)?;
-            let is_left_by_a_kill = tail.is_left_by_a_kill(committed);
-            if tail.held > 0 || (first == generation && is_left_by_a_kill) {
+            let is_left_by_a_kill = tail.is_left_by_a_kill(committed.map(|it| it.frames));
+            let is_sqlites = tail.held == 0 && owed_sums(&log_path, committed)?.is_some();
+            if tail.held > 0 || is_sqlites || (first == generation && is_left_by_a_kill) {
                 return Ok(None);
             }
             generations.extend((!is_left_by_a_kill).then_some(generation));

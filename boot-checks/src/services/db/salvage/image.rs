@@ -21,6 +21,8 @@ pub(super) struct Image {
     pub(super) missing: Missing,
     /// Whether the main file itself was gone or empty, so that the log is all there is.
     pub(super) from_log_alone: bool,
+    /// Whether SQLite would have taken a part of the log only, of what its index counts.
+    pub(super) log_was_unfinished: bool,
     /// Whether it says itself how many pages it has: else more than those that are there may be gone.
     pub(super) length_is_known: bool,
 }
@@ -55,7 +57,7 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
     }
     let log_path = side_file(&path, "-wal");
     let log = match log_path.exists() {
-        true => CommittedLog::read(&log_path)?,
+        true => CommittedLog::read(set)?,
         false => None,
     };
     let main_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -76,6 +78,7 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
         is_wal,
         missing,
         from_log_alone: false,
+        log_was_unfinished: log.is_some_and(|log| log.was_unfinished),
         length_is_known,
     })
 }
@@ -98,6 +101,7 @@ fn from_log(
         is_wal: true,
         missing: Missing(log.missing()),
         from_log_alone: true,
+        log_was_unfinished: log.was_unfinished,
         length_is_known: true,
     })
 }

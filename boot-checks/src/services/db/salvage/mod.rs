@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::side_file;
-use super::{DbError, FileSet};
+use super::{DbError, FileSet, owed_sums_of};
 use crate::host;
 use crate::model::{Lost, Method, SalvageReport, TableSalvage};
 use survey::{Survey, TableState};
@@ -116,7 +116,7 @@ pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageErr
     let copy = folder.path().join("set").join(name);
     std::fs::create_dir(folder.path().join("set"))?;
     let before = stamps(database);
-    for suffix in ["", "-wal", "-journal"] {
+    for suffix in ["", "-wal", "-journal", "-shm"] {
         let from = side_file(database, suffix);
         if from.exists() {
             std::fs::copy(from, side_file(&copy, suffix))?;
@@ -142,8 +142,13 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     let survey = Survey::of(&image)?;
     let file = folder.join("new.db");
     let is_whole = survey.is_whole() && !image.from_log_alone;
-    if is_whole && rebuild::reindex(&image, &file)? {
-        let mut report = whole_report(Method::Reindex, &survey);
+    let method = match is_whole {
+        true if image.log_was_unfinished && rebuild::take(&image, &file)? => Some(Method::Log),
+        true if rebuild::reindex(&image, &file)? => Some(Method::Reindex),
+        _ => None,
+    };
+    if let Some(method) = method {
+        let mut report = whole_report(method, &survey);
         doubt_by_entries(&survey, &file, &mut report)?;
         return Ok(Salvaged { file, report });
     }
@@ -333,7 +338,8 @@ fn stamps(database: &Path) -> [Stamp; 3] {
     })
 }
 
-/// Names exactly the contents of a database's files. The shared-memory index is a cache.
+/// Names exactly the contents of a database's files. The shared-memory index is a cache, but where the log counts by
+/// it alone.
 ///
 /// # Errors
 ///
@@ -349,6 +355,9 @@ pub fn digest_of_set(database: &Path) -> io::Result<String> {
                 io::copy(&mut file?, &mut digest)?;
             }
         }
+    }
+    if let Some(owed) = owed_sums_of(database)? {
+        digest.update(owed.bytes().to_be_bytes());
     }
     let bytes = digest.finalize();
     Ok(bytes

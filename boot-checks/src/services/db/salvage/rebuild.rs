@@ -31,10 +31,19 @@ pub(super) struct Built {
 /// wrong with any page afterwards. Pages that a damaged index or a damaged list of free pages wrongly
 /// claims would be claimed twice then, which it finds.
 pub(super) fn reindex(image: &Image, target: &Path) -> Result<bool, SalvageError> {
+    is_sound_after("REINDEX", image, target)
+}
+
+/// Takes a copy as it is; none where anything is damaged.
+pub(super) fn take(image: &Image, target: &Path) -> Result<bool, SalvageError> {
+    is_sound_after("", image, target)
+}
+
+fn is_sound_after(statement: &str, image: &Image, target: &Path) -> Result<bool, SalvageError> {
     std::fs::copy(&image.path, target)?;
     let mut connection = Connection::open(target, Access::ReadWrite, Duration::ZERO)?;
     let done = connection
-        .execute("REINDEX")
+        .execute(statement)
         .and_then(|()| Ok(integrity_check(&mut connection)?.is_sound()));
     let is_done = matches!(done, Ok(true));
     if is_done {
