@@ -62,6 +62,9 @@ pub struct RecordStep {
     pub on_failure: String,
     /// What was seen, or the reason for `error`, `skip` and `not-run`.
     pub observed: String,
+    /// The next step of an `error`; that of a problem stands with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// What is or was wrong, as the model's findings.
     pub problems: Vec<Value>,
     /// Attempts at healing, as the model's repairs.
@@ -207,6 +210,10 @@ fn step(step: &StepReport) -> RecordStep {
         status: step.status().word().to_owned(),
         on_failure: word(&step.on_failure),
         observed,
+        action: match &step.outcome {
+            StepOutcome::Errored { error } => error.action.clone(),
+            _ => None,
+        },
         problems: problems.iter().map(|problem| json!(problem)).collect(),
         repairs: step.repairs().iter().map(|repair| json!(repair)).collect(),
         notes: step.notes.clone(),

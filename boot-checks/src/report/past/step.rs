@@ -31,6 +31,9 @@ pub(super) fn show(page: &mut Page, step: &RecordStep, again: &str) {
             let line = format!("could not look: {}{}", step.observed, took(step));
             page.tagged(2, Tag::Error, &line);
             page.field(indent, "where:", width, &step.id);
+            if let Some(action) = &step.action {
+                page.field(indent, "next:", width, action);
+            }
             was(page, step);
         }
         Some(StepStatus::Pass) => plain(page, Tag::Ok, step, ""),
