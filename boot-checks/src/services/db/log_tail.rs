@@ -157,7 +157,7 @@ impl Tail {
 /// so where the system ran on, what was acknowledged is behind a frame that the disk or a copy has changed. Some
 /// versions of SQLite write such a log themselves: behind `ROLLBACK TO`, in a transaction that outgrew its cache, they
 /// leave frames bare, and commit. A process that was killed leaves the index too, which says how many were committed:
-/// there everything is, and only SQLite does not take it ([`owed_sums`]).
+/// there everything is, and only SQLite does not take it (`owed_sums`).
 ///
 /// # Errors
 ///
