@@ -23,7 +23,7 @@ enum Case {
     Header,
     /// An index is damaged: built anew without a person.
     Index,
-    /// SQLite left a part of the log without checksums: moved into the database without a person.
+    /// SQLite left a part of the log without checksums: moved into the database, approved.
     Unfinished,
 }
 
@@ -49,7 +49,7 @@ impl Case {
     }
 
     fn needs_approval(self) -> bool {
-        matches!(self, Case::LogAlone | Case::Merged)
+        matches!(self, Case::LogAlone | Case::Merged | Case::Unfinished)
     }
 
     /// The boot that heals it. A plan is for one place, so that each application has its own.

@@ -9,7 +9,7 @@ use boot_checks::services::db::{Access, Connection};
 
 use crate::boots::{command, run};
 use crate::holders::{Other, booted, bytes};
-use crate::salvage::{boot_json, repair};
+use crate::salvage::{approve, boot_json, repair};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::undo::undo;
 
@@ -106,7 +106,10 @@ fn what_was_committed_is_there_and_undo_gives_the_log_back() {
         let sandbox = prepared(bare);
         let index = || std::fs::read(sandbox.side("-shm")).unwrap();
         let before = (bytes(&sandbox), index());
-        let (code, record) = boot_json(&sandbox, &[]);
+        let (code, proposal) = boot_json(&sandbox, &[]);
+        assert_eq!(code, Some(8), "{bare}: {proposal:#}");
+        assert!((bytes(&sandbox), index()) == before, "{bare}");
+        let (code, record) = approve(&sandbox, &proposal);
         assert_eq!(code, Some(0), "{bare}: {record:#}");
         let repair = repair(&record).unwrap();
         assert_eq!(repair["playbook"], "rebuild_database", "{bare}: {repair:#}");
@@ -118,6 +121,27 @@ fn what_was_committed_is_there_and_undo_gives_the_log_back() {
         let undone = undo(&sandbox, record["run_id"].as_str().unwrap());
         assert_eq!(undone.code, Some(0), "{}", undone.text());
         assert!((bytes(&sandbox), index()) == before, "{bare}");
+    }
+}
+
+/// The main file is gone, so that the log is all there is; and a part of it is not certain.
+#[test]
+fn what_lies_behind_in_a_log_alone_is_in_no_count() {
+    for has_index in [true, false] {
+        let sandbox = prepared(6);
+        std::fs::write(sandbox.database(), "").unwrap();
+        if !has_index {
+            std::fs::remove_file(sandbox.side("-shm")).unwrap();
+        }
+        let (code, proposal) = boot_json(&sandbox, &[]);
+        assert_eq!(code, Some(8), "{proposal:#}");
+        let report = &repair(&proposal).unwrap()["changes"][0]["report"];
+        let words = "lie behind one that does not hold: what they hold is in no count";
+        assert_eq!(
+            report["notes"].to_string().contains(words),
+            !has_index,
+            "{report:#}"
+        );
     }
 }
 
@@ -161,29 +185,39 @@ fn a_look_beside_the_application_sees_what_it_sees() {
     application.kill();
 }
 
-/// The application has it open still, so that the log is in use as it is.
+/// The application has it open still, so that the log is in use as it is; also with nothing behind the bare frame.
 #[test]
 fn a_copy_before_a_migration_has_it_too() {
-    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
-    let application = Other::start(&sandbox.database(), &statements());
-    leave_bare(&sandbox.database(), 6);
-    let (code, record) = boot_json(&sandbox, &[]);
-    assert_eq!(code, Some(0), "{record:#}");
-    application.kill();
-    let verified = run(backups(&sandbox).arg("verify"));
-    assert_eq!(verified.code, Some(0), "{}", verified.text());
-    let folder = sandbox.root().join("var/boot/backups");
-    let folder = folder.join(record["run_id"].as_str().unwrap());
-    let names = std::fs::read_dir(&folder).unwrap();
-    let names = names.map(|entry| entry.unwrap().path());
-    let copy = names.filter(|path| path.extension().is_some_and(|it| it == "db"));
-    let copy: Vec<PathBuf> = copy.collect();
-    assert!(!copy.is_empty());
-    for copy in copy {
-        let mut connection = Connection::open(&copy, Access::ReadWrite, Duration::ZERO).unwrap();
-        let kept = connection.scalar("SELECT count(*) FROM kept");
-        connection.close();
-        assert_eq!(kept, Ok(COMMITTED.into()), "{}", copy.display());
+    for from_the_end in [10, 1] {
+        let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+        let application = Other::start(&sandbox.database(), &statements());
+        let log = std::fs::metadata(sandbox.side("-wal")).unwrap().len();
+        let frames = (usize::try_from(log).unwrap() - HEADER) / (FRAME_HEADER + PAGE);
+        leave_bare(&sandbox.database(), frames - from_the_end);
+        let (code, record) = boot_json(&sandbox, &[]);
+        assert_eq!(code, Some(0), "{from_the_end}: {record:#}");
+        application.kill();
+        let verified = run(backups(&sandbox).arg("verify"));
+        assert_eq!(verified.code, Some(0), "{}", verified.text());
+        let folder = sandbox.root().join("var/boot/backups");
+        let folder = folder.join(record["run_id"].as_str().unwrap());
+        let names = std::fs::read_dir(&folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().path());
+        let copy = names.filter(|path| path.extension().is_some_and(|it| it == "db"));
+        let copy: Vec<PathBuf> = copy.collect();
+        assert!(!copy.is_empty());
+        for copy in copy {
+            let mut connection =
+                Connection::open(&copy, Access::ReadWrite, Duration::ZERO).unwrap();
+            let kept = connection.scalar("SELECT count(*) FROM kept");
+            connection.close();
+            assert_eq!(
+                kept,
+                Ok(COMMITTED.into()),
+                "{from_the_end}: {}",
+                copy.display()
+            );
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::civil::DateTime;
 use super::touched::{DATABASE_FILES, KeptOpen};
 use super::{Journal, JournalEntry, aside, undo};
 use crate::host;
-use crate::services::db::{owed_sums_by, side_file};
+use crate::services::db::{owed_in_use, side_file};
 
 /// Copies of what a run was about to change, in a folder of its own: `var/boot/backups/<run-id>/`.
 #[derive(Debug)]
@@ -79,10 +79,14 @@ impl Backups {
         let name = self.save(path, &DATABASE_FILES, kept)?;
         // The index that counts is not kept.
         let log = side_file(&self.folder().join(&name), "-wal");
-        if let Some(index) = kept.open(&side_file(path, "-shm"))?
-            && let Some(owed) = owed_sums_by(index, &log)?
+        if let Some(index) = kept
+            .open(&side_file(path, "-shm"))?
+            .filter(|_| log.exists())
         {
-            owed.pay(&File::options().write(true).open(log)?)?;
+            let log = File::options().read(true).write(true).open(log)?;
+            if let Some(owed) = owed_in_use(index, &log)? {
+                owed.pay(&log)?;
+            }
         }
         Ok(name)
     }

@@ -189,8 +189,8 @@ impl Change {
             // Whether the application can do without them only a person knows.
             Change::AdoptSchema { lacking_rows, .. } if !lacking_rows.is_empty() => RiskLevel::High,
             Change::RebuildDatabase { report, .. } => match report.method {
-                Method::Salvage => RiskLevel::High,
-                Method::Log | Method::Reindex | Method::Rebuild => RiskLevel::Medium,
+                Method::Log | Method::Salvage => RiskLevel::High,
+                Method::Reindex | Method::Rebuild => RiskLevel::Medium,
             },
             Change::CreateFolder { .. }
             | Change::CreateFile { .. }

@@ -4,8 +4,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::log_frames::Frames;
 use super::log_index::index_of;
-use super::owed_sums::frames_that_count;
+use super::owed_sums::{frames_in_use, frames_left};
 use super::side_file;
 use crate::host::{read_at, read_exact_at};
 
@@ -17,25 +18,19 @@ pub(crate) struct CommittedLog {
     pub(super) pages: u32,
     /// Where the newest committed content of a page stands in the log.
     places: BTreeMap<u32, u64>,
-    /// Whether SQLite owes checksums to a part of it.
-    pub(super) was_unfinished: bool,
 }
 
 impl CommittedLog {
     /// Reads the log of a copy up to its last commit; none where it holds none.
     pub(super) fn read(copy: &Path) -> io::Result<Option<CommittedLog>> {
         let log = File::open(side_file(copy, "-wal"))?;
-        CommittedLog::of(&log, index_of(copy).as_ref())
+        let frames = frames_left(&log, index_of(copy).as_ref())?;
+        Ok(frames.and_then(CommittedLog::of))
     }
 
-    /// The same of one that is open.
-    fn of(log: &File, index: Option<&File>) -> io::Result<Option<CommittedLog>> {
-        let Some(mut frames) = frames_that_count(log, index)? else {
-            return Ok(None);
-        };
+    fn of(mut frames: Frames) -> Option<CommittedLog> {
         let mut log = CommittedLog {
             page_size: frames.page_size(),
-            was_unfinished: frames.are_even_bare(),
             ..CommittedLog::default()
         };
         let mut open = Vec::new();
@@ -46,7 +41,7 @@ impl CommittedLog {
                 log.places.extend(open.drain(..));
             }
         }
-        Ok((log.pages > 0).then_some(log))
+        (log.pages > 0).then_some(log)
     }
 
     /// Pages of the database that the log does not hold.
@@ -81,7 +76,7 @@ impl CommittedLog {
 }
 
 /// Hands over the bytes of a main file as they are once its log is in it, in their order: the same whether nothing
-/// of the log was moved yet, a part of it, or all and the log is gone.
+/// of the log was moved yet, a part of it, or all and the log is gone. `index` is the log's.
 ///
 /// # Errors
 ///
@@ -93,7 +88,7 @@ pub(crate) fn each_folded(
     mut take: impl FnMut(&[u8]),
 ) -> io::Result<()> {
     let logged = match log {
-        Some(log) => CommittedLog::of(log, index)?,
+        Some(log) => frames_in_use(log, index)?.and_then(CommittedLog::of),
         None => None,
     };
     let (Some(log), Some(logged)) = (log, logged) else {

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::log_frames::Frames;
-use super::log_index::{Committed, committed};
+use super::log_index::{Committed, committed_in, index_of};
 use super::log_tail::Tail;
-use super::owed_sums::owed_sums;
+use super::owed_sums::OwedSums;
 use super::{DbError, FileSet, MainFile, side_file};
 use crate::host::{self, PrivateFolder};
 
@@ -44,8 +44,8 @@ pub(super) fn copy_alone_in(files: &FileSet, place: &Path) -> Result<PrivateFold
 fn copy_of(path: &Path, suffixes: &[&str], place: &Path) -> Result<PrivateFolder, DbError> {
     let mut pauses = BACK_OFF_MS.into_iter();
     loop {
-        let copied = Copying::begin(path, suffixes, place).and_then(|copying| {
-            copying.files.iter().try_for_each(|it| copying.copy(it))?;
+        let copied = Copying::begin(path, suffixes, place).and_then(|mut copying| {
+            (0..copying.files.len()).try_for_each(|at| copying.copy(at))?;
             copying.end()
         });
         match (copied, pauses.next()) {
@@ -80,7 +80,7 @@ enum NotCopied {
 /// main file meanwhile is in the copied log too, and counts from there; what it did not move was not written
 /// (<https://www.sqlite.org/walformat.html>). What is committed meanwhile may be there or not, each as a whole,
 /// by the checksums in the log. While a log is in use its index counts instead, and SQLite has left pages without
-/// checksums that the index counts: in the copy they get those that they are owed ([`owed_sums`]), or it is none.
+/// checksums that the index counts: in the copy they get those that they are owed ([`OwedSums`]), or it is none.
 struct Copying {
     files: Vec<Source>,
     log: Option<Generation>,
@@ -116,24 +116,33 @@ impl Copying {
                 return Err(NotCopied::Written);
             }
         }
-        let committed = log.and_then(|log| {
-            let salts = std::array::from_fn(|byte| log[16 + byte]);
-            // None while it is just being written.
-            (0..LOOKS_AT_AN_INDEX).find_map(|_| committed(path, salts))
-        });
         let folder = PrivateFolder::new_in(place).map_err(failed)?;
         Ok(Copying {
             files,
             log,
-            committed,
+            committed: None,
             folder,
         })
     }
 
-    fn copy(&self, source: &Source) -> Result<(), NotCopied> {
+    fn copy(&mut self, at: usize) -> Result<(), NotCopied> {
+        // Whatever is in the copied main file was counted by now, and whatever is counted by now is in the log.
+        if at == 1 {
+            self.committed = self.counted();
+        }
+        let source = &self.files[at];
         let name = source.path.file_name().unwrap_or_default();
         let copied = std::fs::copy(&source.path, self.folder.path().join(name));
         copied.map(|_| ()).map_err(vanished)
+    }
+
+    fn counted(&self) -> Option<Committed> {
+        let salts = self
+            .log
+            .map(|log| std::array::from_fn(|byte| log[16 + byte]))?;
+        let index = index_of(&self.files[0].path)?;
+        // None while it is just being written.
+        (0..LOOKS_AT_AN_INDEX).find_map(|_| committed_in(&index, salts))
     }
 
     fn end(self) -> Result<PrivateFolder, NotCopied> {
@@ -171,11 +180,9 @@ impl Copying {
         if tail.dropped(Some(committed.frames)) == 0 {
             return Ok(true);
         }
-        match owed_sums(&log, Some(committed))? {
-            Some(owed) => {
-                owed.pay(&File::options().write(true).open(log)?)?;
-                Ok(true)
-            }
+        let log = File::options().read(true).write(true).open(log)?;
+        match OwedSums::in_use(&log, committed)? {
+            Some(owed) => owed.pay(&log).map(|()| true),
             None => Ok(false),
         }
     }
@@ -287,15 +294,14 @@ mod tests {
              INSERT INTO t SELECT i, 0, zeroblob(200) FROM n; PRAGMA wal_checkpoint(TRUNCATE); {before}"
         );
         connection.execute(&setup).unwrap();
-        let copying = Copying::begin(&path, &["", "-wal", "-journal"], folder.path()).unwrap();
-        let (main, beside) = copying.files.split_first().unwrap();
-        copying.copy(main).unwrap();
+        let suffixes = ["", "-wal", "-journal"];
+        let mut copying = Copying::begin(&path, &suffixes, folder.path()).unwrap();
+        copying.copy(0).unwrap();
         match meanwhile {
             "close" => connection.close(),
             statements => connection.execute(statements).unwrap(),
         }
-        let mut beside = beside.iter();
-        let copied = beside.try_for_each(|it| copying.copy(it));
+        let copied = (1..copying.files.len()).try_for_each(|at| copying.copy(at));
         let folder = match copied.and_then(|()| copying.end()) {
             Ok(folder) => folder,
             Err(NotCopied::Written) => return None,
@@ -347,24 +353,37 @@ mod tests {
         }
     }
 
-    /// As SQLite 3.40 left them behind `ROLLBACK TO` in a transaction that had outgrown its cache.
+    /// As SQLite 3.40 left them behind `ROLLBACK TO` in a transaction that had outgrown its cache, up to its end:
+    /// what was committed last counts by the index alone.
     #[test]
-    fn a_log_that_counts_by_its_index_alone_is_not_copied() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.db");
-        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
-        connection
-            .execute("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)")
-            .unwrap();
-        let files = FileSet::look(&path);
-        assert!(copy_for_looking(&files).is_ok());
-        let log = side_file(&path, "-wal");
-        let mut bytes = std::fs::read(&log).unwrap();
-        let last = bytes.len() - 4096 - 24;
-        bytes[last + 8..last + 24].fill(0);
-        std::fs::write(&log, bytes).unwrap();
-        let refused = copy_for_looking(&files).unwrap_err().to_string();
-        assert!(refused.contains("counts only for those"), "{refused}");
-        connection.close();
+    fn what_counts_by_the_index_alone_is_in_the_copy() {
+        for checkpoint in ["", "PRAGMA wal_checkpoint(PASSIVE)"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.db");
+            let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+            let setup = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+                         CREATE TABLE t (x); CREATE INDEX i ON t (x); INSERT INTO t VALUES (1)";
+            connection.execute(setup).unwrap();
+            let log = side_file(&path, "-wal");
+            let begun = usize::try_from(std::fs::metadata(&log).unwrap().len()).unwrap();
+            let suffixes = ["", "-wal", "-journal"];
+            let mut copying = Copying::begin(&path, &suffixes, folder.path()).unwrap();
+            connection.execute("INSERT INTO t VALUES (2)").unwrap();
+            let mut bytes = std::fs::read(&log).unwrap();
+            for frame in bytes[begun..].chunks_exact_mut(24 + 4096) {
+                frame[8..24].fill(0);
+            }
+            std::fs::write(&log, bytes).unwrap();
+            connection.execute(checkpoint).unwrap();
+            (0..2).for_each(|at| copying.copy(at).unwrap());
+            let folder = copying.end().unwrap();
+            let copied = folder.path().join("a.db");
+            let mut looking = Connection::open(&copied, Access::ReadWrite, Duration::ZERO).unwrap();
+            let seen = ["PRAGMA integrity_check", "SELECT count(*) FROM t"];
+            let seen = seen.map(|sql| looking.scalar(sql).unwrap());
+            assert_eq!(seen, ["ok".into(), 2.into()], "{checkpoint}");
+            looking.close();
+            connection.close();
+        }
     }
 }

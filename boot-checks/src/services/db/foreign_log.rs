@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::log_frames::{Frame, u32_at};
 use super::log_index::{checkpoint_was_cut, index_of, nothing_was_moved};
-use super::owed_sums::frames_that_count;
+use super::owed_sums::frames_left;
 use super::side_file;
 use crate::host::{self, read_exact_at};
 
@@ -106,7 +106,7 @@ pub fn foreign_log(path: &Path, was_replaced: Option<bool>) -> io::Result<Option
     let log = side_file(path, "-wal");
     let main = File::open(path)?;
     let pages = File::open(&log)?;
-    let Some(mut frames) = frames_that_count(&pages, index_of(path).as_ref())? else {
+    let Some(mut frames) = frames_left(&pages, index_of(path).as_ref())? else {
         return Ok(None);
     };
     let mut seen = Seen::new(&main, &pages, frames.page_size());

@@ -37,7 +37,7 @@ pub(super) struct Frames {
     sum: Sum,
     order: ByteOrder,
     at: u64,
-    /// Where they end, if SQLite left some bare.
+    /// Where they end, if it is known otherwise which count.
     end: Option<u64>,
     bytes: Vec<u8>,
 }
@@ -55,11 +55,16 @@ pub(super) struct Frame<'a> {
     pub(super) contents: &'a [u8],
     /// The checksum of the log up to here, as the frame has it.
     pub(super) sum: Sum,
-    /// Whether SQLite left its salts and its checksum out.
-    pub(super) is_bare: bool,
+    /// As the frame has them.
+    pub(super) salts: Salts,
 }
 
 impl Frame<'_> {
+    /// Whether SQLite left its salts and its checksum out.
+    pub(super) fn is_bare(&self) -> bool {
+        self.salts == Salts::default() && self.sum == Sum::default()
+    }
+
     /// The checksum of the log up to here where this is the one before it.
     pub(super) fn sum_after(&self, before: Sum, order: ByteOrder) -> Sum {
         let (page, pages) = (
@@ -147,25 +152,30 @@ impl Frames {
         self.order
     }
 
-    /// The same up to there, with those that SQLite left bare: what follows one counts from the zeros in it.
-    pub(super) fn even_bare_up_to(self, end: u64) -> Frames {
+    /// The same up to there as they are, whether they hold or not, and none behind: it is known otherwise that they
+    /// count.
+    pub(super) fn taken_up_to(self, end: u64) -> Frames {
         Frames {
             end: Some(end),
             ..self
         }
     }
 
-    /// Whether some of them are.
-    pub(super) fn are_even_bare(&self) -> bool {
-        self.end.is_some()
+    /// Goes on behind them as usual.
+    pub(super) fn and_on(self) -> Frames {
+        Frames { end: None, ..self }
+    }
+
+    /// Bytes of the log up to the end of this many.
+    pub(super) fn bytes_of(&self, frames: usize) -> u64 {
+        HEADER as u64 + frames as u64 * self.bytes.len() as u64
     }
 
     /// Whether one of the first frames is bare.
     pub(super) fn has_bare(&self, frames: usize) -> io::Result<bool> {
-        let step = (FRAME_HEADER + self.page_size) as u64;
         let mut header = [0; FRAME_HEADER];
-        for number in 0..frames as u64 {
-            match read_exact_at(&self.file, &mut header, HEADER as u64 + number * step) {
+        for frame in 0..frames {
+            match read_exact_at(&self.file, &mut header, self.bytes_of(frame)) {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(false),
                 read => read?,
             }
@@ -190,10 +200,10 @@ impl Frames {
             place: self.at + FRAME_HEADER as u64,
             contents,
             sum,
-            is_bare: is_bare(header),
+            salts: std::array::from_fn(|at| header[8 + at]),
         };
-        let holds = header[8..16] == self.salts && frame.sum_after(self.sum, self.order) == sum;
-        if frame.page == 0 || !(holds || (self.end.is_some() && frame.is_bare)) {
+        let holds = || frame.salts == self.salts && frame.sum_after(self.sum, self.order) == sum;
+        if frame.page == 0 || (self.end.is_none() && !holds()) {
             return None;
         }
         self.sum = sum;

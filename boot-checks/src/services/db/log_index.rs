@@ -9,6 +9,13 @@ use crate::host::read_exact_at;
 /// (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
 const HEAD: usize = 132;
 
+/// Bytes of the whole header, of a block that tells pages of frames (the first has the header within), and how many
+/// it tells.
+const HEADER: usize = 136;
+const BLOCK: usize = 32_768;
+const FRAMES_OF_BLOCK: usize = 4_096;
+const FRAMES_OF_FIRST: usize = FRAMES_OF_BLOCK - HEADER / 4;
+
 /// Bytes of each of the two copies of the header.
 const COPY: usize = 48;
 
@@ -51,11 +58,6 @@ pub(super) struct Committed {
 ///
 /// Safety: SQLite counts a transaction there once its last frame is in the log, and both copies are the same then. The
 /// index is not flushed: after a crash of the machine it may count what never reached the disk.
-pub(super) fn committed(path: &Path, salts: Salts) -> Option<Committed> {
-    committed_in(&index_of(path)?, salts)
-}
-
-/// The same of an index that is open.
 pub(super) fn committed_in(index: &File, salts: Salts) -> Option<Committed> {
     let head = head_of(index, salts)?;
     let (header, copy) = head[..2 * COPY].split_at(COPY);
@@ -67,6 +69,18 @@ pub(super) fn committed_in(index: &File, salts: Salts) -> Option<Committed> {
         frames,
         sum: sum_at(LAST_SUM),
     })
+}
+
+/// The page that the index knows a frame by, the first being 1; none where it knows no such frame
+/// (<https://www.sqlite.org/walformat.html#the_wal_index_file_format>).
+pub(super) fn page_of(index: &File, frame: usize) -> Option<u32> {
+    let place = match frame.checked_sub(FRAMES_OF_FIRST + 1) {
+        None => HEADER + frame.checked_sub(1)? * 4,
+        Some(behind) => (1 + behind / FRAMES_OF_BLOCK) * BLOCK + behind % FRAMES_OF_BLOCK * 4,
+    };
+    let mut page = [0; 4];
+    read_exact_at(index, &mut page, place as u64).ok()?;
+    Some(u32::from_ne_bytes(page))
 }
 
 /// Frames that are in the main file, and those that a checkpoint began to move; none of another log's index.

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, is_bare, u32_at};
-use super::log_index::committed;
-use super::owed_sums::owed_sums;
+use super::log_index::{committed_in, index_of};
+use super::owed_sums::OwedSums;
 use super::side_file;
 use super::stray_log::missing;
 use crate::host::{self, read_exact_at};
@@ -35,10 +35,15 @@ pub(super) struct FrameHeader {
     /// Where it begins.
     pub(super) at: u64,
     /// Whether its salts and checksums are zeros: those that SQLite owes to the end of a transaction.
-    is_bare: bool,
+    pub(super) is_bare: bool,
 }
 
 impl FrameHeader {
+    /// Whether it may end a transaction of this generation that counts.
+    pub(super) fn may_end_a_transaction_of(&self, salts: Salts) -> bool {
+        self.pages_after_commit > 0 && !self.is_of_another_generation(salts)
+    }
+
     /// Whether neither of its two salts is the log's: a single damage changes one.
     fn is_of_another_generation(&self, salts: Salts) -> bool {
         let (first, second) = self.salts.split_at(4);
@@ -78,6 +83,8 @@ pub(super) struct Tail {
     at: u64,
     /// Those of the same generation, the first that does not hold among them.
     own: Vec<FrameHeader>,
+    /// Whether one of them may have ended a transaction, but for its salts and checksum.
+    has_bare_end: bool,
     /// Whether frames of older generations may be in the log.
     has_older: bool,
 }
@@ -94,6 +101,8 @@ impl Tail {
         let mut own = frame_headers(log, at, frames.page_size() as u64)?;
         let is_older = |frame: &FrameHeader| frame.is_of_another_generation(salts);
         let there = held + own.iter().take_while(|frame| !is_older(frame)).count();
+        let mut to_older = own.iter().take_while(|frame| !is_older(frame));
+        let has_bare_end = to_older.any(|frame| frame.is_bare && frame.pages_after_commit > 0);
         let is_own = |frame: &FrameHeader| frame.salts == salts;
         // The one that does not hold may lack the name itself.
         let is_followed = own.iter().skip(1).any(is_own);
@@ -105,6 +114,7 @@ impl Tail {
             there,
             at,
             own,
+            has_bare_end,
             has_older,
         })
     }
@@ -114,7 +124,8 @@ impl Tail {
     /// Safety: what was written before a kill stays written, and frames are written one behind the other. So behind
     /// one that does not hold there is none of the same generation but of a transaction that was given up, which has
     /// no end. One that outgrew its cache and wrote a page over that was in the log already renews the checksums from
-    /// there on, in order, before it counts; what ends it is bare until then. And the one that does not hold may be
+    /// there on, in order, before it counts; what ends it is bare until then, and stays so where some versions of SQLite commit it: the index
+    /// tells, and without one nobody knows. And the one that does not hold may be
     /// unfinished: where nothing older is in the log, the log ends within it, or it is written over one that was given
     /// up, and the index does not count it.
     pub(super) fn is_left_by_a_kill(&self, committed: Option<usize>) -> bool {
@@ -123,7 +134,10 @@ impl Tail {
             self.own.iter().partition(|frame| frame.at == self.at);
         let is_not_counted = committed.is_some_and(|frames| frames <= self.held);
         let may_be_unfinished = is_not_counted || (behind.is_empty() && self.has_older);
-        !behind.into_iter().any(ends) && (may_be_unfinished || !first.into_iter().any(ends))
+        let nobody_knows = committed.is_none() && self.has_bare_end;
+        !nobody_knows
+            && !behind.into_iter().any(ends)
+            && (may_be_unfinished || !first.into_iter().any(ends))
     }
 
     /// How many frames SQLite would pass over that the log's index counts among the committed ones. As far as they
@@ -144,7 +158,7 @@ impl Tail {
         let counted = committed.unwrap_or(self.there).min(self.there);
         let frames = frame_headers(log, HEADER as u64, page_size)?;
         let pages = frames.iter().take(counted);
-        let pages: BTreeMap<_, _> = pages.map(|frame| (frame.page, frame.at)).collect();
+        let pages: BTreeMap<_, _> = pages.map(|frame| (frame.page, vec![frame.at])).collect();
         let may_be = !self.has_commit && !pages.contains_key(&0);
         Ok(may_be && missing(main, log, &pages, page_size)? == 0)
     }
@@ -169,7 +183,10 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
     };
     let log = File::open(&path)?;
     let page_size = frames.page_size() as u64;
-    let counted = committed(database, frames.salts());
+    let index = index_of(database);
+    let counted = index
+        .as_ref()
+        .and_then(|index| committed_in(index, frames.salts()));
     let committed = counted.map(|it| it.frames);
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
@@ -177,11 +194,19 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
     if dropped == 0 && tail.is_left_by_a_kill(committed) {
         return Ok(None);
     }
-    let main = File::open(database)?;
-    if tail.is_in_the_main_file(&main, &log, page_size, committed)? {
-        return Ok(None);
+    match File::open(database) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        main => {
+            if tail.is_in_the_main_file(&main?, &log, page_size, committed)? {
+                return Ok(None);
+            }
+        }
     }
-    let is_sqlites = dropped > 0 && owed_sums(&path, counted)?.is_some();
+    let proven = match index.filter(|_| dropped > 0) {
+        Some(index) => OwedSums::proven(&log, &index)?,
+        None => None,
+    };
+    let is_sqlites = proven.is_some();
     let may_be_cut = host::system_start().is_some_and(|start| written < start) && !is_sqlites;
     Ok(Some(BrokenLog {
         may_be_cut,
@@ -352,9 +377,9 @@ mod tests {
         let all = (killed.log.len() - HEADER) / step;
         let ends = |frame: &usize| u32_at(&killed.log, HEADER + frame * step + 4) > 0;
         let last = (0..all - 1).rev().find(ends).unwrap() + 1;
-        // To the end: only the index says that it was acknowledged.
+        // To the end: only the index says whether it was acknowledged.
         assert!(killed.is_refused_by_its_index(&bare(last..all)));
-        assert!(!killed.is_refused(&bare(last..all)));
+        assert!(killed.is_refused(&bare(last..all)));
         // What came behind it tells.
         let before = (0..last - 1).rev().find(ends).unwrap() + 1;
         for log in [bare(before..last), bare(before..before + 1)] {
@@ -363,20 +388,26 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_knows_more_than_there_is_or_of_another_log_says_nothing() {
+    fn an_index_that_knows_more_than_there_is_says_nothing() {
         let killed = Killed::new(false);
-        let step = FRAME_HEADER + PAGE as usize;
-        let cut = killed.log.len() - step;
+        let cut = killed.log.len() - FRAME_HEADER - PAGE as usize;
         assert!(!killed.is_refused_by_its_index(&killed.log[..cut]));
-        let later = Killed::new(false);
-        std::fs::write(
-            side_file(&killed.folder.path().join("a.db"), "-shm"),
-            &later.index,
-        )
-        .unwrap();
-        let mut bare = killed.log.clone();
-        bare[cut + 8..cut + FRAME_HEADER].fill(0);
-        assert!(!killed.is_refused_as_it_is(&bare));
+    }
+
+    #[test]
+    fn an_index_of_another_log_says_nothing() {
+        let killed = Killed::new(true);
+        let step = FRAME_HEADER + PAGE as usize;
+        let salts = &killed.log[16..24];
+        let frames = killed.log[HEADER..].chunks_exact(step);
+        let own = frames.filter(|frame| frame[8..16] == *salts).count();
+        let mut unfinished = killed.log.clone();
+        unfinished[HEADER + own * step - 1] ^= 1;
+        assert!(killed.is_refused_by_its_index(&unfinished));
+        let later = Killed::new(true);
+        let index = side_file(&killed.folder.path().join("a.db"), "-shm");
+        std::fs::write(index, &later.index).unwrap();
+        assert!(!killed.is_refused_as_it_is(&unfinished));
     }
 
     /// A copy whose index was copied later than its log.

@@ -57,7 +57,7 @@ pub use journal::BrokenJournal;
 pub use last_check::{BOOTS_BETWEEN, Due, LastCheck, Looked};
 pub use log_tail::{BrokenLog, broken_log};
 pub use one_transaction::stay_in_one_transaction;
-pub(crate) use owed_sums::{owed_sums_by, owed_sums_of};
+pub(crate) use owed_sums::{owed_in_use, owed_sums_of};
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;

@@ -2,109 +2,136 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::log_frames::{FRAME_HEADER, Frames, Salts, Sum};
-use super::log_index::{Committed, committed_in, index_of};
+use super::log_frames::{FRAME_HEADER, Frame, Frames, Salts, Sum};
+use super::log_index::{Committed, committed_in, index_of, page_of};
+use super::log_tail::{FrameHeader, frame_headers};
 use super::side_file;
 
-/// The salts and checksums that SQLite left out of a log in which everything was committed.
+/// The salts and checksums that a log lacks of what was committed, so that SQLite would take a part of it only.
+///
+/// Where a transaction outgrows its cache, SQLite writes a page over that is in the log already, leaves its salts and
+/// checksums out ("bare"), and owes them to the end of the transaction. Some versions forgot behind `ROLLBACK TO` from
+/// where on, committed, and counted the frames behind on from the zeros. Whoever has the database open goes by the
+/// index; whoever opens it next takes the log up to the first of them, and loses the rest.
 pub(crate) struct OwedSums {
     salts: Salts,
     /// Where the frames begin that do not have the right ones, and those.
     sums: Vec<(u64, Sum)>,
+    /// The right checksum of the log up to the end of its last transaction, and bytes up to there.
+    sum: Sum,
     bytes: u64,
-}
-
-/// What SQLite owes to a log or a copy of one, by what its index counts; none where it owes nothing, or where
-/// something else is wrong with it.
-///
-/// Safety: where a transaction outgrows its cache, SQLite writes a page over that is in the log already, leaves its
-/// salts and checksums out, and owes them to the end of the transaction. Some versions forgot behind `ROLLBACK TO` from
-/// where on, committed, and counted the frames behind on from the zeros. Whoever had the database open read those
-/// frames by the index, and would have moved them into the main file; whoever opens it next takes the log up to the
-/// first of them, and loses the rest. So what the index counts is what was committed, if the index is whole and the
-/// last frame that it counts has the checksum that it names; and nothing else has changed it, if each frame up to there
-/// is bare or goes on from the one before it.
-pub(super) fn owed_sums(log: &Path, committed: Option<Committed>) -> io::Result<Option<OwedSums>> {
-    match (Frames::open(log)?, committed) {
-        (Some(frames), Some(committed)) => OwedSums::of(frames, committed),
-        _ => Ok(None),
-    }
-}
-
-/// The frames of a log up to the last whose checksum holds, or where SQLite owes some, up to the last that is committed.
-pub(super) fn frames_that_count(log: &File, index: Option<&File>) -> io::Result<Option<Frames>> {
-    let frames = || Frames::of(log.try_clone()?);
-    let Some(held) = frames()? else {
-        return Ok(None);
-    };
-    let committed = index.and_then(|index| committed_in(index, held.salts()));
-    let owed = match (frames()?, committed) {
-        (Some(frames), Some(committed)) => OwedSums::of(frames, committed)?,
-        _ => None,
-    };
-    Ok(Some(match owed {
-        Some(owed) => held.even_bare_up_to(owed.bytes),
-        None => held,
-    }))
-}
-
-/// The same of a log by an index that is open; none where there is no log.
-///
-/// # Errors
-///
-/// When the log cannot be read.
-pub(crate) fn owed_sums_by(index: &File, log: &Path) -> io::Result<Option<OwedSums>> {
-    match Frames::open(log) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        frames => match frames? {
-            Some(frames) => owed_sums(log, committed_in(index, frames.salts())),
-            None => Ok(None),
-        },
-    }
-}
-
-/// The same of a copy of a database with its index, which nobody has open.
-///
-/// # Errors
-///
-/// As [`owed_sums_by`].
-pub(crate) fn owed_sums_of(copy: &Path) -> io::Result<Option<OwedSums>> {
-    match index_of(copy) {
-        Some(index) => owed_sums_by(&index, &side_file(copy, "-wal")),
-        None => Ok(None),
-    }
+    left_out: usize,
 }
 
 impl OwedSums {
-    /// Of a log from its first frame on.
-    pub(super) fn of(frames: Frames, committed: Committed) -> io::Result<Option<OwedSums>> {
-        match frames.has_bare(committed.frames)? {
-            true => Ok(OwedSums::of_bare(
-                frames.even_bare_up_to(u64::MAX),
-                committed,
-            )),
-            false => Ok(None),
+    /// Of a log, or a copy of one that was made after the index was asked, while the database is open; none where
+    /// everything holds, or the index is not of what is there.
+    ///
+    /// Safety: the index says what counts then, for every reader and for every checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub(super) fn in_use(log: &File, committed: Committed) -> io::Result<Option<OwedSums>> {
+        let Some(mut frames) = frames_of(log)? else {
+            return Ok(None);
+        };
+        let end = frames.bytes_of(committed.frames);
+        while frames.next_frame().is_some() {}
+        if frames.end() >= end {
+            return Ok(None);
+        }
+        let Some(frames) = frames_of(log)? else {
+            return Ok(None);
+        };
+        let mut owed = OwedSums::none_of(&frames);
+        let mut frames = frames.taken_up_to(end);
+        let salts = owed.salts;
+        owed.count(&mut frames, |frame| frame.is_bare() || frame.salts == salts);
+        Ok((owed.bytes == end).then_some(owed))
+    }
+
+    /// Of a log that nobody has open any more; none where it is owed nothing, or where something else may be wrong.
+    ///
+    /// Safety: the index counts what was committed, if it is whole, the last frame that it counts has the checksum that
+    /// it names, and each has the page that it knows it by; and nothing else has changed the log, if each frame up to
+    /// there is bare or goes on from the one before it. Transactions that hold behind it count too. One that does not
+    /// was not acknowledged by whoever was killed, but where the index was copied before the log. What none of this
+    /// sees: a program in exclusive locking mode keeps an
+    /// index of its own; one that took the log up to the first bare frame, wrote the same pages over those before it,
+    /// and crashed, has left this too. So it is a person's decision.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub(super) fn proven(log: &File, index: &File) -> io::Result<Option<OwedSums>> {
+        let Some(frames) = frames_of(log)? else {
+            return Ok(None);
+        };
+        let Some(committed) = committed_in(index, frames.salts()) else {
+            return Ok(None);
+        };
+        if !frames.has_bare(committed.frames)? {
+            return Ok(None);
+        }
+        let mut owed = OwedSums::none_of(&frames);
+        let (salts, order, end) = (
+            frames.salts(),
+            frames.order(),
+            frames.bytes_of(committed.frames),
+        );
+        let (mut before, mut number, mut ends) = (owed.sum, 0, false);
+        let mut frames = frames.taken_up_to(end);
+        owed.count(&mut frames, |frame| {
+            number += 1;
+            let goes_on = frame.salts == salts && frame.sum == frame.sum_after(before, order);
+            before = frame.sum;
+            ends = !frame.is_bare() && frame.pages_after_commit > 0;
+            (frame.is_bare() || goes_on) && page_of(index, number) == Some(frame.page)
+        });
+        if owed.bytes != end || !ends || before != committed.sum {
+            return Ok(None);
+        }
+        let mut frames = frames.and_on();
+        owed.count(&mut frames, |_| true);
+        let behind = frame_headers(log, frames.end(), frames.page_size() as u64)?;
+        let may_count = |frame: &&FrameHeader| frame.may_end_a_transaction_of(salts);
+        owed.left_out = behind.iter().filter(may_count).count();
+        Ok((!owed.sums.is_empty()).then_some(owed))
+    }
+
+    fn none_of(frames: &Frames) -> OwedSums {
+        OwedSums {
+            salts: frames.salts(),
+            sums: Vec::new(),
+            sum: frames.sum(),
+            bytes: frames.end(),
+            left_out: 0,
         }
     }
 
-    fn of_bare(mut frames: Frames, committed: Committed) -> Option<OwedSums> {
-        let (salts, order) = (frames.salts(), frames.order());
-        let (mut right, mut sums) = (frames.sum(), Vec::new());
-        let mut ends = false;
-        for _ in 0..committed.frames {
-            let frame = frames.next_frame()?;
-            right = frame.sum_after(right, order);
-            if frame.is_bare || frame.sum != right {
-                sums.push((frame.place - FRAME_HEADER as u64, right));
+    /// Goes on with these frames as far as they are right, up to the last that ends a transaction.
+    fn count(&mut self, frames: &mut Frames, mut is_right: impl FnMut(&Frame<'_>) -> bool) {
+        let (order, mut sum, mut open) = (frames.order(), self.sum, Vec::new());
+        while let Some(frame) = frames.next_frame() {
+            if !is_right(&frame) {
+                return;
             }
-            ends = !frame.is_bare && frame.pages_after_commit > 0;
+            sum = frame.sum_after(sum, order);
+            if frame.salts != self.salts || frame.sum != sum {
+                open.push((frame.place - FRAME_HEADER as u64, sum));
+            }
+            if frame.pages_after_commit > 0 {
+                self.sums.append(&mut open);
+                self.sum = sum;
+                self.bytes = frame.place + frame.contents.len() as u64;
+            }
         }
-        let counts = ends && frames.sum() == committed.sum;
-        (counts && !sums.is_empty()).then(|| OwedSums {
-            salts,
-            sums,
-            bytes: frames.end(),
-        })
+    }
+
+    /// How many transactions seem to end behind it.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
     }
 
     /// Bytes of the log up to the end of its last transaction.
@@ -127,6 +154,60 @@ impl OwedSums {
         copy.set_len(self.bytes)?;
         copy.sync_all()
     }
+}
+
+/// From the first on.
+fn frames_of(log: &File) -> io::Result<Option<Frames>> {
+    Frames::of(log.try_clone()?)
+}
+
+/// Those of a log that count while the database is open, see [`OwedSums::in_use`].
+pub(super) fn frames_in_use(log: &File, index: Option<&File>) -> io::Result<Option<Frames>> {
+    those_that_count(log, index, |index| owed_in_use(index, log))
+}
+
+/// Those of a log that count where nobody has the database open any more, see [`OwedSums::proven`].
+pub(super) fn frames_left(log: &File, index: Option<&File>) -> io::Result<Option<Frames>> {
+    those_that_count(log, index, |index| OwedSums::proven(log, index))
+}
+
+fn those_that_count(
+    log: &File,
+    index: Option<&File>,
+    owed: impl FnOnce(&File) -> io::Result<Option<OwedSums>>,
+) -> io::Result<Option<Frames>> {
+    let owed = index.map_or(Ok(None), owed)?;
+    let frames = frames_of(log)?;
+    Ok(frames.map(|frames| match owed {
+        Some(owed) => frames.taken_up_to(owed.bytes),
+        None => frames,
+    }))
+}
+
+/// What a copied log is owed while the database is open, by its index.
+///
+/// # Errors
+///
+/// As [`OwedSums::in_use`].
+pub(crate) fn owed_in_use(index: &File, copy: &File) -> io::Result<Option<OwedSums>> {
+    let committed = match frames_of(copy)? {
+        Some(frames) => committed_in(index, frames.salts()),
+        None => None,
+    };
+    committed.map_or(Ok(None), |committed| OwedSums::in_use(copy, committed))
+}
+
+/// What is owed to the log of a copy of a database with its index, which nobody has open.
+///
+/// # Errors
+///
+/// As [`OwedSums::proven`].
+pub(crate) fn owed_sums_of(copy: &Path) -> io::Result<Option<OwedSums>> {
+    let log = match File::open(side_file(copy, "-wal")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        log => log?,
+    };
+    index_of(copy).map_or(Ok(None), |index| OwedSums::proven(&log, &index))
 }
 
 #[cfg(test)]
@@ -235,6 +316,24 @@ mod tests {
             });
         }
 
+        fn log(&self) -> Vec<u8> {
+            std::fs::read(side_file(&self.path(), "-wal")).unwrap()
+        }
+
+        /// The first frame being 0.
+        fn sum_of(&self, frame: usize) -> Sum {
+            let at = HEADER + frame * STEP;
+            (u32_at(&self.log(), at + 16), u32_at(&self.log(), at + 20))
+        }
+
+        /// How many frames there are to the end of each transaction.
+        fn ends(&self) -> Vec<usize> {
+            let log = self.log();
+            let frames = log[HEADER..].chunks_exact(STEP).enumerate();
+            let ends = frames.filter(|(_, frame)| u32_at(frame, 4) > 0);
+            ends.map(|(frame, _)| frame + 1).collect()
+        }
+
         fn is_owed(&self) -> bool {
             owed_sums_of(&self.path()).unwrap().is_some()
         }
@@ -296,27 +395,64 @@ mod tests {
         assert!(!left.is_owed());
     }
 
-    /// Of a transaction behind which another one was written that SQLite did not know of, or the other way round.
     #[test]
-    fn an_index_that_counts_otherwise_is_another_logs() {
+    fn an_index_that_names_another_end_is_another_logs() {
         let left = Left::with_bare(&[2]);
-        let log = std::fs::read(side_file(&left.path(), "-wal")).unwrap();
-        let sum_of = |frame: usize| {
-            let at = HEADER + frame * STEP;
-            (u32_at(&log, at + 16), u32_at(&log, at + 20))
-        };
-        let last = left.frames - 1;
+        let ends = left.ends();
         for (frames, sum) in [
-            (last, sum_of(last - 1)),
-            (last, sum_of(last)),
-            (left.frames + 1, sum_of(last)),
-            (left.frames, sum_of(last - 1)),
+            (left.frames + 1, left.sum_of(left.frames - 1)),
+            (left.frames, left.sum_of(left.frames - 2)),
+            (ends[0], left.sum_of(left.frames - 1)),
         ] {
             left.count(frames, sum);
-            let ends = u32_at(&log, HEADER + (frames.min(left.frames) - 1) * STEP + 4) > 0;
-            let is_right = ends && frames <= left.frames && sum == sum_of(frames - 1);
-            assert_eq!(left.is_owed(), is_right, "{frames} {sum:?}");
+            assert!(!left.is_owed(), "{frames} {sum:?}");
         }
+    }
+
+    /// A copy of the index that was made before that of the log.
+    #[test]
+    fn what_holds_behind_what_the_index_counts_counts_too() {
+        let left = Left::with_bare(&[2]);
+        let ends = left.ends();
+        let [.., before, last] = ends.as_slice() else {
+            panic!("{ends:?}")
+        };
+        left.count(*before, left.sum_of(before - 1));
+        let bytes = HEADER + last * STEP;
+        let owed = owed_sums_of(&left.path()).unwrap().unwrap();
+        assert_eq!(owed.bytes(), bytes as u64);
+        // And what does not hold may count.
+        for at in [0, 8, FRAME_HEADER] {
+            left.change("-wal", |log| log[bytes - STEP + at] ^= 4);
+            let owed = owed_sums_of(&left.path()).unwrap().unwrap();
+            assert_eq!(
+                (owed.bytes(), owed.left_out),
+                ((HEADER + before * STEP) as u64, 1)
+            );
+            left.change("-wal", |log| log[bytes - STEP + at] ^= 4);
+        }
+    }
+
+    /// By a program whose own index nobody sees, which took the log up to there.
+    #[test]
+    fn what_was_written_over_a_part_is_no_debt_of_sqlites() {
+        let left = Left::with_bare(&[2]);
+        left.change("-wal", |log| {
+            let order = match log[3] & 1 {
+                1 => ByteOrder::Big,
+                _ => ByteOrder::Little,
+            };
+            let word = |log: &[u8], at: usize| (u32_at(log, at), u32_at(log, at + 4));
+            let mut sum = word(log, 24);
+            for frame in log[HEADER..].chunks_exact_mut(STEP).take(2) {
+                frame[3] ^= 2;
+                let before = checksum(&frame[..8], sum, order);
+                sum = checksum(&frame[FRAME_HEADER..], before, order);
+                frame[16..20].copy_from_slice(&sum.0.to_be_bytes());
+                frame[20..24].copy_from_slice(&sum.1.to_be_bytes());
+            }
+        });
+        assert!(!left.is_owed());
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, u32_at};
-use super::log_index;
+use super::log_index::{committed_in, index_of};
 use super::log_tail::{FrameHeader, Tail, frame_headers};
-use super::owed_sums::owed_sums;
+use super::owed_sums::OwedSums;
 use super::side_file;
 use crate::host::{file_identity, read_exact_at};
 
@@ -106,10 +106,16 @@ fn missing_of(
             page_sizes.insert(page_size);
         }
         Some(Some(frames)) => {
-            let committed = log_index::committed(path, frames.salts());
+            let index = index_of(path);
+            let committed = index
+                .as_ref()
+                .and_then(|index| committed_in(index, frames.salts()));
             let tail = Tail::look(log, frames)?;
             let is_left_by_a_kill = tail.is_left_by_a_kill(committed.map(|it| it.frames));
-            let is_sqlites = tail.held == 0 && owed_sums(&log_path, committed)?.is_some();
+            let is_sqlites = match index.filter(|_| tail.held == 0) {
+                Some(index) => OwedSums::proven(log, &index)?.is_some(),
+                None => false,
+            };
             if tail.held > 0 || is_sqlites || (first == generation && is_left_by_a_kill) {
                 return Ok(None);
             }
@@ -137,34 +143,42 @@ fn missing_of(
     Ok(None)
 }
 
-/// Where each page stands that the transactions of this generation committed last.
-fn committed(frames: &[FrameHeader], generation: Salts) -> BTreeMap<u32, u64> {
+/// Where each page stands that the transactions of this generation committed last, and where those bare ones of it
+/// stand that a transaction of any may have.
+fn committed(frames: &[FrameHeader], generation: Salts) -> BTreeMap<u32, Vec<u64>> {
     let (mut pages, mut open) = (BTreeMap::new(), Vec::new());
     let is_own = |frame: &&FrameHeader| frame.salts == generation && frame.page > 0;
     for frame in frames.iter().filter(is_own) {
-        open.push((frame.page, frame.at));
+        open.push((frame.page, vec![frame.at]));
         if frame.pages_after_commit > 0 {
             pages.extend(open.drain(..));
             pages.retain(|page, _| *page <= frame.pages_after_commit);
         }
     }
+    for frame in frames.iter().filter(|frame| frame.is_bare) {
+        pages.entry(frame.page).and_modify(|it| it.push(frame.at));
+    }
     pages
 }
 
-/// How many of the pages are not in the main file.
+/// How many of the pages are not in the main file, as they stand at one of their places.
 pub(super) fn missing(
     main: &File,
     log: &File,
-    pages: &BTreeMap<u32, u64>,
+    pages: &BTreeMap<u32, Vec<u64>>,
     page_size: u64,
 ) -> io::Result<usize> {
     let mut missing = 0;
     let size = usize::try_from(page_size).unwrap_or_default();
     let (mut there, mut wanted) = (vec![0; size], vec![0; size]);
-    for (page, at) in pages {
-        read_exact_at(log, &mut wanted, at + FRAME_HEADER as u64)?;
+    for (page, places) in pages {
         let read = read_exact_at(main, &mut there, (u64::from(*page) - 1) * page_size);
-        missing += usize::from(read.is_err() || there != wanted);
+        let mut is_there = false;
+        for at in places {
+            read_exact_at(log, &mut wanted, at + FRAME_HEADER as u64)?;
+            is_there |= read.is_ok() && there == wanted;
+        }
+        missing += usize::from(!is_there);
     }
     Ok(missing)
 }
@@ -232,5 +246,33 @@ mod tests {
         }
         std::fs::write(log, bytes).unwrap();
         assert_eq!(stray_log(&path, 4096, false).unwrap(), None);
+    }
+
+    /// As SQLite 3.40 leaves them behind `ROLLBACK TO`: committed, and moved by a checkpoint.
+    #[test]
+    fn a_page_that_was_moved_from_a_bare_one_is_no_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut connection = Connection::open(&path, Access::Create, Duration::ZERO).unwrap();
+        let setup = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (x);
+                     INSERT INTO t VALUES ('older');";
+        connection.execute(setup).unwrap();
+        let log = side_file(&path, "-wal");
+        let older = std::fs::metadata(&log).unwrap().len();
+        connection.execute("UPDATE t SET x = 'newer'").unwrap();
+        let mut bytes = std::fs::read(&log).unwrap();
+        let begin = usize::try_from(older).unwrap();
+        for frame in bytes[begin..].chunks_exact_mut(FRAME_HEADER + 4096) {
+            frame[8..FRAME_HEADER].fill(0);
+        }
+        std::fs::write(&log, &bytes).unwrap();
+        connection.execute("PRAGMA wal_checkpoint(FULL)").unwrap();
+        // Begun anew.
+        bytes[16] ^= 1;
+        std::fs::write(&log, bytes).unwrap();
+        for is_left_behind in [false, true] {
+            assert_eq!(stray_log(&path, 4096, is_left_behind).unwrap(), None);
+        }
+        connection.close();
     }
 }

@@ -8,11 +8,11 @@ use super::SalvageError;
 use super::node::{Node, NodeKind};
 use super::pages::{Pages, is_page_size, u16_at, u32_at};
 use crate::services::db::committed_log::CommittedLog;
-use crate::services::db::{Access, Connection, side_file};
+use crate::services::db::owed_sums::OwedSums;
+use crate::services::db::{Access, BrokenLog, Connection, broken_log, owed_sums_of, side_file};
 
 /// A copy of a database as one file: what its log or its journal holds is in it, its header is sound,
 /// and it is as long as its header says.
-#[derive(Debug)]
 pub(super) struct Image {
     pub(super) path: PathBuf,
     /// Whether the database keeps a write-ahead log.
@@ -21,8 +21,10 @@ pub(super) struct Image {
     pub(super) missing: Missing,
     /// Whether the main file itself was gone or empty, so that the log is all there is.
     pub(super) from_log_alone: bool,
-    /// Whether SQLite would have taken a part of the log only, of what its index counts.
-    pub(super) log_was_unfinished: bool,
+    /// Where SQLite would have taken a part of the log only, of what its index counts.
+    pub(super) owed: Option<OwedSums>,
+    /// What the log does not hold, and may have been committed.
+    pub(super) broken: Option<BrokenLog>,
     /// Whether it says itself how many pages it has: else more than those that are there may be gone.
     pub(super) length_is_known: bool,
 }
@@ -56,13 +58,15 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
         }
     }
     let log_path = side_file(&path, "-wal");
-    let log = match log_path.exists() {
-        true => CommittedLog::read(set)?,
-        false => None,
+    let (log, broken) = match log_path.exists() {
+        true => (CommittedLog::read(set)?, broken_log(set)?),
+        false => (None, None),
     };
+    let owed = owed_sums_of(set)?;
+    let broken = broken.filter(|it| !it.is_sqlites);
     let main_bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
     if main_bytes == 0 {
-        return from_log(path, &log_path, log);
+        return from_log(path, &log_path, log, (owed, broken));
     }
     roll_back(&path);
     if let Some(log) = &log {
@@ -78,7 +82,8 @@ pub(super) fn assemble(set: &Path, folder: &Path) -> Result<Image, SalvageError>
         is_wal,
         missing,
         from_log_alone: false,
-        log_was_unfinished: log.is_some_and(|log| log.was_unfinished),
+        owed,
+        broken,
         length_is_known,
     })
 }
@@ -87,6 +92,7 @@ fn from_log(
     path: PathBuf,
     log_path: &Path,
     log: Option<CommittedLog>,
+    (owed, broken): (Option<OwedSums>, Option<BrokenLog>),
 ) -> Result<Image, SalvageError> {
     let Some(log) = log else {
         return Err(SalvageError::Nothing(
@@ -101,7 +107,8 @@ fn from_log(
         is_wal: true,
         missing: Missing(log.missing()),
         from_log_alone: true,
-        log_was_unfinished: log.was_unfinished,
+        owed,
+        broken,
         length_is_known: true,
     })
 }

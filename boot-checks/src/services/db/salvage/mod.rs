@@ -143,12 +143,13 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
     let file = folder.join("new.db");
     let is_whole = survey.is_whole() && !image.from_log_alone;
     let method = match is_whole {
-        true if image.log_was_unfinished && rebuild::take(&image, &file)? => Some(Method::Log),
+        true if image.owed.is_some() && rebuild::take(&image, &file)? => Some(Method::Log),
         true if rebuild::reindex(&image, &file)? => Some(Method::Reindex),
         _ => None,
     };
     if let Some(method) = method {
         let mut report = whole_report(method, &survey);
+        add_notes_of_log(&mut report, &image);
         doubt_by_entries(&survey, &file, &mut report)?;
         return Ok(Salvaged { file, report });
     }
@@ -172,6 +173,7 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
         notes: built.notes,
     };
     add_notes(&mut report, &image, &survey);
+    add_notes_of_log(&mut report, &image);
     // A method that promises to lose nothing has to keep the promise.
     if is_whole && !report.lost().is_nothing() {
         report.method = Method::Salvage;
@@ -302,6 +304,34 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
         dangling: 0,
         counters: Vec::new(),
         notes: Vec::new(),
+    }
+}
+
+/// What a log that SQLite would take a part of leaves open.
+fn add_notes_of_log(report: &mut SalvageReport, image: &image::Image) {
+    if let Some(owed) = &image.owed {
+        report.notes.push(
+            "the log's index says what was committed: it is older than the log where a program in exclusive locking \
+             mode has written since"
+                .to_owned(),
+        );
+        let left_out = owed.left_out();
+        if left_out > 0 {
+            report.notes.push(format!(
+                "{left_out} transactions behind it do not hold and are left out: nobody was told that they are \
+                 committed, but where the index was copied before the log"
+            ));
+        }
+    }
+    if let Some(broken) = image.broken {
+        report.method = Method::Salvage;
+        for table in &mut report.tables {
+            table.lost = Lost::NotKnown;
+        }
+        let pages = broken.behind;
+        report.notes.push(format!(
+            "{pages} pages of the log lie behind one that does not hold: what they hold is in no count"
+        ));
     }
 }
 
