@@ -50,5 +50,6 @@ mod small_disk;
 mod spilled;
 mod tool;
 mod undo;
+mod undo_beside;
 mod undo_over_a_log;
 mod unfinished;

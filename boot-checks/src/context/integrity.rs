@@ -54,8 +54,7 @@ impl Context {
 
     /// What was remembered of the last look at every page.
     fn last_check(&self) -> Option<LastCheck> {
-        let text = host::files::read_regular(&self.integrity_file()).ok()?;
-        String::from_utf8(text).ok().map(LastCheck::parse)
+        last_check(&self.state_folder())
     }
 
     /// Whether and why every page is to be looked at, and when that was last done.
@@ -74,16 +73,12 @@ impl Context {
 
     /// Whether another file has taken the main file's place since the last look at every page, where that is known.
     pub(super) fn was_replaced(&self) -> Option<bool> {
-        let last = self.last_check()?;
-        self.with_looked(|looked| last.was_replaced(looked))
+        was_replaced(&self.state_folder(), self.database_path()?)
     }
 
     fn with_looked<T>(&self, tell: impl FnOnce(Looked<'_>) -> T) -> T {
-        tell(Looked {
-            system_boot: host::system_boot(),
-            database: self.database_path().unwrap_or(Path::new("")),
-            anchor: &self.state_folder().join("lock"),
-        })
+        let database = self.database_path().unwrap_or(Path::new(""));
+        with_looked(&self.state_folder(), database, tell)
     }
 
     /// Remembers what a look at every page found.
@@ -172,12 +167,31 @@ impl Context {
     }
 }
 
+fn last_check(state_folder: &Path) -> Option<LastCheck> {
+    let text = host::files::read_regular(&state_folder.join(INTEGRITY_FILE)).ok()?;
+    String::from_utf8(text).ok().map(LastCheck::parse)
+}
+
+fn with_looked<T>(state_folder: &Path, database: &Path, tell: impl FnOnce(Looked<'_>) -> T) -> T {
+    tell(Looked {
+        system_boot: host::system_boot(),
+        database,
+        anchor: &state_folder.join("lock"),
+    })
+}
+
+/// As [`Context::was_replaced`].
+pub(super) fn was_replaced(state_folder: &Path, database: &Path) -> Option<bool> {
+    let last = last_check(state_folder)?;
+    with_looked(state_folder, database, |looked| last.was_replaced(looked))
+}
+
 /// Whether somebody went away without tidying up. While another process has the database open, its log
 /// is no sign of that.
 ///
 /// Safety: between two transactions a live process holds no lock either, and what was seen of the one before is gone
 /// by then. So it is believed when nobody is met in several looks, and each sees the very same files.
-fn is_left_behind(files: &FileSet) -> bool {
+pub(super) fn is_left_behind(files: &FileSet) -> bool {
     let stamps = || {
         let stamp = |suffix: &&str| {
             let metadata = std::fs::metadata(db::side_file(&files.path, suffix)).ok()?;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::integrity::{is_left_behind, was_replaced};
 use super::{Context, LOOK_BUDGET};
 use crate::model::Mode;
 use crate::services::db::{
@@ -92,11 +93,18 @@ impl Context {
     /// Whether SQLite may open the database: what it would make of a log that is not the database's own
     /// cannot be taken back.
     pub(super) fn refuse_a_foreign_log(&self) -> Result<(), DbError> {
-        let words = match self.left_log() {
-            LeftLog::None | LeftLog::Fits { .. } => return Ok(()),
+        self.left_log().refusal().map_or(Ok(()), Err)
+    }
+}
+
+impl LeftLog {
+    /// Why SQLite may not open the database beside it.
+    pub fn refusal(self) -> Option<DbError> {
+        let words = match self {
+            LeftLog::None | LeftLog::Fits { .. } => return None,
             LeftLog::Damaged(words) => {
                 let message = words.into_iter().next().unwrap_or_default();
-                return Err(DbError::Corrupt { code: 11, message });
+                return Some(DbError::Corrupt { code: 11, message });
             }
             LeftLog::Unreadable { reason, .. } => format!("its log cannot be read: {reason}"),
             LeftLog::NotTried(reason) => format!("its log cannot be tried on a copy: {reason}"),
@@ -106,7 +114,17 @@ impl Context {
                 "its log may not belong to it, and is not opened".to_owned()
             }
         };
-        Err(DbError::other(words))
+        Some(DbError::other(words))
+    }
+
+    /// As [`Context::left_log`], of a database for which there is no context. This process must not have it open.
+    pub fn of(database: &Path, state_folder: &Path) -> LeftLog {
+        let files = FileSet::look(database);
+        let mut places = vec![std::env::temp_dir(), state_folder.to_owned()];
+        places.extend(database.parent().map(Path::to_owned));
+        judge(&files, &places, is_left_behind(&files), || {
+            was_replaced(state_folder, database)
+        })
     }
 }
 

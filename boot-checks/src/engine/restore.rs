@@ -8,6 +8,7 @@ use super::in_place::LockedOut;
 use super::swap::{self, Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
 use super::{Backups, STATE_FOLDER, staged};
+use crate::context::LeftLog;
 use crate::host::leftovers::remove_leftovers;
 use crate::host::{LockHolder, files, rewrite};
 use crate::services::db::{self, Access, Connection, DbError};
@@ -51,6 +52,14 @@ pub enum RestoreError {
         path: PathBuf,
         /// Who.
         by: String,
+    },
+    /// SQLite would make something else of the database, because of what lies beside it.
+    #[error("{}: {reason}; a boot says what to do about it", path.display())]
+    LeftBeside {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        reason: DbError,
     },
     /// Somebody uses the database, or SQLite cannot read it.
     #[error("{}: {source}", path.display())]
@@ -111,6 +120,16 @@ impl Restore<'_> {
                 Err(SwapError::InUse(_)) => return Err(in_use(&path)),
                 taken => return taken.map(drop).map_err(failed(&path)),
             }
+        }
+    }
+
+    /// Whether SQLite may open what is there: what it would make of a log or a journal that is not the database's own,
+    /// or does not hold, cannot be taken back.
+    pub(super) fn ensure_openable(&self, touched: &Touched) -> Result<(), RestoreError> {
+        let path = touched.place(self.root);
+        match touched.kind {
+            Kind::Database => ensure_openable(&path, self.root),
+            _ => Ok(()),
         }
     }
 
@@ -231,7 +250,10 @@ impl Restore<'_> {
     ) -> Result<(), RestoreError> {
         let changed = || RestoreError::Changed(path.to_owned());
         let folded = match touched.kind {
-            Kind::Database => Some(fold_what_is_left(path, touched)?),
+            Kind::Database => {
+                ensure_openable(path, self.root)?;
+                Some(fold_what_is_left(path, touched)?)
+            }
             _ => None,
         };
         let lock = LockedOut::take(path).map_err(failed(path))?;
@@ -270,6 +292,16 @@ impl Restore<'_> {
                 files::sync_folder(path.parent().unwrap_or(path))
             }
         }
+    }
+}
+
+fn ensure_openable(path: &Path, root: &Path) -> Result<(), RestoreError> {
+    match LeftLog::of(path, &root.join(STATE_FOLDER)).refusal() {
+        Some(reason) => Err(RestoreError::LeftBeside {
+            path: path.to_owned(),
+            reason,
+        }),
+        None => Ok(()),
     }
 }
 

@@ -118,7 +118,18 @@ pub fn undo(
         backups: &backups,
         is_at_once: false,
     };
-    for past in &all {
+    let changed: Vec<&Past> = all
+        .iter()
+        .filter(|past| !past.touched.is_as_before())
+        .collect();
+    let against = changed
+        .iter()
+        .filter_map(|past| restore.ensure_openable(&past.touched).err());
+    let against: Vec<RestoreError> = against.collect();
+    if !against.is_empty() {
+        return Err(UndoError::Refused(against));
+    }
+    for past in changed {
         roll_back(root, &past.touched);
     }
     let is_left = |past: &&Past| !past.touched.is_as_before() && !past.is_done(root);
