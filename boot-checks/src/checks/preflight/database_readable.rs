@@ -148,8 +148,8 @@ fn judge_log(cx: &Context, left: &LeftLog) -> Option<Finding> {
             "an older SQLite left it so (behind ROLLBACK TO, in a transaction that outgrew its cache), and was killed",
         )
         .action(format!(
-            "do not start the application: its SQLite would throw it away; boot again, or put a kept copy in the \
-             place of all of its files: {PUT_BACK}"
+            "do not start the application: its SQLite would throw it away; approve the fix, or put a kept copy in \
+             the place of all of its files: {PUT_BACK}"
         )),
         LeftLog::Broken(broken) => {
             let log = shell::quoted(&format!("{name}-wal"));

@@ -311,8 +311,8 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
 fn add_notes_of_log(report: &mut SalvageReport, image: &image::Image) {
     if let Some(owed) = &image.owed {
         report.notes.push(
-            "the log's index says what was committed: it is older than the log where a program in exclusive locking \
-             mode has written since"
+            "by the log's index, which is older than the log where a program in exclusive locking mode has written \
+             since"
                 .to_owned(),
         );
         let left_out = owed.left_out();
