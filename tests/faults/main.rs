@@ -24,6 +24,7 @@ mod damaged;
 mod drift;
 mod flushes;
 mod foreign_log;
+mod half_way;
 mod held;
 mod holders;
 mod in_use;

@@ -17,7 +17,7 @@ use crate::shim::{self, Fault};
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
 /// The files of a database, byte for byte.
-fn files(main: &Path) -> Files {
+pub(crate) fn files(main: &Path) -> Files {
     let all = ["", "-wal", "-journal"].into_iter();
     all.filter_map(|suffix| Some((suffix, std::fs::read(beside(main, suffix)).ok()?)))
         .filter(|(suffix, bytes)| suffix.is_empty() || !bytes.is_empty())
@@ -62,7 +62,7 @@ fn rows(files: &Files) -> Rows {
 }
 
 /// An application whose gate has healed it and kept what was there before, and the run that did.
-fn kept(journal: Journal) -> (Sandbox, String) {
+pub(crate) fn kept(journal: Journal) -> (Sandbox, String) {
     let sandbox = Sandbox::prepared(Start::Legacy(journal));
     let healed = boot(sandbox.root());
     assert_eq!(healed.code, Some(0), "{}", healed.text());
@@ -93,7 +93,7 @@ pub(crate) fn commit_and_crash(sandbox: &Sandbox, rows: usize, autocheckpoint: u
     }
 }
 
-fn command(sandbox: &Sandbox, words: &[&str]) -> Command {
+pub(crate) fn command(sandbox: &Sandbox, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command
         .env_clear()
@@ -113,7 +113,7 @@ fn fingerprint(sandbox: &Sandbox, run_id: &str) -> String {
 }
 
 /// Puts the run's copy back and gives the run that did.
-fn restore(sandbox: &Sandbox, run_id: &str) -> String {
+pub(crate) fn restore(sandbox: &Sandbox, run_id: &str) -> String {
     let fingerprint = fingerprint(sandbox, run_id);
     let words = ["backups", "restore", run_id, "--apply", &fingerprint];
     let done = run(&mut command(sandbox, &words));

@@ -10,7 +10,7 @@ use super::run::context;
 use super::session::words;
 use super::tidy::tidy;
 use super::{
-    Approvals, Approved, Door, Permit, Recorder, Redactor, Selection, Session, Sink, preview,
+    Approvals, Approved, Door, Permit, Recorder, Redactor, Selection, Session, Sink, preview, swap,
 };
 use crate::config::BootConfig;
 use crate::host::lock::{GateLock, LockError};
@@ -94,17 +94,24 @@ pub fn heal(
     notify: impl Fn(&str) + Send + 'static,
     on_signal: impl FnOnce(BootReport) + Send + 'static,
 ) -> HealOutcome {
-    if options.intent == Intent::Look {
-        let sinks: Vec<Box<dyn Sink>> = vec![Box::new(WaitSink(notify))];
-        return run(config, host, options, sinks, on_signal);
-    }
     let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
     let holder = host::self_description(&host);
     let file = config.root.join("var/boot/lock");
-    let _lock = match GateLock::acquire(&file, &holder, options.lock_timeout, waiting) {
+    let acts = options.intent != Intent::Look;
+    let lock = acts.then(|| GateLock::acquire(&file, &holder, options.lock_timeout, waiting));
+    let _lock = match lock.transpose() {
         Ok(lock) => lock,
-        Err(error) => return refused(&config, &host, options, &error),
+        Err(error) => {
+            let verdict = match error {
+                LockError::Held { .. } => Verdict::LockHeld,
+                LockError::Unusable { .. } => Verdict::Blocked,
+            };
+            return refused(&config, &host, options, verdict, error.to_string());
+        }
     };
+    if acts && let Err(error) = swap::finish(&config.root) {
+        return refused(&config, &host, options, Verdict::Blocked, error.to_string());
+    }
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(WaitSink(notify))];
     run(config, host, options, sinks, on_signal)
 }
@@ -150,16 +157,10 @@ fn refused(
     config: &BootConfig,
     host: &Host,
     options: &HealOptions,
-    error: &LockError,
+    verdict: Verdict,
+    reason: String,
 ) -> HealOutcome {
-    let verdict = match error {
-        LockError::Held { .. } => Verdict::LockHeld,
-        LockError::Unusable { .. } => Verdict::Blocked,
-    };
-    let ending = Ending::Refused {
-        verdict,
-        reason: error.to_string(),
-    };
+    let ending = Ending::Refused { verdict, reason };
     let recorder = Recorder::begin(start(config, host, options), redactor(config), Vec::new());
     HealOutcome {
         verdict,
