@@ -1,7 +1,11 @@
 //! A replacement of a database that a kill left half-way: the main file has come, its log has not. Whoever comes
-//! next takes it up.
+//! next takes it up, or says that it could not look.
 
-use crate::boots::{Boot, boot, run, with_library};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use crate::boots::{Boot, boot, command, run, with_library};
+use crate::read_only::{as_user, give_away};
 use crate::restore::{self, commit_and_crash, files, kept};
 use crate::sandbox::{Journal, Sandbox};
 use crate::shim;
@@ -47,6 +51,45 @@ fn verify(sandbox: &Sandbox) {
     connection.close();
 }
 
+fn assert_refused(sandbox: &Sandbox, boot: &Boot, words: &str) {
+    let text = boot.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(boot.code, Some(1), "{text}");
+    assert!(text.contains(words), "{text}");
+    assert!(
+        text.contains("nothing was looked at; next: `cargo xtask boot"),
+        "{text}"
+    );
+    assert!(sandbox.root().join(MANIFEST).exists());
+    assert!(!sandbox.side("-wal").exists());
+}
+
+#[test]
+fn who_only_looks_could_not_look_and_the_next_boot_takes_it_up() {
+    let sandbox = prepared();
+    let looked = run(command(sandbox.root()).arg("--observe"));
+    assert_refused(&sandbox, &looked, "while it was replacing a database");
+    let planned = heal(&sandbox, &["--plan"]);
+    assert_refused(&sandbox, &planned, "while it was replacing a database");
+    let approved = run(&mut restore::command(
+        &sandbox,
+        &["approve", "0123456789abcdef"],
+    ));
+    assert_refused(&sandbox, &approved, "while it was replacing a database");
+    let launched = run(Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["launch", "--observe", "--root"])
+        .arg(sandbox.root())
+        .args(["--", "echo", "started it"]));
+    assert_refused(&sandbox, &launched, "while it was replacing a database");
+    assert!(
+        !launched.text().contains("started it"),
+        "{}",
+        launched.text()
+    );
+    let booted = boot(sandbox.root());
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    verify(&sandbox);
+}
+
 #[test]
 fn a_heal_takes_it_up_before_it_looks() {
     let sandbox = prepared();
@@ -75,4 +118,40 @@ fn a_heal_that_cannot_take_it_up_is_refused_as_a_boot_is() {
         assert!(text.contains(reason), "{text}");
     }
     assert!(std::fs::read(sandbox.database()).unwrap() == main);
+}
+
+/// It looks only, because it cannot take the gate's lock.
+#[test]
+#[cfg_attr(
+    not(can_be_another_user),
+    ignore = "setpriv or prlimit is missing, or may not make another user of this one"
+)]
+fn a_boot_of_a_user_who_cannot_write_the_gates_folder_could_not_look() {
+    let sandbox = prepared();
+    let state_folder = sandbox.root().join("var/boot");
+    let permit = |name: &str, mode: u32| {
+        let path = state_folder.join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    give_away(sandbox.root());
+    chown_back(&sandbox);
+    permit("", 0o755);
+    for mode in [0o644, 0o000] {
+        permit("swap.json", mode);
+        let looked = as_user(&sandbox);
+        assert_refused(&sandbox, &looked, "while it was replacing a database");
+    }
+    permit("", 0o700);
+    let looked = as_user(&sandbox);
+    assert_refused(&sandbox, &looked, "it cannot be told whether");
+}
+
+/// Only the gate's own folder is root's.
+fn chown_back(sandbox: &Sandbox) {
+    let folder = sandbox.root().join("var/boot");
+    let status = Command::new("chown")
+        .args(["-R", "0:0"])
+        .arg(folder)
+        .status();
+    assert!(status.unwrap().success());
 }

@@ -84,7 +84,7 @@ fn application(kept: Kept) -> Sandbox {
     sandbox
 }
 
-fn give_away(path: &Path) {
+pub(crate) fn give_away(path: &Path) {
     std::os::unix::fs::chown(path, Some(USER), Some(USER)).unwrap();
     if path.is_dir() {
         for entry in std::fs::read_dir(path).unwrap() {
@@ -161,7 +161,7 @@ fn mount(arguments: &[&str], root: &Path, source: Option<&Path>) -> bool {
     mount.status().is_ok_and(|status| status.success())
 }
 
-fn as_user(sandbox: &Sandbox) -> Boot {
+pub(crate) fn as_user(sandbox: &Sandbox) -> Boot {
     as_user_within(&[], sandbox)
 }
 

@@ -1,10 +1,10 @@
 //! `cargo xtask approve`: a person's word for exactly one plan.
 
 use anyhow::Context as _;
-use boot_checks::engine::{self, Approved, HealOptions, Intent, Planned};
+use boot_checks::engine::{self, Approved, HealOptions, HealOutcome, Intent, Planned};
 use boot_checks::host::lock::LockError;
 use boot_checks::host::{self, Host};
-use boot_checks::model::{Decision, Verdict};
+use boot_checks::model::{Decision, Ending, Verdict};
 
 use crate::application::ApplicationArgs;
 use crate::duration;
@@ -41,8 +41,8 @@ const EXAMPLES: &str = "Examples:
   cargo xtask approve 5f2c9a01b2c3d4e5
   cargo xtask approve 5f2c9a --by ann            in another name
 
-Exit codes: 0 approved, 2 usage, 7 a boot is under way, 8 no plan has this fingerprint now, 78
-configuration";
+Exit codes: 0 approved, 1 it cannot be looked at or written down, 2 usage, 7 a boot is under way, 8 no plan
+has this fingerprint now, 78 configuration";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     let host = Host::real().context("the current folder is gone")?;
@@ -68,7 +68,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
         return Ok(Verdict::Usage.exit_code());
     }
     let (root, holder) = (config.root.clone(), host::self_description(&host));
-    let planned = plans(config, host, args.lock_timeout);
+    let looked = plans(config, host, args.lock_timeout);
+    if let Some(Ending::Refused { verdict, reason }) = &looked.report.ending {
+        output::complain(&format!("error: {reason}"));
+        return Ok(verdict.exit_code());
+    }
+    let planned = looked.planned;
     let matching = |one: &&Planned| one.repair.fingerprint.starts_with(&wanted);
     let Some(planned) = planned.iter().find(matching) else {
         output::complain(&format!("error: no plan has the fingerprint {wanted} now"));
@@ -116,7 +121,7 @@ fn plans(
     config: boot_checks::config::BootConfig,
     host: Host,
     lock_timeout: std::time::Duration,
-) -> Vec<Planned> {
+) -> HealOutcome {
     let options = HealOptions {
         playbook: None,
         intent: Intent::Look,
@@ -126,7 +131,7 @@ fn plans(
     };
     let on_signal = |_| std::process::exit(Verdict::Blocked.exit_code().into());
     let notify = |line: &str| output::complain(line);
-    engine::heal(config, host, &options, notify, on_signal).planned
+    engine::heal(config, host, &options, notify, on_signal)
 }
 
 fn words(planned: &Planned, by: &str, people: &[String], application: &ApplicationArgs) -> String {

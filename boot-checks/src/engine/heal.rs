@@ -10,7 +10,8 @@ use super::run::context;
 use super::session::words;
 use super::tidy::tidy;
 use super::{
-    Approvals, Approved, Door, Permit, Recorder, Redactor, Selection, Session, Sink, preview, swap,
+    Approvals, Approved, Door, Permit, Recorder, Redactor, Selection, Session, Sink, half_way,
+    preview,
 };
 use crate::config::BootConfig;
 use crate::host::lock::{GateLock, LockError};
@@ -109,8 +110,8 @@ pub fn heal(
             return refused(&config, &host, options, verdict, error.to_string());
         }
     };
-    if acts && let Err(error) = swap::finish(&config.root) {
-        return refused(&config, &host, options, Verdict::Blocked, error.to_string());
+    if let Err(reason) = half_way::settle(&config.root, mode(options), &options.again) {
+        return refused(&config, &host, options, Verdict::Blocked, reason);
     }
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(WaitSink(notify))];
     run(config, host, options, sinks, on_signal)

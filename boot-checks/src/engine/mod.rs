@@ -9,6 +9,7 @@ mod by_tool;
 mod changes;
 mod door;
 mod door_error;
+mod half_way;
 mod heal;
 mod healing;
 mod in_database;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::kept::kept_by;
 use super::touched::{DATABASE_FILES, KeptOpen, Kind};
-use super::{Door, Kept, PutBackError, STATE_FOLDER, staged, swap};
+use super::{Door, Kept, PutBackError, STATE_FOLDER, half_way, staged};
 use crate::host::{self, links};
 use crate::model::Change;
 use crate::services::db::{
@@ -116,11 +116,7 @@ const ROOM_LEFT_BYTES: u64 = 16 << 20;
 /// Why the copy cannot be put back.
 pub fn plan_put_back(root: &Path, wanted: &Wanted) -> Result<PutBackPlan, PutBackError> {
     let state_folder = root.join(STATE_FOLDER);
-    if swap::is_half_way(&state_folder) {
-        return Err(PutBackError::HalfWay(
-            "an earlier run was killed while it was replacing a database".to_owned(),
-        ));
-    }
+    half_way::ensure_none(&state_folder).map_err(PutBackError::HalfWay)?;
     let kept = find(root, wanted)?;
     let database = links::behind_links(&root.join(&kept.original), root);
     let damaged = |reason: String| PutBackError::Damaged {

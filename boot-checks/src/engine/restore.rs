@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::backups::RUNS_MAX;
 use super::in_place::LockedOut;
-use super::swap::{self, Swap, SwapError, main_of};
+use super::swap::{Swap, SwapError, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, STATE_FOLDER, staged};
+use super::{Backups, STATE_FOLDER, half_way, staged};
 use crate::context::LeftLog;
 use crate::host::leftovers::remove_leftovers;
 use crate::host::{LockHolder, files, rewrite};
@@ -234,7 +234,7 @@ impl Restore<'_> {
             }
         };
         let replaced = self.swap(path, &staged, touched, announce);
-        if replaced.is_err() && !swap::is_half_way(&self.root.join(STATE_FOLDER)) {
+        if replaced.is_err() && !half_way::may_be(&self.root.join(STATE_FOLDER)) {
             // The reason itself is reported; the next run removes what stays.
             let _ = staged::remove(&staged);
         }

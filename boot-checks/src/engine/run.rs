@@ -7,9 +7,8 @@ use super::artefacts::Artefacts;
 use super::incident;
 use super::memory::{remember, remember_database};
 use super::session::words;
-use super::swap;
 use super::tidy::tidy;
-use super::{Door, Recorder, Redactor, Selection, Session, Sink, notices};
+use super::{Door, Recorder, Redactor, Selection, Session, Sink, half_way, notices};
 use crate::config::{BootConfig, secret_part};
 use crate::context::Context;
 use crate::harness;
@@ -100,13 +99,10 @@ pub fn boot(
     if lock.is_none() {
         options.mode = Mode::Observe;
     }
-    if lock.is_some()
-        && options.mode == Mode::Heal
-        && let Err(error) = swap::finish(&root)
-    {
+    if let Err(reason) = half_way::settle(&root, options.mode, &options.again) {
         let ending = Ending::Refused {
             verdict: Verdict::Blocked,
-            reason: error.to_string(),
+            reason,
         };
         let start = start(&config.application, &root, &host, &options);
         return refuse_with(start, &host, &root, ending, redactor, sinks);

@@ -53,7 +53,8 @@ type Moved = Vec<(PathBuf, PathBuf)>;
 /// The side files, in the order in which they are moved.
 const SIDE_FILES: [&str; 3] = ["-wal", "-journal", "-shm"];
 
-fn manifest(state_folder: &Path) -> PathBuf {
+/// What is written down of one that is under way.
+pub(super) fn manifest(state_folder: &Path) -> PathBuf {
     state_folder.join("swap.json")
 }
 
@@ -330,11 +331,6 @@ impl Swap {
     fn move_away(&self, path: &Path) -> Result<Option<PathBuf>, SwapError> {
         aside::move_away(path, &self.aside).map_err(at(path))
     }
-}
-
-/// Whether a killed run left something to be taken up.
-pub(super) fn is_half_way(state_folder: &Path) -> bool {
-    manifest(state_folder).exists()
 }
 
 /// Takes up what a killed run left. Under the gate's lock, before anything looks at the database.

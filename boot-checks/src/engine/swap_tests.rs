@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::half_way::may_be;
 
 /// A root, and in it a database with a log that is to be replaced by another with a log.
 struct HalfWay {
@@ -77,7 +78,7 @@ impl HalfWay {
         let read = |suffix| fs::read_to_string(side_file(&self.root(name).join("x.db"), suffix));
         assert_eq!(read("").unwrap(), "new", "{name}");
         assert_eq!(read("-wal").unwrap(), "new log", "{name}");
-        assert!(!is_half_way(&self.root(name).join(STATE_FOLDER)), "{name}");
+        assert!(!may_be(&self.root(name).join(STATE_FOLDER)), "{name}");
     }
 }
 
@@ -227,7 +228,7 @@ fn what_was_to_come_and_is_gone_is_not_taken_for_done() {
     }
     let error = finish(&root).unwrap_err().to_string();
     assert!(error.contains("quarantine"), "{error}");
-    assert!(is_half_way(&root.join(STATE_FOLDER)));
+    assert!(may_be(&root.join(STATE_FOLDER)));
 }
 
 /// What is told of a database that somebody has used after the kill, and of its files.

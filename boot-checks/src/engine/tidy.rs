@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::door::STATE_FOLDER;
-use super::{Journal, Kind, rebuild, staged, swap};
+use super::{Journal, Kind, half_way, rebuild, staged};
 use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
 
 /// Removes temporary files beside what the last run was about to change, beside the database, and in the
@@ -16,7 +16,7 @@ use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
 pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     let state_folder = root.join(STATE_FOLDER);
     remove_leftovers_in(&state_folder);
-    if let Some(database) = database.filter(|_| !swap::is_half_way(&state_folder)) {
+    if let Some(database) = database.filter(|_| !half_way::may_be(&state_folder)) {
         for waiting in [
             staged::name_of(root, database),
             rebuild::staged_name(root, database),

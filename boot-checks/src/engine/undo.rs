@@ -9,7 +9,9 @@ use super::memory::forget_integrity;
 use super::restore::{LOCK_WAIT, Restore};
 use super::swap;
 use super::touched::{ABSENT, KeptOpen};
-use super::{Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, notices};
+use super::{
+    Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, half_way, notices,
+};
 use crate::host;
 use crate::host::leftovers::remove_leftovers_in;
 use crate::host::lock::{GateLock, LockError};
@@ -164,7 +166,7 @@ pub fn undo(
     })?;
     for past in left.into_iter().rev() {
         let is_back = put_back(&restore, &journal, past).map_err(|error| {
-            let is_begun = undone != Undone::default() || swap::is_half_way(&state_folder);
+            let is_begun = undone != Undone::default() || half_way::may_be(&state_folder);
             match is_begun {
                 true => UndoError::Stopped(error),
                 false => UndoError::NotPossible(error),
