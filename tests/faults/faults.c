@@ -16,6 +16,8 @@
  * FAULTS_LINKED   a file: having given the root's var/grace.db a second name, the process says so by a file of this
  *                 name with .reached behind it, and goes on once this one is there
  * FAULTS_GOING    the same, about to move var/grace.db away
+ * FAULTS_LEAVING  the same, about to move .env away
+ * FAULTS_GONE     the same, having moved .env away
  * FAULTS_CAME     the same, having moved another file there
  * FAULTS_LOOKED   the same, having read the beginning of var/grace.db-wal
  * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
@@ -52,6 +54,8 @@ static atomic_long env_opened;
 static const char *linked;
 static const char *putting;
 static const char *going;
+static const char *leaving;
+static const char *gone;
 static const char *came;
 static const char *looked;
 
@@ -68,6 +72,8 @@ __attribute__((constructor)) static void begin(void) {
     term = getenv("FAULTS_TERM");
     linked = getenv("FAULTS_LINKED");
     going = getenv("FAULTS_GOING");
+    leaving = getenv("FAULTS_LEAVING");
+    gone = getenv("FAULTS_GONE");
     came = getenv("FAULTS_CAME");
     looked = getenv("FAULTS_LOOKED");
     putting = getenv("FAULTS_PUTTING");
@@ -321,6 +327,8 @@ static void before_move(const char *from, const char *to) {
         dprintf(log_file, "renamed %s -> %s\n", from, to);
     if (going && is_database(from))
         wait_for(going);
+    if (leaving && is_named(from, ".env"))
+        wait_for(leaving);
     if (putting && (is_database(to) || is_named(to, ".env")))
         wait_for(putting);
 }
@@ -340,7 +348,12 @@ int rename(const char *from, const char *to) {
 int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
     REAL(renameat2, int, int, const char *, int, const char *, unsigned);
     before_move(from, to);
-    return is_due(to, 1, NULL) ? -1 : real(from_folder, from, to_folder, to, flags);
+    if (is_due(to, 1, NULL))
+        return -1;
+    int result = real(from_folder, from, to_folder, to, flags);
+    if (gone && result == 0 && is_named(from, ".env"))
+        wait_for(gone);
+    return result;
 }
 
 static int after_link(int result, const char *from) {

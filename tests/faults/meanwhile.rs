@@ -6,10 +6,10 @@ use boot_checks::services::db::{Access, Connection};
 
 use crate::boots::{Boot, boot, command, run};
 use crate::damaged::fill_root_page;
-use crate::held::held;
+use crate::held::{Held, held};
 use crate::holders::bytes;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
-use crate::undo::{booted, undo};
+use crate::undo::{booted, snapshot, undo, undo_command};
 
 /// A boot that is held as it is about to put a file in its place, until `other` has done what it does.
 fn held_as_it_puts(sandbox: &Sandbox, only: &str, other: impl FnOnce()) -> Boot {
@@ -46,9 +46,7 @@ fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
     let env = sandbox.root().join(".env");
     let only = "schema_secrets::secret_key";
     let healed = held_as_it_puts(&sandbox, only, || {
-        use std::io::Write as _;
-        let mut file = std::fs::File::options().append(true).open(&env).unwrap();
-        file.write_all(b"LATE=1\n").unwrap();
+        append(&sandbox, "LATE=1\n");
     });
     let text = std::fs::read_to_string(&env).unwrap();
     assert!(text.contains("LATE=1"), "{text}\n{}", healed.text());
@@ -64,6 +62,62 @@ fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
         text.contains("LATE=1") && text.contains("SECRET_KEY="),
         "{text}"
     );
+}
+
+fn append(sandbox: &Sandbox, line: &str) {
+    use std::io::Write as _;
+    let mut options = std::fs::File::options();
+    let file = options.create(true).append(true);
+    let mut file = file.open(sandbox.root().join(".env")).unwrap();
+    file.write_all(line.as_bytes()).unwrap();
+}
+
+/// Of a file that the run had completed, and of one that it had made.
+#[test]
+fn what_is_written_into_a_file_as_undo_takes_it_back_is_kept() {
+    let cases = [
+        (Start::Pending(Journal::Delete), "PUTTING"),
+        (Start::Empty, "LEAVING"),
+    ];
+    for (start, at) in cases {
+        let (sandbox, _, run_id) = booted(start);
+        let before = snapshot(&sandbox);
+        let mut command = undo_command(sandbox.root(), &run_id);
+        let undone = held(&mut command, &sandbox, at, || {
+            append(&sandbox, "LATE=1\n");
+        });
+        let text = undone.text();
+        assert!(text.contains(".env changed since"), "{start:?}: {text}");
+        let now = snapshot(&sandbox);
+        let written = [&before[".env"].1[..], b"LATE=1\n"].concat();
+        assert!(now[".env"] == (before[".env"].0, written), "{start:?}");
+        let folder = sandbox.root().join("var/boot/quarantine").join(&run_id);
+        assert!(!folder.join("aside-1-.env").exists());
+        let again = undo(&sandbox, &run_id);
+        assert_eq!(again.code, Some(8), "{start:?}: {}", again.text());
+    }
+}
+
+/// As an editor does that writes a file anew.
+#[test]
+fn a_file_that_takes_the_name_of_one_that_undo_moves_away_replaces_nothing() {
+    let (sandbox, _, run_id) = booted(Start::Empty);
+    let env = sandbox.root().join(".env");
+    let mut command = undo_command(sandbox.root(), &run_id);
+    let mut undo = Held::start(&mut command, &sandbox, &["LEAVING", "GONE"]);
+    assert!(undo.comes_to("LEAVING"));
+    append(&sandbox, "LATE=1\n");
+    undo.let_go("LEAVING");
+    assert!(undo.comes_to("GONE"));
+    std::fs::write(&env, "NEW=1\n").unwrap();
+    undo.let_go("GONE");
+    let undone = undo.end();
+    assert_eq!(undone.code, Some(1), "{}", undone.text());
+    assert!(undone.text().contains("aside-1-.env"), "{}", undone.text());
+    assert_eq!(std::fs::read_to_string(&env).unwrap(), "NEW=1\n");
+    let kept = sandbox.root().join("var/boot/quarantine").join(&run_id);
+    let kept = std::fs::read_to_string(kept.join("aside-1-.env")).unwrap();
+    assert!(kept.ends_with("LATE=1\n"), "{kept}");
 }
 
 /// The pages that a damaged file names as free may hold rows.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::backups::RUNS_MAX;
 use super::in_place::LockedOut;
 use super::swap::{Swap, SwapError, main_of};
-use super::touched::{ABSENT, KeptOpen, Kind, Touched};
-use super::{Backups, STATE_FOLDER, half_way, staged};
+use super::touched::{ABSENT, KeptOpen, Kind, Touched, digest_of};
+use super::{Backups, STATE_FOLDER, aside, half_way, staged};
 use crate::context::LeftLog;
 use crate::host::leftovers::remove_leftovers;
 use crate::host::{LockHolder, files, rewrite};
@@ -19,6 +19,14 @@ pub enum RestoreError {
     /// It is no longer what the run left.
     #[error("{} changed since", .0.display())]
     Changed(PathBuf),
+    /// Somebody wrote into it as it was being removed, and another file has its name by now.
+    #[error("{} changed since, and is another file by now; what was written before that is in {}", path.display(), kept.display())]
+    Followed {
+        /// The file.
+        path: PathBuf,
+        /// Where what was written is.
+        kept: PathBuf,
+    },
     /// What the run left is not known: it was killed, or somebody wrote at the same time.
     #[error("what the run left of {} is not certain", .0.display())]
     Uncertain(PathBuf),
@@ -184,8 +192,13 @@ impl Restore<'_> {
         match touched.kind {
             Kind::Folder => Ok(fs::remove_dir(&path).is_ok()),
             Kind::File => {
+                let contents = self.copy(touched).map(fs::read).transpose();
+                let contents = contents.map_err(&io)?;
                 announce(&touched.before).map_err(&io)?;
-                self.file(&path, touched).map_err(&io)?;
+                match contents {
+                    Some(contents) => rewrite_what_was_left(&path, &now, &contents)?,
+                    None => self.remove_what_was_left(&path, &now)?,
+                }
                 Ok(true)
             }
             Kind::Database | Kind::DatabaseSet | Kind::ByTool => {
@@ -284,14 +297,51 @@ impl Restore<'_> {
         swapped
     }
 
-    fn file(&self, path: &Path, touched: &Touched) -> io::Result<()> {
-        match self.copy(touched) {
-            Some(copy) => rewrite::rewrite_atomic(path, &fs::read(copy)?),
-            None => {
-                fs::remove_file(path)?;
-                files::sync_folder(path.parent().unwrap_or(path))
-            }
+    /// Removes a file that is as it was looked at.
+    ///
+    /// Safety: it is compared once more when nobody finds it by its name any more. Where somebody has written into
+    /// it between, it gets its name back; where another file has that by now, both stay.
+    fn remove_what_was_left(&self, path: &Path, looked_at: &str) -> Result<(), RestoreError> {
+        let (io, folder) = (io_error(path), self.aside(Kind::File));
+        let Some(moved) = aside::move_away(path, &folder).map_err(&io)? else {
+            return Err(RestoreError::Changed(path.to_owned()));
+        };
+        let is_as_it_was = state(Kind::File, &moved, &mut KeptOpen::default())? == looked_at;
+        match is_as_it_was {
+            true => fs::remove_file(&moved).map_err(&io)?,
+            false => match files::rename_without_replacing(&moved, path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let path = path.to_owned();
+                    return Err(RestoreError::Followed { path, kept: moved });
+                }
+                back => back.map_err(&io)?,
+            },
         }
+        // Only where nothing else is kept in it.
+        let _ = fs::remove_dir(folder);
+        files::sync_folder(path.parent().unwrap_or(path)).map_err(&io)?;
+        match is_as_it_was {
+            true => Ok(()),
+            false => Err(RestoreError::Changed(path.to_owned())),
+        }
+    }
+}
+
+/// Rewrites a file that is as it was looked at, see [`rewrite::rewrite_expected`].
+fn rewrite_what_was_left(
+    path: &Path,
+    looked_at: &str,
+    contents: &[u8],
+) -> Result<(), RestoreError> {
+    let left = files::read_regular(path).map_err(io_error(path))?;
+    let is_left = looked_at.split_whitespace().nth(2) == Some(digest_of(&left).as_str());
+    let is_rewritten = match is_left {
+        true => rewrite::rewrite_expected(path, &left, contents).map_err(io_error(path))?,
+        false => false,
+    };
+    match is_rewritten {
+        true => Ok(()),
+        false => Err(RestoreError::Changed(path.to_owned())),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, half_way, notices,
 };
 use crate::host;
-use crate::host::leftovers::remove_leftovers_in;
+use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
 use crate::host::lock::{GateLock, LockError};
 use crate::host::migration_command::ensure_none_is_under_way;
 use crate::services::SeenDatabases;
@@ -167,9 +167,11 @@ pub fn undo(
     for past in left.into_iter().rev() {
         let is_back = put_back(&restore, &journal, past).map_err(|error| {
             let is_begun = undone != Undone::default() || half_way::may_be(&state_folder);
-            match is_begun {
-                true => UndoError::Stopped(error),
-                false => UndoError::NotPossible(error),
+            match error {
+                error if is_begun => UndoError::Stopped(error),
+                error @ RestoreError::Followed { .. } => UndoError::Stopped(error),
+                error @ RestoreError::Changed(_) => UndoError::Refused(vec![error]),
+                error => UndoError::NotPossible(error),
             }
         })?;
         let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
@@ -179,6 +181,11 @@ pub fn undo(
             (true, _, _) => &mut undone.restored,
         };
         list.push(past.touched.path.clone());
+    }
+    // An undo that was killed may have left what it replaced.
+    for past in all.iter().filter(|past| past.touched.kind == Kind::File) {
+        let path = past.touched.place(root);
+        remove_leftovers(&path.canonicalize().unwrap_or(path));
     }
     // What was taken back needs nobody's eye. Where the notice stays, it says where to look.
     let _ = notices::acknowledge(&state_folder, Some(run_id));
