@@ -237,7 +237,7 @@ impl Context {
                 Err(error) if error.is_locked() => self.wait_for_lock(error)?,
                 // Beside a journal in use, see `Look::open_beside_a_journal`.
                 Err(error)
-                    if self.mode == Mode::Observe
+                    if !self.is_opened_to_write()
                         && error.wants_rollback()
                         && taken_for_a_crash < look::LOOKS_AT_A_JOURNAL =>
                 {
@@ -317,9 +317,8 @@ impl Context {
         let path = self
             .database_path()
             .ok_or_else(|| DbError::other("the database is in memory"))?;
-        // For healing it is opened as the application will open it. SQLite itself falls back to
-        // reading where the file cannot be written.
-        if self.mode == Mode::Heal {
+        // For healing it is opened as the application will open it.
+        if self.is_opened_to_write() {
             return Look::open(path, Access::ReadWrite, None);
         }
         let files = FileSet::look(path);
@@ -334,6 +333,15 @@ impl Context {
         let copy = db::copy_for_looking(&files)?;
         let path = copy.path().join(path.file_name().unwrap_or_default());
         Look::open(&path, Access::ReadWrite, Some(copy))
+    }
+
+    /// Whether this run looks at the file itself, through a connection that may write.
+    ///
+    /// Safety: SQLite makes the log and its index even where it may only read the main file. They would be this
+    /// user's, and whoever may write the main file could not write them.
+    fn is_opened_to_write(&self) -> bool {
+        let is_kept_out = |path: &Path| path.exists() && host::can_write_file(path).is_err();
+        self.mode == Mode::Heal && !self.database_path().is_some_and(is_kept_out)
     }
 
     /// What made the database give up on every question; asked anew after [`Context::refresh`].

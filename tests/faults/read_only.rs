@@ -235,6 +235,43 @@ fn what_may_not_be_written_or_read_is_named_and_never_stale() {
     println!("| read-only | {tried} ways | 0 stale, 0 rows lost |");
 }
 
+/// The database is the application's, and anybody may make files beside it: those would be the gate's own, and the
+/// application could not write them.
+#[test]
+#[cfg_attr(
+    not(can_be_another_user),
+    ignore = "setpriv or prlimit is missing, or may not make another user of this one"
+)]
+fn a_database_of_another_user_gets_no_log_of_this_one() {
+    const APPLICATION: u32 = 1_000;
+    for is_pending in [false, true] {
+        let sandbox = application(Kept::CleanLog);
+        if is_pending {
+            let mut connection = sandbox.open();
+            let forget = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+            connection.execute(forget).unwrap();
+            connection.close();
+        }
+        std::os::unix::fs::chown(sandbox.database(), Some(APPLICATION), None).unwrap();
+        permit(&sandbox.database(), 0o644);
+        permit(sandbox.root(), 0o755);
+        permit(&sandbox.root().join("var"), 0o777);
+        let before = state(&sandbox);
+        let boot_as_user = as_user(&sandbox);
+        let text = boot_as_user
+            .text()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(boot_as_user.code, Some(1), "{text}");
+        assert!(text.contains("var/grace.db cannot be written"), "{text}");
+        for suffix in ["-wal", "-shm"] {
+            assert!(!sandbox.side(suffix).exists(), "{suffix}: {text}");
+        }
+        assert!(before == state(&sandbox), "{text}");
+    }
+}
+
 /// The system gives the gate no thread: it has no verdict, and no panic's exit code.
 #[test]
 #[cfg_attr(

@@ -7,6 +7,7 @@ use super::door::{Part, STATE_FOLDER, no_backup};
 use super::touched::KeptOpen;
 use super::{Door, DoorError, Kind, Phase, Touched};
 use crate::context::Context;
+use crate::host;
 use crate::model::SqlValue;
 use crate::services::db::{Access, Connection, DbError, OnLock};
 
@@ -27,6 +28,7 @@ impl Door {
         let path = cx
             .database_path()
             .ok_or_else(|| DbError::other("the database is in memory"))?;
+        ensure_writable(path)?;
         cx.ensure_not_damaged()?;
         loop {
             let mut kept = KeptOpen::default();
@@ -97,6 +99,19 @@ impl Door {
         let saved = saved.map_err(no_backup(path))?;
         let before = kind.state(path, kept).map_err(no_backup(path))?;
         Ok(self.touched(path, kind, before, Some(saved)))
+    }
+}
+
+/// Safety: as where a run looks only. SQLite would open it all the same, and leave a log of this user's beside it.
+fn ensure_writable(path: &Path) -> Result<(), DoorError> {
+    match host::can_write_file(path) {
+        Err(error) if path.exists() => {
+            let path = path.display();
+            Err(DoorError::NotPossible(format!(
+                "{path} cannot be written: {error}"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -18,14 +18,15 @@ impl Check for Database {
 
     fn run(&self, cx: &Context) -> CheckResult {
         let name = database_name(cx);
+        // That the probe would not even be let is seen without it, and it would be let in a copy.
+        if let Some(path) = cx.database_path().filter(|path| path.exists())
+            && host::can_write_file(path).is_err()
+        {
+            let error = DbError::ReadOnly { code: 8 };
+            return Ok(Findings::problem(database_finding(cx, &error)));
+        }
+        // It would write.
         if cx.mode == Mode::Observe {
-            // The probe would write; that it would not even be let is seen without it.
-            if let Some(path) = cx.database_path().filter(|path| path.exists())
-                && host::can_write_file(path).is_err()
-            {
-                let error = DbError::ReadOnly { code: 8 };
-                return Ok(Findings::problem(database_finding(cx, &error)));
-            }
             return ask(cx, |connection| {
                 connection.query("SELECT count(*) FROM sqlite_schema", &[])?;
                 Ok(Findings::healthy(
