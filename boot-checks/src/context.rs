@@ -330,6 +330,10 @@ impl Context {
         {
             return Ok(look);
         }
+        // A copy meets no lock; the application would.
+        if db::is_held_exclusively(path) {
+            return Err(DbError::Locked { code: 5 });
+        }
         let copy = db::copy_for_looking(&files)?;
         let path = copy.path().join(path.file_name().unwrap_or_default());
         Look::open(&path, Access::ReadWrite, Some(copy))

@@ -153,3 +153,37 @@ fn a_boot_that_looks_leaves_every_file_in_use_as_it_is() {
         }
     }
 }
+
+/// With a log it has no index, and whoever comes is locked out; a look at a copy would see the database without it.
+#[test]
+fn a_holder_that_keeps_readers_out_is_named_and_waited_for() {
+    let holds = "PRAGMA locking_mode = EXCLUSIVE\nINSERT INTO notes (body) VALUES ('beside')";
+    for mode in ["WAL", "DELETE"] {
+        let sandbox = booted(Start::Legacy(Journal::Delete));
+        let mut connection = sandbox.open();
+        let journal_mode = format!("PRAGMA journal_mode = {mode}");
+        connection.execute(&journal_mode).unwrap();
+        connection.close();
+        let holder = Other::start(&sandbox.database(), holds);
+        let before = set(&sandbox);
+        let mut impatient = command(sandbox.root());
+        let looked = run(impatient.args(["--observe", "--lock-timeout", "300ms"]));
+        let text = looked
+            .text()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert_eq!(looked.code, Some(1), "{mode}: {text}");
+        let named = format!("var/grace.db is locked by pid {} ", holder.pid());
+        assert!(text.contains(&named), "{mode}: {text}");
+        assert!(before == set(&sandbox), "{mode}: a file was touched");
+        let waits = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(400));
+                holder.finish_with("SELECT 1");
+            });
+            run(command(sandbox.root()).arg("--observe"))
+        });
+        assert_eq!(waits.code, Some(0), "{mode}: {}", waits.text());
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use rustix::fs::{Access, AtFlags, CWD};
+use rustix::process::FlockType;
 
 use super::{LockHolder, RecordLock};
 
@@ -31,14 +32,31 @@ pub use process::{
 ///
 /// When the file cannot be opened or asked.
 pub fn lock_holder(path: &Path, range: RecordLock) -> io::Result<Option<LockHolder>> {
-    use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+    holder_in_the_way_of(FlockType::WriteLock, path, range)
+}
+
+/// Who holds a lock on these bytes that a reader too would have to wait for. As [`lock_holder`].
+///
+/// # Errors
+///
+/// As [`lock_holder`].
+pub fn exclusive_lock_holder(path: &Path, range: RecordLock) -> io::Result<Option<LockHolder>> {
+    holder_in_the_way_of(FlockType::ReadLock, path, range)
+}
+
+fn holder_in_the_way_of(
+    typ: FlockType,
+    path: &Path,
+    range: RecordLock,
+) -> io::Result<Option<LockHolder>> {
+    use rustix::process::{Flock, FlockOffsetType, fcntl_getlk};
 
     let file = File::options().read(true).open(path)?;
     let question = Flock {
         start: range.start,
         length: range.length,
         pid: None,
-        typ: FlockType::WriteLock,
+        typ,
         offset_type: FlockOffsetType::Set,
     };
     let Some(answer) = fcntl_getlk(&file, &question)? else {

@@ -15,6 +15,15 @@ pub fn lock_holder(_path: &Path, _range: RecordLock) -> io::Result<Option<LockHo
     Ok(None)
 }
 
+/// As [`lock_holder`].
+///
+/// # Errors
+///
+/// Never.
+pub fn exclusive_lock_holder(_path: &Path, _range: RecordLock) -> io::Result<Option<LockHolder>> {
+    Ok(None)
+}
+
 /// What is known of a process.
 pub fn process_description(pid: u32) -> String {
     format!("process {pid}")

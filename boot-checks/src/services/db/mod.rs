@@ -77,6 +77,12 @@ pub const LOCK_BYTES: RecordLock = RecordLock {
     length: 512,
 };
 
+/// Of these, the SHARED range: whoever reads holds a part of it, and an exclusive lock is on all of it.
+const SHARED_BYTES: RecordLock = RecordLock {
+    start: 0x4000_0002,
+    length: 510,
+};
+
 /// Where a lock keeps a writer out, the byte that only a writer holds first: readers hold parts of the others, and
 /// in write-ahead log mode every open connection does. In the main file RESERVED and PENDING, and in the index of
 /// a log its write lock (<https://www.sqlite.org/walformat.html#wal_locks>).
@@ -106,6 +112,14 @@ pub fn lock_holder(database: &Path) -> Option<LockHolder> {
         let file = side_file(database, suffix);
         host::lock_holder(&file, *bytes).ok().flatten()
     })
+}
+
+/// Whether another process keeps readers out: a transaction for the moment of its commit, or, where
+/// `locking_mode = EXCLUSIVE`, for as long as it has the database open. Then it keeps no index of a log either. Not
+/// while this process has it open, see [`host::lock_holder`].
+pub(crate) fn is_held_exclusively(database: &Path) -> bool {
+    let holder = host::exclusive_lock_holder(database, SHARED_BYTES);
+    matches!(holder, Ok(Some(_)))
 }
 
 /// A name as an SQL identifier.
