@@ -263,6 +263,19 @@ fn a_migration_out_of_order_is_refused() {
     );
 }
 
+#[test]
+fn a_second_file_with_an_applied_version_is_refused() {
+    for name in ["1_second.sql", "0001_second.sql"] {
+        let sandbox = orders();
+        let sql = "CREATE INDEX by_note ON orders (note); UPDATE orders SET note = '';";
+        add_migration(&sandbox, name, sql);
+        refused(
+            &sandbox,
+            &["1_first.sql", name, "both have the version 1", "of its own"],
+        );
+    }
+}
+
 /// sqlx's own connections enforce foreign keys; then DROP TABLE deletes the children.
 #[test]
 fn a_rebuilt_table_keeps_its_children() {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -70,6 +71,20 @@ pub enum MigrationSetError {
         /// The file.
         file: PathBuf,
     },
+    /// Two files are one migration to the record, which knows them by their number: only one would be applied.
+    #[error(
+        "{} and {} both have the version {version}, so one of them would never be applied",
+        first.display(),
+        second.display()
+    )]
+    SameVersion {
+        /// What their names begin with, as a number.
+        version: i64,
+        /// The one that comes first by name.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
     /// A file holds what no migration may.
     #[error("{}, {unfit}", file.display())]
     Unfit {
@@ -117,6 +132,9 @@ impl MigrationSetError {
                 "let `folder` under [migrations] in boot.toml name a folder of migrations that may be read"
             }
             MigrationSetError::Misnamed { .. } => "rename it, or move it out of that folder",
+            MigrationSetError::SameVersion { .. } => {
+                "give the one that was not applied a version of its own that comes last"
+            }
             MigrationSetError::NoTransaction { .. } | MigrationSetError::EndsTransaction { .. } => {
                 "write it so that it stays in one transaction"
             }
@@ -270,8 +288,8 @@ impl Embedded {
     }
 }
 
-/// Before anything is run. sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`; a migration
-/// that is there and never runs is a false green. Answers what is wrong with the first that holds what no
+/// Before anything is run. sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`, and the record has one
+/// row for each version; a migration that is there and never runs is a false green. Answers what is wrong with the first that holds what no
 /// migration may.
 fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationSetError> {
     let unreadable = |error: std::io::Error| MigrationSetError::Unreadable {
@@ -284,6 +302,7 @@ fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationS
     }
     files.sort();
     let mut first_unfit = None;
+    let mut by_version: BTreeMap<i64, PathBuf> = BTreeMap::new();
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         if !name.to_ascii_lowercase().ends_with(".sql") {
@@ -292,11 +311,19 @@ fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationS
         let version = name
             .split_once('_')
             .map(|(version, _)| version.parse::<i64>());
-        if !(name.ends_with(".sql") && matches!(version, Some(Ok(_)))) {
+        let (Some(Ok(version)), true) = (version, name.ends_with(".sql")) else {
             return Err(MigrationSetError::Misnamed { file });
-        }
+        };
         // Nobody runs them.
-        if file.is_file() && !name.ends_with(".down.sql") {
+        let is_run = !name.ends_with(".down.sql");
+        if is_run && let Some(first) = by_version.insert(version, file.clone()) {
+            return Err(MigrationSetError::SameVersion {
+                version,
+                first,
+                second: file,
+            });
+        }
+        if file.is_file() && is_run {
             let bytes = std::fs::read(&file).map_err(unreadable)?;
             match text_of(&bytes).map(unfit) {
                 Err(unfit) => return Err(MigrationSetError::Unfit { file, unfit }),
@@ -332,6 +359,28 @@ mod tests {
             matches!(error, MigrationSetError::Misnamed { .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn two_files_of_one_version_are_refused() {
+        for second in ["0001_b.sql", "1_b.sql", "+1_b.sql", "1_b.up.sql"] {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, sql) in [
+                ("0001_a.sql", "CREATE TABLE a (x);"),
+                ("0001_a.down.sql", "DROP TABLE a;"),
+                ("2_c.up.sql", "CREATE TABLE c (x);"),
+                ("2_c.down.sql", "DROP TABLE c;"),
+            ] {
+                std::fs::write(folder.path().join(name), sql).unwrap();
+            }
+            assert!(MigrationSet::from_folder(folder.path()).is_ok());
+            std::fs::write(folder.path().join(second), "CREATE TABLE b (x);").unwrap();
+            let error = MigrationSet::from_folder(folder.path()).unwrap_err();
+            let is_it = matches!(error, MigrationSetError::SameVersion { version: 1, .. });
+            let message = error.to_string();
+            let names_both = message.contains("0001_a.sql") && message.contains(second);
+            assert!(is_it && names_both, "{message}");
+        }
     }
 
     #[test]
