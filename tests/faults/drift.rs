@@ -1,6 +1,8 @@
 //! The structure is not the one that the migrations lead to: what can be added without losing a value
 //! is added, all else is refused with the difference, and every byte stays.
 
+use std::process::Command;
+
 use crate::boots::{Boot, boot};
 use crate::holders::bytes;
 use crate::sandbox::Sandbox;
@@ -273,6 +275,32 @@ fn a_second_file_with_an_applied_version_is_refused() {
             &sandbox,
             &["1_first.sql", name, "both have the version 1", "of its own"],
         );
+    }
+}
+
+/// sqlx passes over each of them; a pipe that nobody writes into would be waited for.
+#[test]
+fn a_migration_that_is_no_file_is_refused() {
+    for kind in [
+        "a folder",
+        "a link to a folder",
+        "a pipe",
+        "a link that leads nowhere",
+    ] {
+        let sandbox = orders();
+        let file = sandbox.root().join("migrations/4_more.sql");
+        let why = match kind {
+            "a folder" => std::fs::create_dir(&file).map(|()| "is no file"),
+            "a link to a folder" => {
+                std::os::unix::fs::symlink(sandbox.root(), &file).map(|()| "is no file")
+            }
+            "a pipe" => Command::new("mkfifo").arg(&file).status().map(|status| {
+                assert!(status.success());
+                "is no file"
+            }),
+            _ => std::os::unix::fs::symlink("nowhere", &file).map(|()| "No such file"),
+        };
+        refused(&sandbox, &["4_more.sql", why.unwrap()]);
     }
 }
 

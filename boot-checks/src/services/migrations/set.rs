@@ -7,6 +7,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, Migrator};
 
+use crate::host::files::read_regular;
 use crate::services::db::block_on;
 use crate::services::db::{
     Connection, DbError, Structure, Unfit, says_nothing, stay_in_one_transaction, text_of, unfit,
@@ -54,12 +55,12 @@ impl fmt::Display for NotToBeRun {
 /// Why a folder of migrations cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationSetError {
-    /// sqlx cannot read it.
+    /// It, or a file in it, cannot be read.
     #[error("cannot read the migrations in {}: {reason}", folder.display())]
     Unreadable {
         /// The folder.
         folder: PathBuf,
-        /// sqlx's words.
+        /// sqlx's words, or the system's and the file.
         reason: String,
     },
     /// A file in it would be silently ignored.
@@ -69,6 +70,12 @@ pub enum MigrationSetError {
     )]
     Misnamed {
         /// The file.
+        file: PathBuf,
+    },
+    /// Its name is a migration's, and it is a folder, a pipe or the like, which sqlx passes over.
+    #[error("{} is no file, so it would never be applied", file.display())]
+    NoFile {
+        /// What has the name.
         file: PathBuf,
     },
     /// Two files are one migration to the record, which knows them by their number: only one would be applied.
@@ -131,7 +138,9 @@ impl MigrationSetError {
             MigrationSetError::Unreadable { .. } | MigrationSetError::Empty { .. } => {
                 "let `folder` under [migrations] in boot.toml name a folder of migrations that may be read"
             }
-            MigrationSetError::Misnamed { .. } => "rename it, or move it out of that folder",
+            MigrationSetError::Misnamed { .. } | MigrationSetError::NoFile { .. } => {
+                "rename it, or move it out of that folder"
+            }
             MigrationSetError::SameVersion { .. } => {
                 "give the one that was not applied a version of its own that comes last"
             }
@@ -288,9 +297,9 @@ impl Embedded {
     }
 }
 
-/// Before anything is run. sqlx silently ignores a file that is not `<VERSION>_<NAME>.sql`, and the record has one
-/// row for each version; a migration that is there and never runs is a false green. Answers what is wrong with the first that holds what no
-/// migration may.
+/// Before anything is run. sqlx silently ignores what is not `<VERSION>_<NAME>.sql` or is no file, and its record has
+/// one row for each version; a migration that is there and never runs is a false green. Answers what is wrong with the
+/// first that holds what no migration may.
 fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationSetError> {
     let unreadable = |error: std::io::Error| MigrationSetError::Unreadable {
         folder: folder.to_owned(),
@@ -323,15 +332,25 @@ fn refuse_misfits(folder: &Path) -> Result<Option<MigrationSetError>, MigrationS
                 second: file,
             });
         }
-        if file.is_file() && is_run {
-            let bytes = std::fs::read(&file).map_err(unreadable)?;
-            match text_of(&bytes).map(unfit) {
-                Err(unfit) => return Err(MigrationSetError::Unfit { file, unfit }),
-                Ok(Some(unfit)) if first_unfit.is_none() => {
-                    first_unfit = Some(MigrationSetError::Unfit { file, unfit });
-                }
-                Ok(_) => {}
+        if !is_run {
+            continue;
+        }
+        let unreadable_file = |error: std::io::Error| MigrationSetError::Unreadable {
+            folder: folder.to_owned(),
+            reason: format!("{name}: {error}"),
+        };
+        // Before it is opened: a pipe would be waited for.
+        let metadata = std::fs::metadata(&file).map_err(unreadable_file)?;
+        if !metadata.is_file() {
+            return Err(MigrationSetError::NoFile { file });
+        }
+        let bytes = read_regular(&file).map_err(unreadable_file)?;
+        match text_of(&bytes).map(unfit) {
+            Err(unfit) => return Err(MigrationSetError::Unfit { file, unfit }),
+            Ok(Some(unfit)) if first_unfit.is_none() => {
+                first_unfit = Some(MigrationSetError::Unfit { file, unfit });
             }
+            Ok(_) => {}
         }
     }
     Ok(first_unfit)
