@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::boots::{Boot, boot};
+use crate::boots::{self, Boot, boot, command};
 use crate::holders::bytes;
 use crate::sandbox::Sandbox;
 
@@ -230,6 +230,33 @@ fn other_line_endings_are_no_drift() {
     assert_eq!(current.code, Some(0), "{}", current.text());
     assert_eq!(number(&sandbox, "SELECT count(*) FROM orders"), 1000);
     assert_eq!(number(&sandbox, "SELECT count(*) FROM _sqlx_migrations"), 2);
+}
+
+#[test]
+fn an_edit_that_takes_objects_out_of_an_applied_migration_is_refused() {
+    let sandbox = orders();
+    let extras = "CREATE VIEW paid AS SELECT id FROM orders WHERE paid;
+                  CREATE TRIGGER keep AFTER DELETE ON orders BEGIN SELECT 1; END;";
+    add_migration(&sandbox, "4_extras.sql", extras);
+    healed(&sandbox, "applied migration 4");
+    let (view, _) = extras.split_once("CREATE TRIGGER").unwrap();
+    for (edited, gone) in [
+        ("", &["view paid", "trigger keep"][..]),
+        ("-- nothing", &["view paid", "trigger keep"]),
+        (view, &["trigger keep"]),
+    ] {
+        add_migration(&sandbox, "4_extras.sql", edited);
+        refused(&sandbox, &["migration 4 was edited"]);
+        refused(&sandbox, gone);
+    }
+    let skipped = boots::run(command(sandbox.root()).args(["--skip", "schema_version"]));
+    let told = "do not make the structure that is there";
+    assert!(words(&skipped).contains(told), "{}", skipped.text());
+    add_migration(&sandbox, "4_extras.sql", &format!("{extras} -- all"));
+    let warned = boot(sandbox.root());
+    assert_eq!(warned.code, Some(0), "{}", warned.text());
+    let told = "makes the same tables, indexes, views and triggers";
+    assert!(words(&warned).contains(told), "{}", warned.text());
 }
 
 #[test]

@@ -46,13 +46,20 @@ fn finding(cx: &Context, drift: Drift) -> Finding {
                 .cause("it was saved or checked out with CRLF or a byte order mark, or without");
             healed_without_observe(cx, finding, "renews its checksum")
         }
-        Drift::SameStructure(version) | Drift::OtherStructure(version) => {
-            let message = format!("migration {version} was edited after it was applied");
-            Finding::new("migration_edited", message)
-                .cause(
-                    "its text of today makes the same tables, indexes, views and triggers; what it does to rows is not compared",
-                )
-                .action("restore its text, and put the edit into a new migration")
-        }
+        Drift::SameStructure(version) => edited(
+            version,
+            "its text of today makes the same tables, indexes, views and triggers; what it does to rows is not compared",
+        ),
+        Drift::OtherStructure(version) => edited(
+            version,
+            "the migrations' texts of today do not make the structure that is there",
+        ),
     }
+}
+
+fn edited(version: i64, cause: &str) -> Finding {
+    let message = format!("migration {version} was edited after it was applied");
+    Finding::new("migration_edited", message)
+        .cause(cause)
+        .action("restore its text, and put the edit into a new migration")
 }

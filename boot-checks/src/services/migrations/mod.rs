@@ -1,6 +1,7 @@
 //! Migrations: which there are, which a database has, and applying what is missing.
 
 mod apply;
+mod beyond;
 mod newly_broken;
 mod seeds;
 mod set;

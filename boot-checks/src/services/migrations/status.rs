@@ -2,12 +2,13 @@ use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use super::MigrationSet;
+use super::beyond::beyond;
 use super::seeds::{LackingRows, lacking_rows};
 use crate::model::SqlValue;
 use crate::services::db::{Connection, DbError, Difference, Structure, compare};
 
 /// Tables in which other tools keep their record, and the tools' names.
-const FOREIGN_RECORDS: [(&str, &str); 12] = [
+pub(super) const FOREIGN_RECORDS: [(&str, &str); 12] = [
     ("alembic_version", "Alembic"),
     ("django_migrations", "Django"),
     ("schema_migrations", "Rails, golang-migrate or dbmate"),
@@ -23,7 +24,7 @@ const FOREIGN_RECORDS: [(&str, &str); 12] = [
 ];
 
 /// Where sqlx keeps its record.
-const OWN_RECORD: &str = "_sqlx_migrations";
+pub(super) const OWN_RECORD: &str = "_sqlx_migrations";
 
 /// Who keeps the record of applied migrations in a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub enum MigrationRecord {
 pub enum Drift {
     /// Only line endings or a byte order mark differ.
     LineEndings(i64),
-    /// Something else differs, and the database has exactly the structure that today's text makes.
+    /// Something else differs, and the database has exactly the structure that today's texts make.
     SameStructure(i64),
     /// Something else differs, and the structures do too.
     OtherStructure(i64),
@@ -195,7 +196,9 @@ impl MigrationStatus {
     }
 
     /// An edited migration is judged by what it makes: a shadow database is built from today's text of
-    /// the applied migrations and compared with the structure that is there, in both directions. Where
+    /// the applied migrations and compared with the structure that is there, in both directions. What is
+    /// there and made by none of today's texts counts as a difference, see [`beyond`]; not where versions are
+    /// applied that are not known here, which may have made it. Where
     /// some are pending, what cannot be had by adding is judged by that one too: they may change it.
     fn judge_applied(
         &mut self,
@@ -220,14 +223,19 @@ impl MigrationStatus {
         if edited.is_empty() {
             return Ok(());
         }
-        let is_same = structure.fingerprint() == shadow.fingerprint();
-        if !is_same {
+        if structure.fingerprint() != shadow.fingerprint() {
             self.drift_difference = words_of_difference(&structure, &shadow);
         }
-        let drift = if is_same {
-            Drift::SameStructure
-        } else {
-            Drift::OtherStructure
+        if self.unknown.is_empty() {
+            let beyond = beyond(connection, [&shadow, set.expected()])?;
+            let words = beyond.iter().map(|object| {
+                format!("{object} is there and would not be made: the text that was applied may have made it")
+            });
+            self.drift_difference.extend(words);
+        }
+        let drift = match self.drift_difference.is_empty() {
+            true => Drift::SameStructure,
+            false => Drift::OtherStructure,
         };
         self.drift
             .extend(edited.iter().map(|version| drift(*version)));
@@ -436,6 +444,81 @@ mod tests {
         let seen = MigrationStatus::look(&mut connection, &set).unwrap();
         assert_eq!(seen.drift, [Drift::SameStructure(edited)]);
         assert_eq!(seen.pending, [newest]);
+    }
+
+    const SECOND: &str = "CREATE TABLE u (id INTEGER PRIMARY KEY);
+        CREATE VIEW v AS SELECT * FROM u; CREATE INDEX i ON u (id);
+        CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO u VALUES (NULL); END;";
+
+    /// What is seen where both migrations were applied, something was done, and the second has another text.
+    fn look_after_an_edit(setup: &str, edited: &str, third: Option<&str>) -> MigrationStatus {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, sql: &str| std::fs::write(folder.path().join(name), sql).unwrap();
+        write("1_a.sql", "CREATE TABLE t (a, b);");
+        write("2_b.sql", SECOND);
+        let mut connection = Connection::in_memory().unwrap();
+        let set = MigrationSet::from_folder(folder.path()).unwrap();
+        set.apply_all(&mut connection).unwrap();
+        connection.execute(setup).unwrap();
+        write("2_b.sql", edited);
+        if let Some(sql) = third {
+            write("3_c.sql", sql);
+        }
+        let set = MigrationSet::from_folder(folder.path()).unwrap();
+        MigrationStatus::look(&mut connection, &set).unwrap()
+    }
+
+    #[test]
+    fn what_an_edit_takes_out_of_a_migration_is_a_difference() {
+        let (before_view, rest) = SECOND.split_once("CREATE VIEW").unwrap();
+        let without_view = format!("{before_view}{}", rest.split_once(';').unwrap().1);
+        let (without_trigger, _) = SECOND.split_once("CREATE TRIGGER").unwrap();
+        for (edited, objects) in [
+            ("", &["table u", "view v", "trigger g"][..]),
+            ("-- nothing", &["table u", "view v", "trigger g"]),
+            (&without_view, &["view v"]),
+            (without_trigger, &["trigger g"]),
+        ] {
+            let seen = look_after_an_edit("", edited, None);
+            assert_eq!(seen.drift, [Drift::OtherStructure(2)], "{edited}");
+            let words = seen.drift_difference.iter();
+            let named: Vec<&str> = words
+                .filter_map(|it| it.split(" is there").next())
+                .collect();
+            assert_eq!(named, objects, "{edited}");
+        }
+    }
+
+    /// Nobody knows what the text that was applied made; what tools keep their record in is known.
+    #[test]
+    fn what_no_migration_makes_counts_only_beside_an_edit() {
+        let comment = format!("{SECOND} -- here");
+        let tools = "CREATE TABLE alembic_version (version_num); CREATE TABLE n (i INTEGER PRIMARY KEY AUTOINCREMENT);
+                     DROP TABLE n; CREATE INDEX other ON alembic_version (version_num);";
+        let own = "CREATE TABLE own (a); CREATE VIEW own_view AS SELECT 1; CREATE INDEX own_index ON t (a);";
+        let search = "CREATE VIRTUAL TABLE f USING fts5(a);";
+        assert_eq!(look_after_an_edit(own, SECOND, None).drift, []);
+        let drift = |setup, third| look_after_an_edit(setup, &comment, third).drift;
+        assert_eq!(drift("", None), [Drift::SameStructure(2)]);
+        assert_eq!(drift(tools, None), [Drift::SameStructure(2)]);
+        assert_eq!(drift(own, None), [Drift::OtherStructure(2)]);
+        let seen = look_after_an_edit(search, &comment, None);
+        assert_eq!(
+            seen.drift_difference.len(),
+            1,
+            "{:?}",
+            seen.drift_difference
+        );
+        // A pending one makes it too.
+        let third = Some("CREATE TABLE IF NOT EXISTS own (a);");
+        assert_eq!(
+            drift("CREATE TABLE own (a)", third),
+            [Drift::SameStructure(2)]
+        );
+        // An applied one that is not known here may have made it.
+        let newer =
+            "CREATE TABLE newer (a); INSERT INTO _sqlx_migrations VALUES (9, 'x', 0, 1, x'00', 0);";
+        assert_eq!(drift(newer, None), [Drift::SameStructure(2)]);
     }
 
     #[test]
