@@ -222,6 +222,39 @@ fn another_type_is_refused() {
 }
 
 #[test]
+fn another_action_of_a_foreign_key_and_another_computation_are_refused() {
+    let lines = "CREATE TABLE lines (id INTEGER PRIMARY KEY, n INTEGER, double INTEGER AS (n * 2),
+                   parent INTEGER REFERENCES orders (id) ON DELETE CASCADE);";
+    for forget in ["", FORGET] {
+        for (was, is, what) in [
+            (
+                "CASCADE",
+                "RESTRICT",
+                [
+                    "foreign key parent -> orders(id) of lines",
+                    "found ON DELETE RESTRICT, expected ON DELETE CASCADE",
+                ],
+            ),
+            (
+                "n * 2",
+                "n * 3",
+                [
+                    "column lines.double",
+                    "found AS (n * 3), expected AS (n * 2)",
+                ],
+            ),
+        ] {
+            let sandbox = orders();
+            add_migration(&sandbox, "4_lines.sql", lines);
+            healed(&sandbox, "applied migration 4");
+            let other = lines.replace(was, is);
+            run(&sandbox, &format!("DROP TABLE lines; {other} {forget}"));
+            refused(&sandbox, &what);
+        }
+    }
+}
+
+#[test]
 fn other_line_endings_are_no_drift() {
     let sandbox = orders();
     let (name, sql) = MIGRATIONS[0];

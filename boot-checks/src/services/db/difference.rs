@@ -1,7 +1,7 @@
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
 use super::difference_rules::compare_rules;
 use super::tokens::{normalised, on_one_line, tokens};
-use super::{Affinity, Column, Structure, Table, quoted};
+use super::{Affinity, Column, ForeignKey, Structure, Table, quoted};
 
 /// What lies between the structure that is there and the one that is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -195,6 +195,25 @@ fn compare_column(object: String, found: &Column, wanted: &Column, difference: &
         let reason = "the type has another affinity: values would be stored differently";
         return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
     }
+    if (found.generated, &found.computation) != (wanted.generated, &wanted.computation) {
+        let word = |column: &Column| match column.generated {
+            true => format!("AS ({})", column.computation),
+            false => "a column that is written".to_owned(),
+        };
+        let reason = match (found.generated, wanted.generated) {
+            (true, true) => "other values would be computed",
+            (_, true) => "its values would not be computed",
+            (_, false) => "statements that write into it would fail",
+        };
+        return difference.refuse(object, &word(found), &word(wanted), reason);
+    }
+    // The same values come of it.
+    if found.stored != wanted.stored {
+        let word = |stored| if stored { "STORED" } else { "VIRTUAL" };
+        let (found, wanted) = (word(found.stored), word(wanted.stored));
+        let note = format!("{object} is {found}, expected {wanted}");
+        difference.notes.push(note);
+    }
     // Tools write NOT NULL for what the application itself always gives, so this alone breaks nothing.
     if found.not_null != wanted.not_null {
         let word = |not_null| if not_null { "NOT NULL" } else { "nullable" };
@@ -243,10 +262,27 @@ fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
 fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
     let missing = |kind: &str, what: &str| format!("{kind} {what} of {name}");
     for key in &wanted.foreign_keys {
-        let mut found = there.foreign_keys.iter();
-        if !found.any(|found| found.eq_ignore_ascii_case(key)) && !comes_along(key, there, wanted) {
-            let reason = "SQLite cannot add a constraint to a table";
-            difference.refuse(missing("foreign key", key), "nothing", key, reason);
+        let object = || missing("foreign key", &key.columns);
+        let mut found = there
+            .foreign_keys
+            .iter()
+            .filter(|found| found.columns.eq_ignore_ascii_case(&key.columns))
+            .peekable();
+        let first = found.peek().copied();
+        match first {
+            Some(first) if found.all(|found| found.rules != key.rules) => {
+                let rules = |key: &ForeignKey| match key.rules.as_str() {
+                    "" => "NO ACTION".to_owned(),
+                    rules => rules.to_owned(),
+                };
+                let reason = "deleting or changing what it refers to would do something else";
+                difference.refuse(object(), &rules(first), &rules(key), reason);
+            }
+            None if !comes_along(&key.columns, there, wanted) => {
+                let reason = "SQLite cannot add a constraint to a table";
+                difference.refuse(object(), "nothing", &key.columns, reason);
+            }
+            _ => {}
         }
     }
     for columns in &wanted.unique {
@@ -465,6 +501,81 @@ mod tests {
                 "{expected}: {difference:?}"
             );
         }
+    }
+
+    #[test]
+    fn another_action_of_a_foreign_key_is_refused() {
+        let make = |key: &str| {
+            format!(
+                "CREATE TABLE p (id INTEGER PRIMARY KEY, b, UNIQUE (id, b));
+                 CREATE TABLE t (a, b REFERENCES p (id) ON DELETE SET NULL,
+                   x REFERENCES p (id) {key},
+                   FOREIGN KEY (a, b) REFERENCES p (id, b) ON UPDATE CASCADE)"
+            )
+        };
+        let rules = [
+            "",
+            "ON DELETE CASCADE",
+            "ON DELETE RESTRICT",
+            "ON DELETE SET NULL",
+            "ON DELETE CASCADE ON UPDATE RESTRICT",
+            "ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
+        ];
+        for found in rules {
+            for expected in rules {
+                let seen = difference(&make(found), &make(expected));
+                let word = |rules: &str| match rules {
+                    "" => "NO ACTION".to_owned(),
+                    rules => rules.to_owned(),
+                };
+                let refused: Vec<_> = seen.refusals.iter().collect();
+                if found == expected {
+                    assert_eq!(seen, Difference::default(), "{found}");
+                    continue;
+                }
+                let [refused] = refused[..] else {
+                    panic!("{found}, {expected}: {seen:?}");
+                };
+                assert_eq!(refused.object, "foreign key x -> p(id) of t");
+                assert_eq!(
+                    (&refused.found, &refused.expected),
+                    (&word(found), &word(expected))
+                );
+            }
+        }
+        let seen = difference(&make(" on delete NO ACTION deferrable"), &make(""));
+        assert_eq!(seen, Difference::default());
+    }
+
+    #[test]
+    fn what_computes_other_values_is_refused() {
+        let make = |column: &str| format!("CREATE TABLE t (q, {column})");
+        let expected = make("g INT AS (q * 2)");
+        for (found, reason) in [
+            ("g INT AS (q * 3)", Some("other values")),
+            ("g INT", Some("not be computed")),
+            ("g INT GENERATED ALWAYS AS ((Q*2)) VIRTUAL", None),
+        ] {
+            let seen = difference(&make(found), &expected);
+            let reasons: Vec<&str> = seen.refusals.iter().map(|it| it.reason).collect();
+            assert_eq!(
+                reasons.len(),
+                usize::from(reason.is_some()),
+                "{found}: {seen:?}"
+            );
+            assert!(
+                reasons.iter().all(|it| it.contains(reason.unwrap_or(""))),
+                "{seen:?}"
+            );
+        }
+        let seen = difference(&expected, &make("g INT"));
+        assert!(
+            seen.refusals[0].reason.contains("write into it"),
+            "{seen:?}"
+        );
+        let seen = difference(&make("g INT AS (q * 2) STORED"), &expected);
+        assert!(seen.is_empty(), "{seen:?}");
+        assert_eq!(seen.notes, ["column t.g is STORED, expected VIRTUAL"]);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
 pub(crate) use side_files::side_file;
 pub use stray_log::{StrayLog, stray_log};
-pub use structure::{Column, Index, Structure, Table, TableOptions};
+pub use structure::{Column, ForeignKey, Index, Structure, Table, TableOptions};
 pub use unfit::{Unfit, says_nothing, text_of, unfit};
 pub use version::{SqliteVersion, WAL_SAFE_FROM};
 

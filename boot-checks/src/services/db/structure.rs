@@ -28,14 +28,24 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Indexes of this table, by name; those that belong to a constraint are left out.
     pub indexes: BTreeMap<String, Index>,
-    /// Foreign keys as `column -> table(column)`, sorted.
-    pub foreign_keys: Vec<String>,
+    /// Foreign keys, column for column, sorted.
+    pub foreign_keys: Vec<ForeignKey>,
     /// Sets of columns that are unique by a constraint, sorted.
     pub unique: Vec<String>,
     /// Conditions of the whole table, in one spelling, sorted.
     pub checks: Vec<String>,
     /// How it keeps its rows.
     pub options: TableOptions,
+}
+
+/// One column of a foreign key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// As `column -> table(column)`.
+    pub columns: String,
+    /// What becomes of the row when the one that it refers to goes or changes, and when that is checked, in SQL's
+    /// words; empty where nothing else than usual is said.
+    pub rules: String,
 }
 
 /// How a table keeps its rows.
@@ -70,6 +80,10 @@ pub struct Column {
     pub primary_key: i64,
     /// Whether it is computed from others.
     pub generated: bool,
+    /// What it is computed by, in one spelling; empty where it is not.
+    pub computation: String,
+    /// Whether what was computed is kept.
+    pub stored: bool,
     /// How its texts are compared, in capitals.
     pub collation: String,
     /// Its own conditions, in one spelling.

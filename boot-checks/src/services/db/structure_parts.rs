@@ -2,10 +2,14 @@
 
 use serde::Deserialize;
 
-use super::structure::{Column, Index, Table, TableOptions};
+use super::structure::{Column, ForeignKey, Index, Table, TableOptions};
 use super::table_text::{index_text, table_text};
 
-/// One thing that a structure is made of.
+/// How `hidden` says that a computed value is kept (<https://www.sqlite.org/pragma.html#pragma_table_xinfo>).
+const STORED: i64 = 3;
+
+/// One thing that a structure is made of. A table's statement comes before its other parts, and of foreign keys it is
+/// said which one of the statement's it is, from 0: SQLite counts them from the end.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Part {
@@ -39,6 +43,9 @@ pub(super) enum Part {
         from: String,
         table: String,
         to: Option<String>,
+        on_delete: String,
+        on_update: String,
+        place: usize,
     },
 }
 
@@ -48,7 +55,7 @@ pub(super) fn everything(filter: &str) -> String {
     format!(
         "WITH m (name, sql) AS MATERIALIZED (SELECT name, sql FROM sqlite_schema m WHERE {filter})
          SELECT json_group_array(json_array(owner, json(part)) ORDER BY position) FROM (
-           SELECT m.name AS owner, 0 AS position, json_object('table', json_object('sql', m.sql)) AS part
+           SELECT m.name AS owner, -1 AS position, json_object('table', json_object('sql', m.sql)) AS part
              FROM m
            UNION ALL
            SELECT s.name, 0, json_object(s.type, json_object('sql', s.sql))
@@ -69,7 +76,9 @@ pub(super) fn everything(filter: &str) -> String {
              FROM m, pragma_index_list(m.name) i
            UNION ALL
            SELECT m.name, 0, json_object('foreign_key', json_object(
-               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\"))
+               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\",
+               'on_delete', f.on_delete, 'on_update', f.on_update,
+               'place', (SELECT max(o.id) FROM pragma_foreign_key_list(m.name) o) - f.id))
              FROM m, pragma_foreign_key_list(m.name) f)"
     )
 }
@@ -94,6 +103,8 @@ impl Table {
                 default,
                 primary_key,
                 generated: hidden != 0,
+                computation: String::new(),
+                stored: hidden == STORED,
                 collation: String::new(),
                 checks: Vec::new(),
                 definition: String::new(),
@@ -121,9 +132,21 @@ impl Table {
                 "u" => self.unique.push(columns.unwrap_or_default()),
                 _ => {}
             },
-            Part::ForeignKey { from, table, to } => {
+            Part::ForeignKey {
+                from,
+                table,
+                to,
+                on_delete,
+                on_update,
+                place,
+            } => {
                 let to = to.unwrap_or_default();
-                self.foreign_keys.push(format!("{from} -> {table}({to})"));
+                let deferred = table_text(&self.sql).deferred_keys;
+                let is_deferred = deferred.get(place).is_some_and(|it| *it);
+                self.foreign_keys.push(ForeignKey {
+                    columns: format!("{from} -> {table}({to})"),
+                    rules: rules(&on_delete, &on_update, is_deferred),
+                });
             }
         }
     }
@@ -133,6 +156,7 @@ impl Table {
         let text = table_text(&self.sql);
         for (column, said) in self.columns.iter_mut().zip(text.columns) {
             column.collation = said.collation;
+            column.computation = said.computation;
             column.checks = said.checks;
             column.definition = said.definition;
         }
@@ -146,6 +170,20 @@ impl Table {
         self.unique.sort();
         self.foreign_keys.sort();
     }
+}
+
+/// Those that are said, in SQL's order.
+fn rules(on_delete: &str, on_update: &str, is_deferred: bool) -> String {
+    let mut rules = Vec::new();
+    for (event, action) in [("DELETE", on_delete), ("UPDATE", on_update)] {
+        if action != "NO ACTION" {
+            rules.push(format!("ON {event} {action}"));
+        }
+    }
+    if is_deferred {
+        rules.push("DEFERRABLE INITIALLY DEFERRED".to_owned());
+    }
+    rules.join(" ")
 }
 
 /// One column of an index, in one spelling.

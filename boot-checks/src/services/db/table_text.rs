@@ -9,6 +9,8 @@ pub(crate) struct TableText {
     pub(crate) columns: Vec<ColumnText>,
     /// Conditions of the whole table, in one spelling.
     pub(crate) checks: Vec<String>,
+    /// Whether each foreign key is checked at COMMIT only, in the order of the statement.
+    pub(crate) deferred_keys: Vec<bool>,
     /// Behind the last bracket.
     pub(crate) is_strict: bool,
     /// Likewise.
@@ -26,6 +28,8 @@ pub(crate) struct ColumnText {
     pub(crate) collation: String,
     /// Its conditions, in one spelling.
     pub(crate) checks: Vec<String>,
+    /// What it is computed by, in one spelling; empty where it is not.
+    pub(crate) computation: String,
 }
 
 /// How texts are compared where nothing is said.
@@ -49,6 +53,7 @@ pub(crate) fn table_text(sql: &str) -> TableText {
     let (parts, close) = parts(&all, open);
     for part in parts {
         let Some(first) = part.first() else { continue };
+        text.deferred_keys.extend(deferred_keys(part));
         if CONSTRAINTS.iter().any(|word| first.is(word)) {
             text.checks.extend(checks(part));
         } else {
@@ -84,23 +89,68 @@ fn parts<'a, 'b>(all: &'b [Token<'a>], open: usize) -> (Vec<&'b [Token<'a>]>, us
 }
 
 fn column(sql: &str, part: &[Token<'_>]) -> ColumnText {
-    let mut depth = 0usize;
     let mut collation = USUAL_COLLATION.to_owned();
-    for pair in part.windows(2) {
-        match pair[0].text {
-            "(" => depth += 1,
-            ")" => depth = depth.saturating_sub(1),
-            _ if depth == 0 && pair[0].is("COLLATE") => {
-                collation = pair[1].name().to_ascii_uppercase();
-            }
-            _ => {}
+    for (at, word) in outermost(part) {
+        if word.is("COLLATE")
+            && let Some(name) = part.get(at + 1)
+        {
+            collation = name.name().to_ascii_uppercase();
         }
     }
     ColumnText {
         definition: on_one_line(slice(sql, part)),
         collation,
         checks: checks(part),
+        computation: computation(part),
     }
+}
+
+/// What stands behind `AS`, without what only says how it is kept.
+fn computation(part: &[Token<'_>]) -> String {
+    let all = outermost(part);
+    let behind = all
+        .iter()
+        .find(|(at, word)| word.is("AS") && part.get(at + 1).is_some_and(|next| next.is("(")));
+    let Some((at, _)) = behind else {
+        return String::new();
+    };
+    let (_, close) = parts(part, at + 1);
+    spelled(without_brackets(
+        part.get(at + 2..close).unwrap_or_default(),
+    ))
+}
+
+/// Of each foreign key in it: `DEFERRABLE` alone, and any `NOT DEFERRABLE`, is as if nothing was said
+/// (<https://www.sqlite.org/foreignkeys.html#fk_deferred>).
+fn deferred_keys(part: &[Token<'_>]) -> Vec<bool> {
+    let mut keys = Vec::new();
+    let is = |at: usize, word: &str| part.get(at).is_some_and(|it| it.is(word));
+    for (at, word) in outermost(part) {
+        if word.is("REFERENCES") {
+            keys.push(false);
+        } else if word.is("DEFERRABLE")
+            && let Some(last) = keys.last_mut()
+        {
+            let is_negated = at > 0 && is(at - 1, "NOT");
+            *last = !is_negated && is(at + 1, "INITIALLY") && is(at + 2, "DEFERRED");
+        }
+    }
+    keys
+}
+
+/// The words that stand in no brackets, and where.
+fn outermost<'a, 'b>(part: &'b [Token<'a>]) -> Vec<(usize, &'b Token<'a>)> {
+    let mut depth = 0usize;
+    let mut outermost = Vec::new();
+    for (at, word) in part.iter().enumerate() {
+        match word.text {
+            "(" => depth += 1,
+            ")" => depth = depth.saturating_sub(1),
+            _ if depth == 0 => outermost.push((at, word)),
+            _ => {}
+        }
+    }
+    outermost
 }
 
 /// The conditions behind each `CHECK`.
@@ -189,6 +239,38 @@ mod tests {
         assert_eq!(text.columns[1].checks, ["n > 1 and n in ( 2 , 3 )"]);
         assert_eq!(text.checks, ["n <> id"]);
         assert!(text.is_strict && text.is_without_rowid && text.has_autoincrement);
+    }
+
+    #[test]
+    fn what_a_column_is_computed_by_is_said_without_how_it_is_kept() {
+        for (column, computation) in [
+            ("g INT AS (a*2)", "a * 2"),
+            (
+                "g GENERATED ALWAYS AS ((A * 2)) STORED CHECK (g > 1)",
+                "a * 2",
+            ),
+            ("\"as\" DEFAULT (cast(1 AS INT))", ""),
+            (
+                "g AS (cast(a AS TEXT) COLLATE nocase) VIRTUAL",
+                "cast ( a as text ) collate nocase",
+            ),
+        ] {
+            let text = table_text(&format!("CREATE TABLE t (a, {column})"));
+            assert_eq!(text.columns[1].computation, computation, "{column}");
+        }
+    }
+
+    #[test]
+    fn only_one_spelling_defers_a_foreign_key() {
+        let text = table_text(
+            "CREATE TABLE t (a REFERENCES p DEFERRABLE INITIALLY DEFERRED REFERENCES q,
+               b REFERENCES p ON DELETE CASCADE NOT DEFERRABLE INITIALLY DEFERRED,
+               c REFERENCES p (id) DEFERRABLE, d REFERENCES p NOT NULL deferrable initially deferred,
+               e REFERENCES p DEFERRABLE INITIALLY IMMEDIATE, f DEFAULT ('REFERENCES'),
+               FOREIGN KEY (a, b) REFERENCES r (a, b) DEFERRABLE INITIALLY DEFERRED)",
+        );
+        let deferred = [true, false, false, false, true, false, true];
+        assert_eq!(text.deferred_keys, deferred);
     }
 
     #[test]
