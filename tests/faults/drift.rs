@@ -255,6 +255,30 @@ fn another_action_of_a_foreign_key_and_another_computation_are_refused() {
 }
 
 #[test]
+fn a_unique_index_of_ones_own_is_refused_where_it_may_refuse_rows() {
+    let sandbox = orders();
+    run(
+        &sandbox,
+        "CREATE INDEX own ON orders (note); CREATE UNIQUE INDEX with_key ON orders (note, id);",
+    );
+    let fine = boot(sandbox.root());
+    assert_eq!(fine.code, Some(0), "{}", fine.text());
+    run(&sandbox, "CREATE UNIQUE INDEX one_note ON orders (note)");
+    refused(
+        &sandbox,
+        &["index one_note", "rows would be refused", "drop it;"],
+    );
+    add_migration(
+        &sandbox,
+        "4_one_note.sql",
+        "CREATE UNIQUE INDEX one_note ON orders (note);",
+    );
+    refused(&sandbox, &["index one_note"]);
+    run(&sandbox, "DROP INDEX one_note");
+    healed(&sandbox, "applied migration 4");
+}
+
+#[test]
 fn other_line_endings_are_no_drift() {
     let sandbox = orders();
     let (name, sql) = MIGRATIONS[0];

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::host::migration_command::{NotBegun, ensure_none_is_under_way};
 use crate::model::{CheckResult, Finding, Findings};
 use crate::services::command;
+use crate::services::db::Refusal;
 use crate::services::migrations::{
     Drift, MigrationRecord, MigrationSet, MigrationStatus, NotToBeRun,
 };
@@ -264,8 +265,12 @@ fn not_additive(status: &MigrationStatus) -> Finding {
         "the schema differs in what cannot be added: {}",
         objects.join(", ")
     );
-    let mut finding = Finding::new("schema_not_additive", message)
-        .action("write a migration that carries the rows over; the gate only ever adds");
+    let mut refusals = status.difference.refusals.iter();
+    let action = match refusals.all(Refusal::is_own_index) {
+        true => "drop it; where the application needs it, let a migration make it",
+        false => "write a migration that carries the rows over; the gate only ever adds",
+    };
+    let mut finding = Finding::new("schema_not_additive", message).action(action);
     for refusal in &status.difference.refusals {
         let seen = format!(
             "found {}, expected {}: {}",

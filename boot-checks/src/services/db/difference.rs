@@ -1,5 +1,7 @@
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
 use super::difference_rules::compare_rules;
+use super::difference_unique::{NO_SUCH_INDEX, compare_own_keys};
+use super::structure::found;
 use super::tokens::{normalised, on_one_line, tokens};
 use super::{Affinity, Column, ForeignKey, Structure, Table, quoted};
 
@@ -40,6 +42,13 @@ pub struct Refusal {
     pub expected: String,
     /// Why it cannot be added.
     pub reason: &'static str,
+}
+
+impl Refusal {
+    /// Whether it is an index that is not expected, without which no row is lost.
+    pub fn is_own_index(&self) -> bool {
+        self.expected == NO_SUCH_INDEX
+    }
 }
 
 impl Difference {
@@ -134,6 +143,11 @@ pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
             (Some(there), _) => {
                 compare_table(name, there, wanted, &mut difference);
                 compare_indexes(actual, there, wanted, &mut difference);
+                let has_index = |index: &str| {
+                    let mut tables = expected.tables.values();
+                    tables.any(|table| found(&table.indexes, index).is_some())
+                };
+                compare_own_keys(name, there, wanted, has_index, &mut difference);
             }
             (None, Some(view)) => {
                 let reason = "a view has its name";

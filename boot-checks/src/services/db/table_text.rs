@@ -67,6 +67,11 @@ pub(crate) fn table_text(sql: &str) -> TableText {
     text
 }
 
+/// The expressions of what an index is made over, as [`index_text`] writes it.
+pub(crate) fn terms<'a, 'b>(over: &'b [Token<'a>]) -> Vec<&'b [Token<'a>]> {
+    parts(over, 0).0
+}
+
 /// What lies between the commas of the outermost brackets, and where these end.
 fn parts<'a, 'b>(all: &'b [Token<'a>], open: usize) -> (Vec<&'b [Token<'a>]>, usize) {
     let (mut parts, mut depth, mut from) = (Vec::new(), 0usize, open + 1);

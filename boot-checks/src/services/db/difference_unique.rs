@@ -1,0 +1,211 @@
+//! Unique keys that are not expected: what keeps two rows out of which the expected table takes both.
+//!
+//! One is harmless where an expected key keeps one of the two out anyway, and where it holds a column that is not
+//! expected and that the application therefore leaves empty: no NULL is another's double.
+
+use super::difference::Difference;
+use super::difference_named::index;
+use super::structure::{Column, Table};
+use super::table_text::terms;
+use super::tokens::{Token, on_one_line, tokens};
+
+/// What is expected in the place of such an index.
+pub(super) const NO_SUCH_INDEX: &str = "no such index";
+
+const REASON: &str = "rows would be refused that the application may write";
+
+pub(super) fn compare_own_keys(
+    name: &str,
+    there: &Table,
+    wanted: &Table,
+    is_expected_name: impl Fn(&str) -> bool,
+    difference: &mut Difference,
+) {
+    let expected = expected_keys(wanted);
+    for (index_name, own) in &there.indexes {
+        let mut unique = wanted.indexes.values().filter(|it| it.unique);
+        // One that is expected under this name, of whatever table, is compared with that.
+        let is_known = is_expected_name(index_name) || unique.any(|it| it.over == own.over);
+        let is_harmless = || match key(&own.over) {
+            Some(key) => is_harmless(&key, &expected, there, wanted),
+            None => has_an_empty_term(&own.over, there, wanted),
+        };
+        if own.unique && !is_known && !is_harmless() {
+            let made = on_one_line(&own.sql);
+            difference.refuse(index(index_name), &made, NO_SUCH_INDEX, REASON);
+        }
+    }
+    for columns in &there.unique {
+        if !is_harmless(&constraint(columns, there), &expected, there, wanted) {
+            let object = format!("unique constraint {columns} of {name}");
+            let made = format!("UNIQUE ({columns})");
+            difference.refuse(object, &made, "no such constraint", REASON);
+        }
+    }
+}
+
+/// Columns in small letters, and how they are compared.
+type Key = Vec<(String, String)>;
+
+fn is_harmless(own: &Key, expected: &[Key], there: &Table, wanted: &Table) -> bool {
+    // What is equal byte for byte is so in every other way.
+    let holds = |(column, collation): &(String, String)| {
+        let mut all = own.iter();
+        all.any(|(it, by)| it == column && (by == "BINARY" || by == collation))
+    };
+    let mut columns = own.iter().filter_map(|(column, _)| there.column(column));
+    expected.iter().any(|key| key.iter().all(holds)) || columns.any(|it| is_left_empty(it, wanted))
+}
+
+fn is_left_empty(column: &Column, wanted: &Table) -> bool {
+    let default = column.default.as_deref().unwrap_or("NULL");
+    let is_filled = column.generated || column.primary_key > 0;
+    wanted.column(&column.name).is_none() && default.eq_ignore_ascii_case("NULL") && !is_filled
+}
+
+fn expected_keys(wanted: &Table) -> Vec<Key> {
+    let mut primary_key: Key = Vec::new();
+    for column in wanted.columns.iter().filter(|it| it.primary_key > 0) {
+        primary_key.push((column.name.to_ascii_lowercase(), column.collation.clone()));
+    }
+    let indexes = wanted.indexes.values().filter(|it| it.unique);
+    let constraints = wanted.unique.iter().map(|it| constraint(it, wanted));
+    let mut keys: Vec<Key> = indexes.filter_map(|it| key(&it.over)).collect();
+    keys.extend(constraints);
+    keys.push(primary_key);
+    keys.retain(|key| !key.is_empty());
+    keys
+}
+
+/// A constraint compares as its columns do.
+fn constraint(columns: &str, table: &Table) -> Key {
+    let of = |name: &str| {
+        let column = table.column(name);
+        let collation = column.map_or("BINARY", |it| it.collation.as_str());
+        (name.to_ascii_lowercase(), collation.to_owned())
+    };
+    columns.split(',').map(of).collect()
+}
+
+/// The columns of an index that is made over nothing but columns of all rows.
+fn key(over: &str) -> Option<Key> {
+    if over.starts_with('(') {
+        return None;
+    }
+    let of = |word: &str| {
+        let word = word.strip_suffix(" desc").unwrap_or(word);
+        let (column, collation) = word.split_once(" collate ").unwrap_or((word, "binary"));
+        (column.to_owned(), collation.to_ascii_uppercase())
+    };
+    Some(over.split(", ").map(of).collect())
+}
+
+/// Functions that make nothing of nothing.
+const OF_NULL: [&str; 3] = ["lower", "trim", "upper"];
+
+/// Whether one of the expressions that an index is made over is made of a column that is left empty.
+fn has_an_empty_term(over: &str, there: &Table, wanted: &Table) -> bool {
+    let words: Vec<Token<'_>> = tokens(over).collect();
+    let is_empty = |word: &Token<'_>| {
+        let column = there.column(&word.name());
+        column.is_some_and(|it| is_left_empty(it, wanted))
+    };
+    let is_of_null = |word: &Token<'_>| {
+        let is_sign = word.is("(") || word.is(")");
+        is_sign || OF_NULL.iter().any(|it| word.is(it)) || is_empty(word)
+    };
+    let is_empty_term =
+        |term: &&[Token<'_>]| term.iter().any(is_empty) && term.iter().all(is_of_null);
+    terms(&words).iter().any(is_empty_term)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Connection, Structure, compare};
+    use super::*;
+
+    const EXPECTED: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT COLLATE NOCASE, c,
+         UNIQUE (a, b)); CREATE UNIQUE INDEX i ON t (c); CREATE UNIQUE INDEX j ON t (lower(a));";
+
+    fn difference(more: &str) -> Difference {
+        let [actual, expected] = [more, ""].map(|more| {
+            let mut connection = Connection::in_memory().unwrap();
+            connection.execute(&format!("{EXPECTED}{more}")).unwrap();
+            Structure::read(&mut connection, &[]).unwrap()
+        });
+        compare(&actual, &expected)
+    }
+
+    const OWN: &str = "ALTER TABLE t ADD COLUMN own; ALTER TABLE t ADD COLUMN filled DEFAULT 1;
+         ALTER TABLE t ADD COLUMN computed AS (a);";
+
+    #[test]
+    fn one_that_refuses_rows_is_refused() {
+        for over in [
+            "(b)",
+            "(a)",
+            "(a, b COLLATE RTRIM)",
+            "(c COLLATE NOCASE)",
+            "(b) WHERE a > 1",
+            "(lower(b))",
+            "(filled)",
+            "(computed)",
+            "(coalesce(own, 1))",
+            "(b) WHERE own IS NULL",
+        ] {
+            let seen = difference(&format!("{OWN} CREATE UNIQUE INDEX o ON t {over}"));
+            let [refused] = &seen.refusals[..] else {
+                panic!("{over}: {seen:?}");
+            };
+            assert_eq!(
+                (refused.object.as_str(), refused.reason),
+                ("index o", REASON)
+            );
+            let made = format!("CREATE UNIQUE INDEX o ON t {over}");
+            assert_eq!(
+                (&refused.found, refused.expected.as_str()),
+                (&made, "no such index")
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_refuses_no_row_more_is_not() {
+        for over in [
+            "(a, id DESC)",
+            "(c, b)",
+            "(a, b COLLATE BINARY, c)",
+            "(b COLLATE NOCASE, a)",
+            "(c)",
+            "(lower(a))",
+            "(own)",
+            "(b, own)",
+            "(lower(own), b)",
+            "(own) WHERE own > 1",
+        ] {
+            let seen = difference(&format!("{OWN} CREATE UNIQUE INDEX o ON t {over}"));
+            assert!(seen.is_empty(), "{over}: {seen:?}");
+        }
+        assert!(difference(&format!("{OWN} CREATE INDEX o ON t (b)")).is_empty());
+    }
+
+    #[test]
+    fn a_constraint_is_judged_as_an_index_is() {
+        let table = |more: &str| {
+            let mut connection = Connection::in_memory().unwrap();
+            let sql = format!("CREATE TABLE t (id INTEGER PRIMARY KEY, a, b{more})");
+            connection.execute(&sql).unwrap();
+            Structure::read(&mut connection, &[]).unwrap()
+        };
+        let expected = table("");
+        for (more, objects) in [
+            (", UNIQUE (a, B)", &["unique constraint a,b of t"][..]),
+            (", UNIQUE (a, id)", &[]),
+            (", own, UNIQUE (a, own)", &[]),
+        ] {
+            let seen = compare(&table(more), &expected);
+            let refused: Vec<&str> = seen.refusals.iter().map(|it| it.object.as_str()).collect();
+            assert_eq!(refused, objects, "{more}");
+        }
+    }
+}
