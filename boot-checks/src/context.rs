@@ -10,6 +10,8 @@ pub use integrity::{INTEGRITY_FILE, LOOK_BUDGET};
 pub use left_log::LeftLog;
 pub use sources::NoSources;
 
+use std::io;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +23,14 @@ use crate::host::encoding::OutputEncoding;
 use crate::host::{self, Host};
 use crate::model::{Mode, PlaybookMeta};
 use crate::services::SeenDatabases;
+use crate::services::db::salvage::KeptCopy;
 use crate::services::db::{self, Access, Connection, DbError, FileSet, Row, Structure};
 use crate::services::mesh::TriggerMesh;
 use crate::services::metrics::MetricsCollector;
 use crate::services::migrations::{MigrationSet, MigrationSetError, MigrationStatus};
+
+/// The copies of a database that runs below a root kept.
+pub type CopiesOf = fn(&Path, &Path) -> io::Result<Box<dyn Iterator<Item = KeptCopy>>>;
 
 /// What a boot works with.
 pub struct Context {
@@ -40,6 +46,10 @@ pub struct Context {
     pub approved: Vec<String>,
     /// Playbooks that the application's registry lists.
     pub registry: Vec<PlaybookMeta>,
+    /// What the journal of a root knows of the copies of a database, as [`KeptCopies`]; nothing unless it is set.
+    ///
+    /// [`KeptCopies`]: crate::services::db::salvage::KeptCopies
+    pub kept_copies: CopiesOf,
     /// The trigger mesh, once stage 3 has started it.
     pub mesh: OnceLock<TriggerMesh>,
     /// The metrics collector, once stage 3 has started it.
@@ -75,6 +85,7 @@ impl Context {
             allow_create: false,
             approved: Vec::new(),
             registry,
+            kept_copies: |_, _| Ok(Box::new(iter::empty())),
             mesh: OnceLock::new(),
             metrics: OnceLock::new(),
             lock_budget,

@@ -39,6 +39,7 @@ mod readers;
 mod replacing;
 mod restore;
 mod salvage;
+mod salvage_copies;
 mod salvage_counts;
 mod salvage_keyed;
 mod salvage_settings;

@@ -12,9 +12,9 @@ use crate::corruption::{Damage, STRUCTURAL, damage, is_always_seen};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 
 /// The files of a database, byte for byte.
-type Files = BTreeMap<&'static str, Vec<u8>>;
+pub(crate) type Files = BTreeMap<&'static str, Vec<u8>>;
 
-fn files(sandbox: &Sandbox) -> Files {
+pub(crate) fn files(sandbox: &Sandbox) -> Files {
     files_of(&sandbox.database())
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use boot_checks::model::{Lost, Method, SalvageReport, SqlValue};
-use boot_checks::services::db::salvage::{KeptCopies, Salvaged, salvage};
+use boot_checks::services::db::salvage::{KeptCopy, Salvaged, salvage};
 use boot_checks::services::db::{Access, Connection};
 
 use crate::damaged::{fill_root_page, root_page, salvaged};
@@ -116,18 +116,18 @@ fn counter_after(kept_at: Option<i64>, schema: &str, hurt: impl Fn(&Path)) -> (i
              CREATE TABLE zz (id INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO zz VALUES (7)"
         ),
     );
-    let backups = folder.path().join("backups");
+    let copy = folder.path().join("copy.db");
     if let Some(number) = kept_at {
-        std::fs::create_dir_all(backups.join("run1")).unwrap();
-        let copy = backups.join("run1/1-a.db");
         std::fs::copy(&path, &copy).unwrap();
         execute(&copy, &format!("UPDATE sqlite_sequence SET seq = {number}"));
     }
     hurt(&path);
-    let kept = KeptCopies {
-        backups: &backups,
-        database: &path,
-    };
+    let kept = kept_at.map(|_| KeptCopy {
+        run_id: "run1".to_owned(),
+        path: copy,
+        is_whole: true,
+    });
+    let kept = || Ok(Box::new(kept.clone().into_iter()) as Box<dyn Iterator<Item = KeptCopy>>);
     let work = tempfile::tempdir().unwrap();
     let Salvaged { file, report } = salvage(&path, &kept, work.path()).unwrap();
     let mut connection = Connection::open(&file, Access::ReadWrite, Duration::ZERO).unwrap();

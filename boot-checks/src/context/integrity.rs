@@ -1,12 +1,13 @@
 //! When every page of the database is looked at, and what was seen.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::Context;
 use crate::host;
-use crate::services::db::salvage::{self, Rehearsal};
+use crate::services::db::salvage::{self, KeptCopy, Rehearsal};
 use crate::services::db::{self, DbError, Due, FileSet, Integrity, LastCheck, Looked};
 
 /// The file, below the gate's own folder, that remembers the last look at every page.
@@ -87,19 +88,15 @@ impl Context {
         *slot.unwrap_or_else(PoisonError::into_inner) = Some(seen.clone());
     }
 
-    /// Whether an earlier run has kept a copy of the database. Whether it is whole is not looked at.
+    /// Whether an earlier run has kept a copy of the database that is still whole.
     pub fn has_kept_copies(&self) -> bool {
-        let name = self.database_path().and_then(Path::file_name);
-        let name = name.unwrap_or_default().to_string_lossy();
-        // What was set aside has a word in the place of the number.
-        let is_copy = |copy: &String| {
-            let parts = copy.split_once('-');
-            parts.is_some_and(|(number, of)| number.parse::<usize>().is_ok() && of == name)
-        };
-        let backups = self.state_folder().join("backups");
-        let names = |folder: &Path| host::files::names_in(folder, usize::MAX).unwrap_or_default();
-        let mut runs = names(&backups).into_iter();
-        runs.any(|run| names(&backups.join(run)).iter().any(is_copy))
+        let copies = self.database_path().map(|path| self.copies_of(path));
+        let copies = copies.and_then(Result::ok);
+        copies.is_some_and(|mut copies| copies.any(|copy| copy.is_whole))
+    }
+
+    fn copies_of(&self, database: &Path) -> io::Result<Box<dyn Iterator<Item = KeptCopy>>> {
+        (self.kept_copies)(&self.config.root, database)
     }
 
     /// What could be saved of a damaged database, tried on a copy; once until [`Context::refresh`].
@@ -115,7 +112,6 @@ impl Context {
         }
         self.forget_connection();
         let path = self.database_path().unwrap_or(Path::new(""));
-        let backups = self.state_folder().join("backups");
         let main = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let log =
             std::fs::metadata(db::side_file(path, "-wal")).map_or(0, |metadata| metadata.len());
@@ -126,7 +122,7 @@ impl Context {
                 "what can be saved of the damaged database ({size} MiB) is tried on a copy"
             ));
         }
-        let rehearsed = salvage::rehearse(path, &backups)
+        let rehearsed = salvage::rehearse(path, &|| self.copies_of(path))
             .map(Arc::new)
             .map_err(|error| error.to_string());
         slot.insert(rehearsed).clone()

@@ -8,14 +8,15 @@ use super::changes::file_error_of;
 use super::door::{Part, no_backup};
 use super::in_database::wait;
 use super::in_place::LockedOut;
+use super::kept::copies_of;
 use super::swap::SwapError;
 use super::touched::{KeptOpen, Kind};
-use super::{Door, DoorError, STATE_FOLDER, Touched, staged};
+use super::{Door, DoorError, Touched, staged};
 use crate::context::Context;
 use crate::host;
 use crate::host::migration_command::ensure_none_is_under_way;
 use crate::model::SalvageReport;
-use crate::services::db::salvage::{self, KeptCopies, SalvageError};
+use crate::services::db::salvage::{self, SalvageError};
 use crate::services::db::{DbError, side_file};
 
 /// What was approved.
@@ -64,11 +65,7 @@ impl Door {
         let mut work = tempfile::Builder::new();
         host::only_the_owner_may_enter(work.prefix(&prefix));
         let work = work.tempdir_in(folder).map_err(io)?;
-        let backups = self.root().join(STATE_FOLDER).join("backups");
-        let kept = KeptCopies {
-            backups: &backups,
-            database: plan.path,
-        };
+        let kept = || copies_of(self.root(), plan.path);
         let made = salvage::salvage(copy, &kept, work.path()).map_err(|error| match error {
             SalvageError::Io(source) => file_error_of(plan.path, source),
             SalvageError::Database(error) => DoorError::Database(error),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::artefacts::Artefacts;
 use super::incident;
+use super::kept::copies_of;
 use super::memory::{remember, remember_database};
 use super::session::words;
 use super::tidy::tidy;
@@ -264,5 +265,7 @@ pub(super) fn context(
     let recorder = Arc::clone(recorder);
     let on_wait = move |reason: &str| recorder.waiting(reason);
     let registry = playbooks::registered();
-    Context::new(config, host, mode, registry, lock_budget, on_wait)
+    let mut cx = Context::new(config, host, mode, registry, lock_budget, on_wait);
+    cx.kept_copies = copies_of;
+    cx
 }

@@ -1,16 +1,31 @@
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::SalvageError;
 use super::losses::rowids_left;
 use super::rebuild::{attach, copied_columns, count, only_in_backup, rowid_name};
 use super::survey::TableState;
-use super::{KeptCopies, SalvageError};
-use crate::host::files;
 use crate::model::{Lost, SqlValue, TableSalvage};
 use crate::services::db::side_file;
 use crate::services::db::{Access, Connection, DbError, integrity_check, quoted};
 
-/// A verified copy that an earlier run kept.
+/// A copy of the damaged database that an earlier run kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptCopy {
+    /// The run.
+    pub run_id: String,
+    /// Its main file.
+    pub path: PathBuf,
+    /// Whether its contents are, by their digest, what was there before the run.
+    pub is_whole: bool,
+}
+
+/// Asks for the copies of the damaged database and of no other, the newest first. They are asked for only where rows
+/// are missing, and each is read when its turn comes.
+pub type KeptCopies<'a> = dyn Fn() -> io::Result<Box<dyn Iterator<Item = KeptCopy>>> + 'a;
+
+/// A verified copy of a [`KeptCopy`].
 #[derive(Debug)]
 pub(super) struct Source {
     /// The run.
@@ -21,32 +36,28 @@ pub(super) struct Source {
 /// How many copies are tried, the newest first: each is read in full.
 const TRIED_MAX: usize = 3;
 
-/// The newest copy of this database in which SQLite finds nothing wrong, as a copy of its own.
-pub(super) fn newest(kept: &KeptCopies<'_>, folder: &Path) -> Result<Option<Source>, SalvageError> {
-    let KeptCopies { backups, database } = *kept;
-    let name = database.file_name().unwrap_or_default().to_string_lossy();
-    let mut runs = files::names_in(backups, usize::MAX)?;
-    runs.sort_unstable();
-    let end = format!("-{name}");
-    let mut tried = 0;
-    for run in runs.into_iter().rev() {
-        // What is no folder is no run's.
-        let mut copies = files::names_in(&backups.join(&run), usize::MAX).unwrap_or_default();
-        copies.retain(|copy| copy.ends_with(&end));
-        copies.sort_unstable();
-        let Some(copy) = copies.first() else {
+/// The newest copy in which SQLite finds nothing wrong, as a copy of its own. One that is not what the run kept is
+/// passed over, which is noted.
+pub(super) fn newest(
+    kept: &KeptCopies<'_>,
+    folder: &Path,
+    notes: &mut Vec<String>,
+) -> Result<Option<Source>, SalvageError> {
+    let copies = kept().map_err(SalvageError::Copies)?;
+    for copy in copies.take(TRIED_MAX) {
+        let run = copy.run_id;
+        if !copy.is_whole {
+            notes.push(format!(
+                "the copy of run {run} is not what that run kept: nothing was taken from it"
+            ));
             continue;
-        };
-        tried += 1;
-        if tried > TRIED_MAX {
-            break;
         }
         let path = folder.join("backup.db");
         for suffix in ["", "-wal", "-journal"] {
-            let from = side_file(&backups.join(&run).join(copy), suffix);
+            let from = side_file(&copy.path, suffix);
             let to = side_file(&path, suffix);
             match std::fs::remove_file(&to) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }
                 _ => {}
@@ -55,14 +66,14 @@ pub(super) fn newest(kept: &KeptCopies<'_>, folder: &Path) -> Result<Option<Sour
                 std::fs::copy(from, to)?;
             }
         }
-        if is_whole(&path) {
+        if is_sound(&path) {
             return Ok(Some(Source { run, path }));
         }
     }
     Ok(None)
 }
 
-fn is_whole(path: &Path) -> bool {
+fn is_sound(path: &Path) -> bool {
     let Ok(mut connection) = Connection::open(path, Access::ReadWrite, Duration::ZERO) else {
         return false;
     };

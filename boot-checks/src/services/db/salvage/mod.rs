@@ -41,6 +41,7 @@ use super::side_file;
 use super::{DbError, FileSet, owed_sums_of};
 use crate::host;
 use crate::model::{Lost, Method, SalvageReport, TableSalvage};
+pub use merge::{KeptCopies, KeptCopy};
 use survey::{Survey, TableState};
 
 /// Why nothing was salvaged.
@@ -63,21 +64,15 @@ pub enum SalvageError {
     /// What was built does not hold, for this reason.
     #[error("what could be saved makes no sound database: {0}")]
     NotSound(String),
+    /// Which copies earlier runs kept is not known.
+    #[error("what earlier runs kept of it is not known: {0}")]
+    Copies(io::Error),
     /// A file could not be read or written.
     #[error("copying: {0}")]
     Io(#[from] io::Error),
     /// SQLite said no.
     #[error(transparent)]
     Database(#[from] DbError),
-}
-
-/// Where copies of earlier runs are.
-#[derive(Clone, Copy, Debug)]
-pub struct KeptCopies<'a> {
-    /// The folder with a folder for each run.
-    pub backups: &'a Path,
-    /// The database that they are copies of.
-    pub database: &'a Path,
 }
 
 /// A new database and what is in it.
@@ -109,7 +104,7 @@ const ROOM_LEFT_BYTES: u64 = 16 << 20;
 /// # Errors
 ///
 /// Why nothing would come of it.
-pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageError> {
+pub fn rehearse(database: &Path, kept: &KeptCopies<'_>) -> Result<Rehearsal, SalvageError> {
     let folder = host::PrivateFolder::new()?;
     refuse_without_room(database, folder.path())?;
     let name = database.file_name().unwrap_or_default();
@@ -126,8 +121,7 @@ pub fn rehearse(database: &Path, backups: &Path) -> Result<Rehearsal, SalvageErr
         return Err(SalvageError::InUse);
     }
     let present = digest_of_set(&copy)?;
-    let kept = KeptCopies { backups, database };
-    let report = salvage(&copy, &kept, folder.path())?.report;
+    let report = salvage(&copy, kept, folder.path())?.report;
     Ok(Rehearsal { present, report })
 }
 
@@ -153,9 +147,10 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
         doubt_by_entries(&survey, &file, &mut report)?;
         return Ok(Salvaged { file, report });
     }
+    let mut notes = Vec::new();
     let backup = match is_whole {
         true => None,
-        false => merge::newest(kept, folder)?,
+        false => merge::newest(kept, folder, &mut notes)?,
     };
     graft_damaged(&image.path, &survey)?;
     let built = rebuild::build(&image, &survey, backup.as_ref(), &file)?;
@@ -170,8 +165,9 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
         unassigned: survey.unassigned,
         dangling: built.dangling,
         counters: built.counters,
-        notes: built.notes,
+        notes,
     };
+    report.notes.extend(built.notes);
     add_notes(&mut report, &image, &survey);
     add_notes_of_log(&mut report, &image);
     // A method that promises to lose nothing has to keep the promise.
