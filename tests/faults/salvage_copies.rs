@@ -4,6 +4,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use boot_checks::model::SalvageReport;
+use boot_checks::services::db::salvage::{KeptCopy, salvage};
 use boot_checks::services::db::{Access, Connection};
 use serde_json::Value;
 
@@ -67,6 +69,8 @@ fn no_row_of_another_database_is_taken() {
         assert_eq!(code, Some(8), "{name}: {proposal:#}");
         let own = kept[0].parent().unwrap().file_name().unwrap();
         assert_eq!(report(&proposal)["backup"], own.to_str().unwrap(), "{name}");
+        let digest = &report(&proposal)["backup_digest"];
+        assert!(digest.is_string(), "{name}: {proposal:#}");
         let (code, record) = approve(&sandbox, &proposal);
         assert_eq!(code, Some(0), "{name}: {record:#}");
         assert!(merged(&record) > 0, "{name}: {record:#}");
@@ -146,6 +150,40 @@ fn a_copy_that_was_changed_is_not_used() {
     let notes = report(&record)["notes"].to_string();
     let expect = "is not what that run kept: nothing was taken from it";
     assert!(notes.contains(expect), "{record:#}");
+}
+
+/// Equal counts of other rows are another plan, which nobody has approved.
+#[test]
+fn a_plan_names_the_contents_of_the_copy_that_rows_come_from() {
+    let sandbox = healthy();
+    let copy = copies(&sandbox).remove(0);
+    hurt(&sandbox, Damage::ZeroedLeaf, 4);
+    let salvaged = || {
+        let kept = KeptCopy {
+            run_id: "run".to_owned(),
+            path: copy.clone(),
+            is_whole: true,
+        };
+        let kept = || Ok(Box::new(std::iter::once(kept.clone())) as Box<_>);
+        let work = tempfile::tempdir().unwrap();
+        salvage(&sandbox.database(), &kept, work.path())
+            .unwrap()
+            .report
+    };
+    let (first, again) = (salvaged(), salvaged());
+    assert_eq!(first, again);
+    execute(&copy, "UPDATE notes SET body = 'changed'");
+    let changed = salvaged();
+    assert!(changed.backup_digest.is_some(), "{changed:#?}");
+    assert_ne!(first.backup_digest, changed.backup_digest);
+    let without = SalvageReport {
+        backup_digest: first.backup_digest.clone(),
+        ..changed
+    };
+    assert_eq!(first, without, "nothing else tells the two apart");
+
+    let (_, proposal) = boot_json(&sandbox, &[]);
+    assert!(report(&proposal)["backup_digest"].is_null(), "{proposal:#}");
 }
 
 #[test]

@@ -116,6 +116,9 @@ pub struct SalvageReport {
     pub tables: Vec<TableSalvage>,
     /// The run whose copy rows were taken from.
     pub backup: Option<String>,
+    /// Names exactly the contents of that copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_digest: Option<String>,
     /// Rows on pages whose table is not certain; they stay in the quarantine.
     pub unassigned: u64,
     /// Rows that refer to rows that are not there.
@@ -199,6 +202,7 @@ mod tests {
             method: Method::Salvage,
             tables: tables.to_vec(),
             backup: Some("r".to_owned()),
+            backup_digest: None,
             unassigned: 0,
             dangling: 0,
             counters: Vec::new(),

@@ -229,6 +229,7 @@ impl Change {
                     method: _,
                     tables,
                     backup,
+                    backup_digest,
                     unassigned: _,
                     dangling: _,
                     counters,
@@ -236,6 +237,7 @@ impl Change {
                 } = report;
                 tables.iter_mut().for_each(|it| visit(&mut it.table));
                 backup.iter_mut().for_each(&mut *visit);
+                backup_digest.iter_mut().for_each(&mut *visit);
                 counters.iter_mut().for_each(&mut *visit);
                 notes.iter_mut().for_each(visit);
             }

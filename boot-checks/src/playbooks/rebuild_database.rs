@@ -98,6 +98,7 @@ mod tests {
                 is_hurt: false,
             }],
             backup: None,
+            backup_digest: None,
             unassigned,
             dangling: 0,
             counters: counters.iter().map(|it| (*it).to_owned()).collect(),

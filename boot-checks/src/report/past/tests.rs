@@ -217,6 +217,7 @@ fn rebuild() -> Change {
                 is_hurt: true,
             }],
             backup: None,
+            backup_digest: None,
             unassigned: 0,
             dangling: 0,
             counters: vec!["orders".to_owned()],

@@ -2,10 +2,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::SalvageError;
 use super::losses::rowids_left;
 use super::rebuild::{attach, copied_columns, count, only_in_backup, rowid_name};
 use super::survey::TableState;
+use super::{SalvageError, digest_of_set};
 use crate::model::{Lost, SqlValue, TableSalvage};
 use crate::services::db::side_file;
 use crate::services::db::{Access, Connection, DbError, integrity_check, quoted};
@@ -30,6 +30,8 @@ pub type KeptCopies<'a> = dyn Fn() -> io::Result<Box<dyn Iterator<Item = KeptCop
 pub(super) struct Source {
     /// The run.
     pub(super) run: String,
+    /// Names exactly what rows are taken from: what was copied, and not what is kept under its name by now.
+    pub(super) digest: String,
     path: PathBuf,
 }
 
@@ -66,8 +68,10 @@ pub(super) fn newest(
                 std::fs::copy(from, to)?;
             }
         }
+        // SQLite may move its log.
+        let digest = digest_of_set(&path)?;
         if is_sound(&path) {
-            return Ok(Some(Source { run, path }));
+            return Ok(Some(Source { run, digest, path }));
         }
     }
     Ok(None)

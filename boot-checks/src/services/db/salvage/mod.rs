@@ -161,7 +161,8 @@ pub fn salvage(set: &Path, kept: &KeptCopies<'_>, folder: &Path) -> Result<Salva
             Method::Salvage
         },
         tables: built.tables,
-        backup: backup.map(|backup| backup.run),
+        backup: backup.as_ref().map(|it| it.run.clone()),
+        backup_digest: backup.map(|it| it.digest),
         unassigned: survey.unassigned,
         dangling: built.dangling,
         counters: built.counters,
@@ -296,6 +297,7 @@ fn whole_report(method: Method, survey: &Survey) -> SalvageReport {
             })
             .collect(),
         backup: None,
+        backup_digest: None,
         unassigned: 0,
         dangling: 0,
         counters: Vec::new(),
