@@ -698,3 +698,61 @@ fn copies_of_one_run_are_told_apart() {
         assert!(line.contains(&order), "{list}");
     }
 }
+
+#[test]
+fn copies_that_no_journal_names_are_said_to_be_there() {
+    for is_gone in [true, false] {
+        let kept = kept();
+        let journal = kept.fixture.path("var/boot/journal.jsonl");
+        match is_gone {
+            true => fs::remove_file(&journal).unwrap(),
+            false => fs::write(&journal, "").unwrap(),
+        }
+        let folder = kept.copy.parent().unwrap().to_str().unwrap();
+        let words = format!("{folder}: no journal names the copies in it");
+        let next = "next: put var/boot/journal.jsonl back";
+        let list = kept.fixture.run(&["backups", "list"]);
+        list.says(0, &[&words, next]);
+        assert!(!list.all().contains("no copies are kept"), "{}", list.all());
+        let failed = format!("[FAIL] {words}");
+        let verified = kept.fixture.run(&["backups", "verify"]);
+        verified.says(1, &[&failed, next]);
+    }
+    // Those of one run, beside copies that are known and whole.
+    let kept = kept();
+    fs::create_dir(kept.fixture.path("var/boot/backups/20260101_000000")).unwrap();
+    kept.fixture.run(&["backups", "verify"]).says(0, &["[OK]"]);
+    kept.fixture
+        .write("var/boot/backups/20260101_000000/0-grace.db", "kept");
+    let verified = kept.fixture.run(&["backups", "verify"]);
+    verified.says(1, &["[OK]", "[FAIL]", "20260101_000000: no journal"]);
+}
+
+#[test]
+fn a_damaged_journal_is_named_by_its_line() {
+    let kept = kept();
+    let journal = kept.fixture.path("var/boot/journal.jsonl");
+    let whole = fs::read_to_string(&journal).unwrap();
+    let number = whole.lines().count() + 1;
+    let line = format!("journal.jsonl, line {number} is damaged");
+    for command in ["list", "verify"] {
+        let answer = || kept.fixture.run(&["backups", command]);
+        fs::write(&journal, format!("{whole}no line\n")).unwrap();
+        answer().says(
+            1,
+            &[
+                "error: cannot read the journal",
+                &line,
+                "next: mend that line",
+            ],
+        );
+        // Where nothing is kept either: what the line says is not known.
+        let backups = kept.fixture.path("var/boot/backups");
+        fs::rename(&backups, backups.with_extension("away")).unwrap();
+        answer().says(1, &[&line]);
+        fs::rename(backups.with_extension("away"), &backups).unwrap();
+        // What a kill left of a line was not begun.
+        fs::write(&journal, format!("{whole}{{\"run_id\":")).unwrap();
+        answer().says(0, &[&kept.run_id]);
+    }
+}

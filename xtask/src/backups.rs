@@ -2,6 +2,8 @@
 
 mod restore;
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use boot_checks::engine::{self, Kept};
 use boot_checks::host::Host;
@@ -25,7 +27,8 @@ pub(crate) struct Args {
 enum Command {
     /// Print each copy with its run
     List,
-    /// Compare each copy with what was there before the run (exit code 1 where one is damaged)
+    /// Compare each copy with what was there before the run (exit code 1 where one is damaged, or where
+    /// nothing says what it is to be)
     Verify,
     Restore(restore::Args),
 }
@@ -52,20 +55,46 @@ fn show(args: &Args, is_verified: bool) -> anyhow::Result<u8> {
         output::complain("error: there is no such application; name its folder with --root");
         return Ok(Verdict::Config.exit_code());
     };
-    let kept = engine::kept(&root).context("cannot read the journal")?;
-    if kept.is_empty() {
+    let known = engine::kept(&root).and_then(|kept| Ok((kept, engine::unnamed(&root)?)));
+    let (kept, unnamed) = match known {
+        Ok(known) => known,
+        Err(error) => {
+            output::complain(&format!("error: cannot read the journal: {error}"));
+            return Ok(Verdict::Blocked.exit_code());
+        }
+    };
+    if kept.is_empty() && unnamed.is_empty() {
         output::data("no copies are kept\n")?;
         return Ok(Verdict::MayStart.exit_code());
     }
-    output::data(&lines(&kept, is_verified))?;
-    let all_whole = kept.iter().all(|one| one.is_whole);
-    if !is_verified || all_whole {
-        return Ok(Verdict::MayStart.exit_code());
+    output::data(&(lines(&kept, is_verified) + &lines_of_unnamed(&unnamed, is_verified)))?;
+    if !unnamed.is_empty() {
+        output::complain(
+            "next: put var/boot/journal.jsonl back from a backup of your own: without its lines `undo` and `restore` \
+             take nothing from there; or move what a killed run left there away",
+        );
     }
-    output::complain(
-        "next: `undo` and `restore` refuse what is not whole; take the copy of another run, or a backup of your own",
-    );
-    Ok(Verdict::Blocked.exit_code())
+    let all_whole = kept.iter().all(|one| one.is_whole);
+    if is_verified && !all_whole {
+        output::complain(
+            "next: `undo` and `restore` refuse what is not whole; take the copy of another run, or a backup of your own",
+        );
+    }
+    Ok(match is_verified && !(all_whole && unnamed.is_empty()) {
+        true => Verdict::Blocked.exit_code(),
+        false => Verdict::MayStart.exit_code(),
+    })
+}
+
+fn lines_of_unnamed(folders: &[PathBuf], is_verified: bool) -> String {
+    let word = if is_verified { "[FAIL] " } else { "" };
+    let line = |folder: &PathBuf| {
+        let folder = folder.display();
+        format!(
+            "{word}{folder}: no journal names the copies in it, and what they are is not known\n"
+        )
+    };
+    folders.iter().map(line).collect()
 }
 
 /// One line for each copy; those of one thing in one run are told apart by their order.

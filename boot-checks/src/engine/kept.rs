@@ -49,6 +49,25 @@ pub fn kept(root: &Path) -> io::Result<Vec<Kept>> {
     Ok(all)
 }
 
+/// The folders of copies of runs that the journal does not know, by name: what these are copies of, and whether they
+/// are whole, is not known.
+///
+/// # Errors
+///
+/// When the journal cannot be read.
+pub fn unnamed(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let state_folder = root.join(STATE_FOLDER);
+    let entries = Journal::new(&state_folder, "").read_all_runs()?;
+    let backups = state_folder.join("backups");
+    let mut runs = files::names_in(&backups, usize::MAX)?;
+    runs.retain(|run_id| entries.iter().all(|entry| entry.run_id != *run_id));
+    runs.sort_unstable();
+    let folders = runs.into_iter().map(|run_id| backups.join(run_id));
+    // What is no folder is no run's.
+    let has_copies = |folder: &PathBuf| files::names_in(folder, 1).is_ok_and(|it| !it.is_empty());
+    Ok(folders.filter(has_copies).collect())
+}
+
 /// Every copy that one run made, in the order in which it made them. Reads all of them.
 ///
 /// # Errors

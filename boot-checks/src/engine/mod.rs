@@ -48,7 +48,7 @@ use door::STATE_FOLDER;
 pub use door_error::{DoorError, Failure, Left};
 pub use heal::{HealOptions, HealOutcome, Intent, Planned, approve, heal};
 pub use journal::{Journal, JournalEntry, Phase};
-pub use kept::{Kept, kept};
+pub use kept::{Kept, kept, unnamed};
 pub use notices::acknowledge;
 pub use propose::Permit;
 pub use put_back::{PutBack, PutBackError, put_back};
