@@ -226,15 +226,25 @@ fn a_log_with_other_salts_is_found_where_a_link_leads() {
 
 #[test]
 fn a_side_file_that_is_no_file_is_named() {
-    for (suffix, words) in [("-wal", "cannot be read"), ("-journal", "is no file")] {
+    for (suffix, is_pipe) in [
+        ("-wal", true),
+        ("-journal", true),
+        ("-shm", true),
+        ("-shm", false),
+    ] {
         let fixture = Fixture::healthy();
+        fixture.sql("PRAGMA journal_mode = WAL");
         let name = format!("var/grace.db{suffix}");
-        pipe(&fixture.path(&name));
+        match is_pipe {
+            true => pipe(&fixture.path(&name)),
+            false => fs::create_dir(fixture.path(&name)).unwrap(),
+        }
         let before = fixture.tree_of_others();
-        fixture
-            .boot(&[])
-            .says_at_once(1, &[&format!("{name} {words}")]);
-        assert!(before == fixture.tree_of_others(), "something was changed");
+        for arguments in [&[][..], &["--observe"]] {
+            let words = [&format!("{name} is no file"), "move it away"];
+            fixture.boot(arguments).says_at_once(1, &words);
+            assert!(before == fixture.tree_of_others(), "something was changed");
+        }
     }
 }
 

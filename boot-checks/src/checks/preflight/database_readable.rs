@@ -15,8 +15,8 @@ use crate::context::{Context, LeftLog};
 use crate::host::shell;
 use crate::model::{CheckResult, Finding, Findings, SqlValue};
 use crate::services::db::{
-    Connection, DbError, ForeignLog, Header, MainFile, SqliteVersion, WAL_SAFE_FROM, quoted,
-    side_file,
+    Connection, DbError, ForeignLog, Header, MainFile, SqliteVersion, WAL_SAFE_FROM,
+    ensure_may_be_opened, quoted, side_file,
 };
 
 /// See the module.
@@ -50,6 +50,9 @@ impl Check for DatabaseReadable {
         let is_interrupted = files.journal_bytes.is_some_and(|bytes| bytes > 0);
         if let Some(finding) = judge_header(cx, header, &name, is_interrupted) {
             return Ok(Findings::problem(finding));
+        }
+        if let Err(error) = ensure_may_be_opened(&files.path) {
+            return Ok(Findings::problem(database_finding(cx, &error)));
         }
         let left = cx.left_log();
         if let Some(finding) = judge_log(cx, &left) {

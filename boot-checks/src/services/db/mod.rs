@@ -62,7 +62,7 @@ pub(crate) use owed_sums::{owed_in_use, owed_sums_of};
 pub use recovery::{Recovery, rehearse_recovery};
 pub use rows::count_rows;
 pub use same_rows::first_table_that_differs;
-pub(crate) use side_files::side_file;
+pub(crate) use side_files::{ensure_may_be_opened, side_file};
 pub use stray_log::{StrayLog, stray_log};
 pub use structure::{Column, ForeignKey, Index, Structure, Table, TableOptions};
 pub use unfit::{Unfit, says_nothing, text_of, unfit};
