@@ -40,6 +40,8 @@ pub struct Context {
     pub host: Host,
     /// Whether this run may change anything.
     pub mode: Mode,
+    /// Why a run that was to change something only looks; none where nothing keeps it from that.
+    pub only_looks: Option<String>,
     /// Whether a database that vanished may be made anew.
     pub allow_create: bool,
     /// Fingerprints of the plans that a person approved.
@@ -82,6 +84,7 @@ impl Context {
             config,
             host,
             mode,
+            only_looks: None,
             allow_create: false,
             approved: Vec::new(),
             registry,

@@ -105,3 +105,27 @@ fn a_clock_that_went_backwards_is_named_and_harms_nothing() {
     let notes = step(&json, "preflight::writable_folders")["notes"].to_string();
     assert!(!notes.contains("clock"), "it is said once: {notes}");
 }
+
+/// There, not even a lock file can be made.
+#[test]
+fn a_boot_that_could_only_look_says_why() {
+    let fixture = Fixture::empty();
+    fixture.sql(LEGACY);
+    fs::rename(fixture.database(), fixture.path("orders.db")).unwrap();
+    fs::remove_dir(fixture.path("var")).unwrap();
+    fixture.write("var", "no folder");
+    let before = fixture.tree_of_others();
+    let url = ["--database-url", "sqlite:///./orders.db"];
+    let answer = fixture.boot(&url);
+    let words = [
+        "it has no migration record",
+        "this boot could only look: cannot lock",
+        "the gate can make its own folder there",
+    ];
+    answer.says(1, &words);
+    let misleading = answer.all().contains("without --observe");
+    assert!(!misleading, "{}", answer.all());
+    assert!(before == fixture.tree_of_others(), "something was changed");
+    let observed = fixture.boot(&[&url[..], &["--observe"]].concat());
+    observed.says(1, &["without --observe"]);
+}

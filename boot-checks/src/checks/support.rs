@@ -246,8 +246,14 @@ fn with_its_permissions(cx: &Context, finding: Finding) -> Finding {
 /// it stands beside the finding.
 pub(super) fn healed_without_observe(cx: &Context, finding: Finding, what: &str) -> Finding {
     match cx.mode {
-        Mode::Observe => finding.action(format!("a boot without --observe {what}")),
         Mode::Heal => finding,
+        Mode::Observe => finding.action(match &cx.only_looks {
+            None => format!("a boot without --observe {what}"),
+            Some(reason) => format!(
+                "this boot could only look: {reason}; see to it that the gate can make its own folder there, \
+                 then boot again, which {what}"
+            ),
+        }),
     }
 }
 

@@ -80,6 +80,7 @@ pub fn boot(
     let holder = host::self_description(&host);
     let waiting = |holder: &str| notify(&format!("waiting for another boot: {holder}"));
     let lock = GateLock::acquire(&lock_file, &holder, options.lock_timeout, waiting);
+    let mut only_looks = None;
     let lock = match lock {
         Ok(lock) => Some(lock),
         Err(error @ LockError::Held { .. }) => {
@@ -93,6 +94,7 @@ pub fn boot(
         // Where not even a lock file can be made there is no second boot to fear that could write.
         Err(error @ LockError::Unusable { .. }) => {
             notify(&format!("{error}; looking only"));
+            only_looks = Some(error.to_string()).filter(|_| options.mode == Mode::Heal);
             None
         }
     };
@@ -112,6 +114,7 @@ pub fn boot(
     let locked = Locked {
         options: &options,
         is_tidy,
+        only_looks,
     };
     let report = boot_locked(config, host, &locked, redactor, sinks, on_signal);
     if let Some(lock) = lock.filter(|_| was_uneventful(&report, is_tidy)) {
@@ -120,11 +123,13 @@ pub fn boot(
     report
 }
 
-/// What a boot that holds the gate's lock goes by.
+/// What a boot goes by that holds the gate's lock, or cannot have one.
 struct Locked<'a> {
     options: &'a BootOptions,
     /// Whether it is known that no earlier run left temporary files.
     is_tidy: bool,
+    /// As [`Context::only_looks`].
+    only_looks: Option<String>,
 }
 
 /// Whether nothing went wrong and nothing was tried that could have left something behind, in a boot that
@@ -199,7 +204,9 @@ fn boot_locked(
     mut sinks: Vec<Box<dyn Sink>>,
     on_signal: impl FnOnce(BootReport) + Send + 'static,
 ) -> BootReport {
-    let Locked { options, is_tidy } = *locked;
+    let Locked {
+        options, is_tidy, ..
+    } = *locked;
     let mut start = start(&config.application, &config.root, &host, options);
     let artefacts = Artefacts::reserve(&host, &config.root, &mut start);
     sinks.push(Box::new(artefacts.where_tidy(is_tidy)));
@@ -220,6 +227,7 @@ fn boot_locked(
     }
 
     let mut cx = context(config, host, options.mode, options.lock_timeout, &recorder);
+    cx.only_looks.clone_from(&locked.only_looks);
     cx.allow_create = options.allow_create;
     cx.approved.clone_from(&options.approved);
     let cx = Arc::new(cx);
