@@ -23,6 +23,7 @@ mod preview;
 mod propose;
 mod put_back;
 mod put_back_plan;
+mod put_file_back;
 mod rebuild;
 mod recorder;
 mod redact;

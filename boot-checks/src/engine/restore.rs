@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::backups::RUNS_MAX;
 use super::in_place::LockedOut;
 use super::swap::{Swap, SwapError, main_of};
-use super::touched::{ABSENT, KeptOpen, Kind, Touched, digest_of};
-use super::{Backups, STATE_FOLDER, aside, half_way, staged};
+use super::touched::{ABSENT, KeptOpen, Kind, Touched};
+use super::{Backups, STATE_FOLDER, half_way, put_file_back, staged};
 use crate::context::LeftLog;
+use crate::host::LockHolder;
 use crate::host::leftovers::remove_leftovers;
-use crate::host::{LockHolder, files, rewrite};
 use crate::services::db::{self, Access, Connection, DbError};
 
 /// Why something was not put back. Nothing of it was changed then.
@@ -196,8 +196,8 @@ impl Restore<'_> {
                 let contents = contents.map_err(&io)?;
                 announce(&touched.before).map_err(&io)?;
                 match contents {
-                    Some(contents) => rewrite_what_was_left(&path, &now, &contents)?,
-                    None => self.remove_what_was_left(&path, &now)?,
+                    Some(contents) => put_file_back::rewrite(&path, &now, &contents)?,
+                    None => put_file_back::remove(&path, &now, &self.aside(Kind::File))?,
                 }
                 Ok(true)
             }
@@ -296,53 +296,6 @@ impl Restore<'_> {
         drop(lock);
         swapped
     }
-
-    /// Removes a file that is as it was looked at.
-    ///
-    /// Safety: it is compared once more when nobody finds it by its name any more. Where somebody has written into
-    /// it between, it gets its name back; where another file has that by now, both stay.
-    fn remove_what_was_left(&self, path: &Path, looked_at: &str) -> Result<(), RestoreError> {
-        let (io, folder) = (io_error(path), self.aside(Kind::File));
-        let Some(moved) = aside::move_away(path, &folder).map_err(&io)? else {
-            return Err(RestoreError::Changed(path.to_owned()));
-        };
-        let is_as_it_was = state(Kind::File, &moved, &mut KeptOpen::default())? == looked_at;
-        match is_as_it_was {
-            true => fs::remove_file(&moved).map_err(&io)?,
-            false => match files::rename_without_replacing(&moved, path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let path = path.to_owned();
-                    return Err(RestoreError::Followed { path, kept: moved });
-                }
-                back => back.map_err(&io)?,
-            },
-        }
-        // Only where nothing else is kept in it.
-        let _ = fs::remove_dir(folder);
-        files::sync_folder(path.parent().unwrap_or(path)).map_err(&io)?;
-        match is_as_it_was {
-            true => Ok(()),
-            false => Err(RestoreError::Changed(path.to_owned())),
-        }
-    }
-}
-
-/// Rewrites a file that is as it was looked at, see [`rewrite::rewrite_expected`].
-fn rewrite_what_was_left(
-    path: &Path,
-    looked_at: &str,
-    contents: &[u8],
-) -> Result<(), RestoreError> {
-    let left = files::read_regular(path).map_err(io_error(path))?;
-    let is_left = looked_at.split_whitespace().nth(2) == Some(digest_of(&left).as_str());
-    let is_rewritten = match is_left {
-        true => rewrite::rewrite_expected(path, &left, contents).map_err(io_error(path))?,
-        false => false,
-    };
-    match is_rewritten {
-        true => Ok(()),
-        false => Err(RestoreError::Changed(path.to_owned())),
-    }
 }
 
 fn ensure_openable(path: &Path, root: &Path) -> Result<(), RestoreError> {
@@ -406,14 +359,14 @@ fn failed(path: &Path) -> impl Fn(SwapError) -> RestoreError + use<'_> {
     }
 }
 
-fn io_error(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<'_> {
+pub(super) fn io_error(path: &Path) -> impl Fn(io::Error) -> RestoreError + use<'_> {
     |source| RestoreError::Io {
         path: path.to_owned(),
         source,
     }
 }
 
-fn state(kind: Kind, path: &Path, kept: &mut KeptOpen) -> Result<String, RestoreError> {
+pub(super) fn state(kind: Kind, path: &Path, kept: &mut KeptOpen) -> Result<String, RestoreError> {
     kind.state(path, kept).map_err(io_error(path))
 }
 
