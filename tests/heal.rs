@@ -169,6 +169,43 @@ fn a_migration_that_was_edited_since_the_plan_was_shown_is_not_run() {
 }
 
 #[test]
+fn a_database_is_not_created_by_other_migrations_than_the_plan_showed() {
+    let fixture = with_migrations();
+    let (name, text) = (
+        "sql/1_orders.sql",
+        "CREATE TABLE orders (id INTEGER PRIMARY KEY);",
+    );
+    fixture.write(name, text);
+    fs::create_dir(fixture.path("var")).unwrap();
+    let plan = ["create_database", "--plan"];
+    heal(&fixture, &plan).says(0, &["by these migrations", "1"]);
+    let shown = fingerprint(&fixture, "create_database");
+    let apply = ["create_database", "--apply", &shown];
+    fixture.write(name, "CREATE TABLE other (id INTEGER PRIMARY KEY);");
+    heal(&fixture, &apply).says(8, &["not the plan"]);
+    fixture.write(name, text);
+    fixture.write("sql/2_more.sql", "CREATE TABLE more (a);");
+    heal(&fixture, &apply).says(8, &["not the plan"]);
+    assert!(!fixture.database().exists());
+    fs::remove_file(fixture.path("sql/2_more.sql")).unwrap();
+    heal(&fixture, &apply).says(0, &["created database"]);
+}
+
+#[test]
+fn no_database_is_created_by_migrations_that_do_not_fit() {
+    let fixture = with_migrations();
+    for name in ["sql/1_a.sql", "sql/0001_b.sql"] {
+        fixture.write(name, "CREATE TABLE orders (id INTEGER PRIMARY KEY);");
+    }
+    let boot = fixture.boot(&[]);
+    boot.says(
+        1,
+        &["cannot plan", "1_a.sql", "0001_b.sql", "version of its own"],
+    );
+    assert!(!fixture.database().exists());
+}
+
+#[test]
 fn a_checksum_of_another_text_than_the_plan_showed_is_not_written() {
     let fixture = with_migrations();
     let text = "CREATE TABLE orders (\n  id INTEGER PRIMARY KEY\n);\n";

@@ -39,7 +39,7 @@ pub(super) fn touches(cx: &Context, change: &Change) -> Vec<(PathBuf, Kind)> {
             touched.push((path.clone(), Kind::File));
             touched
         }
-        Change::CreateDatabase { path } => vec![(path.clone(), Kind::Database)],
+        Change::CreateDatabase { path, .. } => vec![(path.clone(), Kind::Database)],
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
@@ -78,7 +78,7 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
             rewrite(path, expected, &planned(change).unwrap_or_default())
         }
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
-        Change::CreateDatabase { path } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
+        Change::CreateDatabase { path, .. } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }

@@ -44,7 +44,10 @@ pub(super) fn lines(root: &Path, change: &Change) -> Vec<String> {
                 .collect()
         }
         Change::ReplaceOwnFile { path, .. } => vec![format!("write {}", short(path))],
-        Change::CreateDatabase { path } => vec![format!("make the database {}", short(path))],
+        Change::CreateDatabase { path, versions, .. } => {
+            let head = format!("make the database {}, by these migrations", short(path));
+            listed(head, &mut versions.iter().map(i64::to_string))
+        }
         Change::ApplyMigrations { versions, texts } => {
             let head = "apply migrations, in one transaction".to_owned();
             let all = versions.iter().zip(texts);

@@ -159,7 +159,15 @@ fn samples() -> Vec<(Application, Change)> {
             }
             4 => {
                 let path = plain.database();
-                (plain, Change::CreateDatabase { path })
+                let (versions, texts) = (Vec::new(), Vec::new());
+                (
+                    plain,
+                    Change::CreateDatabase {
+                        path,
+                        versions,
+                        texts,
+                    },
+                )
             }
             5 => {
                 let plain = plain.with_database();

@@ -113,6 +113,12 @@ pub enum Change {
         /// Absolute path of the main file.
         #[serde(serialize_with = "lossy")]
         path: PathBuf,
+        /// Versions of the migrations that it is made by, oldest first.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        versions: Vec<i64>,
+        /// What is run, in the same order.
+        #[serde(skip)]
+        texts: Vec<String>,
     },
     /// Apply pending migrations, all in one transaction.
     ApplyMigrations {

@@ -202,7 +202,14 @@ impl Change {
                 path: it,
                 contents: _,
             } => path(it, visit),
-            Change::CreateDatabase { path: it } => path(it, visit),
+            Change::CreateDatabase {
+                path: it,
+                versions: _,
+                texts,
+            } => {
+                path(it, visit);
+                texts.iter_mut().for_each(visit);
+            }
             Change::ApplyMigrations { versions: _, texts } => texts.iter_mut().for_each(visit),
             Change::RestampMigrations {
                 versions: _,

@@ -34,8 +34,17 @@ impl Playbook for CreateDatabase {
         let name = path.strip_prefix(&cx.config.root).unwrap_or(path).display();
         match &cx.config.migrations {
             Migrations::BuiltIn | Migrations::Folder(_) => {
+                let set = cx
+                    .migrations()
+                    .map_err(|it| PlanError::CannotLook(format!("{it}; {}", it.hint())))?;
+                let set = set.ok_or_else(|| {
+                    PlanError::NotApplicable("there are no migrations".to_owned())
+                })?;
+                let texts = set.iter().map(|it| it.sql.as_str().to_owned());
                 changes.push(Change::CreateDatabase {
                     path: path.to_owned(),
+                    versions: set.versions(),
+                    texts: texts.collect(),
                 });
             }
             Migrations::External { apply, .. } => {

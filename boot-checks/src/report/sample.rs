@@ -306,7 +306,11 @@ pub(crate) fn every_kind() -> Vec<Event> {
             path: path(),
             contents: bytes(),
         },
-        Change::CreateDatabase { path: path() },
+        Change::CreateDatabase {
+            path: path(),
+            versions: vec![1],
+            texts: vec!["CREATE TABLE t (b)".to_owned()],
+        },
         Change::ApplyMigrations {
             versions: vec![1],
             texts: vec!["ALTER TABLE t ADD COLUMN a".to_owned()],

@@ -23,7 +23,12 @@ pub(super) fn lines(change: &Value) -> Vec<String> {
         "append-to-file" => vec![format!("add to the end of {path}")],
         "edit-file" => vec![format!("edit {path}")],
         "replace-own-file" => vec![format!("write {path}")],
-        "create-database" => vec![format!("make the database {path}")],
+        "create-database" => match joined(change, "versions").as_str() {
+            "" => vec![format!("make the database {path}")],
+            versions => vec![format!(
+                "make the database {path}, by migrations {versions}"
+            )],
+        },
         "apply-migrations" => vec![format!("apply migrations {}", joined(change, "versions"))],
         "adopt-schema" => {
             let versions = joined(change, "versions");

@@ -252,7 +252,11 @@ fn changes() -> Vec<Change> {
             path: path(),
             contents: bytes(),
         },
-        Change::CreateDatabase { path: path() },
+        Change::CreateDatabase {
+            path: path(),
+            versions: versions(),
+            texts: Vec::new(),
+        },
         Change::ApplyMigrations {
             versions: versions(),
             texts: Vec::new(),
@@ -299,7 +303,7 @@ fn every_change_is_told_in_words() {
             Change::AppendToFile { .. } => &["add to the end of /srv/x"],
             Change::EditFile { .. } => &["edit /srv/x"],
             Change::ReplaceOwnFile { .. } => &["write /srv/x"],
-            Change::CreateDatabase { .. } => &["make the database /srv/x"],
+            Change::CreateDatabase { .. } => &["make the database /srv/x, by migrations 2, 3"],
             Change::ApplyMigrations { .. } => &["apply migrations 2, 3"],
             Change::AdoptSchema { .. } => &[
                 "add to the database, and record migrations 2, 3",
