@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::Read as _;
 
-use crate::boots::{Boot, boot};
+use crate::boots::{Boot, boot, command};
 use crate::held::{Held, held};
+use crate::holders::bytes;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
 use crate::undo::{assert_as_before, booted, snapshot, undo, undo_command};
+use crate::unfinished;
 
 const LEGACY: Start = Start::Legacy(Journal::Delete);
 
@@ -29,6 +31,31 @@ fn who_opens_the_database_as_it_is_replaced_is_seen_and_it_gets_its_place_back()
     assert_eq!(snapshot(&sandbox)["var/grace.db"], now["var/grace.db"]);
     assert_eq!(undo(&sandbox, &run_id).code, Some(0));
     assert_as_before(&sandbox, LEGACY, &before);
+}
+
+/// Nothing was changed: the heal did not fail, it was not made.
+#[test]
+fn who_opens_the_database_as_it_is_rebuilt_is_seen_and_nothing_was_changed() {
+    let sandbox = unfinished::prepared(6);
+    let all = || {
+        (
+            bytes(&sandbox),
+            std::fs::read(sandbox.side("-shm")).unwrap(),
+        )
+    };
+    let before = all();
+    let mut boots = command(sandbox.root());
+    let booted = held(&mut boots, &sandbox, "LINKED", || {
+        File::open(sandbox.database()).unwrap()
+    });
+    assert_seen(&booted);
+    let text = booted.text();
+    assert!(text.contains("rebuild_database changed nothing"), "{text}");
+    assert!(all() == before, "{text}");
+    assert!(!sandbox.root().join("var/boot/swap.json").exists());
+    let again = boot(sandbox.root());
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    unfinished::verify(&sandbox).unwrap();
 }
 
 #[test]

@@ -137,9 +137,9 @@ pub(super) fn locked_out(cx: &Context, path: &Path) -> Result<LockedOut, DoorErr
 pub(super) fn swap_error(path: &Path) -> impl Fn(SwapError) -> DoorError + use<'_> {
     |error| match error {
         SwapError::Changed { .. } => DoorError::Changed(path.to_owned()),
-        SwapError::InUse(_) => DoorError::Database(DbError::Locked { code: 5 }),
         SwapError::Io { path, source } => DoorError::File { path, source },
-        other @ (SwapError::Opened { .. }
+        other @ (SwapError::InUse(_)
+        | SwapError::Opened { .. }
         | SwapError::Overtaken { .. }
         | SwapError::MountPoint(_)
         | SwapError::Unclear { .. }

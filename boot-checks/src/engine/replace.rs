@@ -8,7 +8,7 @@ use super::door::{Part, no_backup};
 use super::rebuild::{locked_out, swap_error};
 use super::swap::{Swap, main_of};
 use super::touched::{ABSENT, KeptOpen, Kind};
-use super::{Door, DoorError, Phase, RestoreError, STATE_FOLDER, Touched, staged};
+use super::{Door, DoorError, Phase, RestoreError, STATE_FOLDER, Touched, half_way, staged};
 use crate::context::Context;
 
 /// What a person decided on.
@@ -90,8 +90,17 @@ impl Door {
         let state_folder = self.root().join(STATE_FOLDER);
         self.note(part, Phase::Begun, std::slice::from_ref(&touched))
             .map_err(|source| file_error_of(&state_folder, source))?;
+        if let Err(error) = swap.begin(self.root()) {
+            // Where nothing waits to be taken up, everything is as it was. It is known now: who was kept out may
+            // write in a moment.
+            let after = match half_way::may_be(&state_folder) {
+                true => touched.after.clone(),
+                false => Some(touched.before.clone()),
+            };
+            done.push(Touched { after, ..touched });
+            return Err(swap_error(path)(error));
+        }
         done.push(touched.clone());
-        swap.begin(self.root()).map_err(swap_error(path))?;
         let _ = self.note(part, Phase::Applied, &[touched]);
         Ok(())
     }

@@ -8,7 +8,9 @@ impl Door {
     /// Puts back what is no longer as it was, the last first, and notes what came of it.
     pub(super) fn restore(&self, part: Part<'_>, done: &mut [Touched]) -> Left {
         let mut left = Left::TakenBack;
-        for touched in done.iter_mut().rev() {
+        // What others made since of what was left as it was is theirs.
+        let changed = done.iter_mut().filter(|touched| !touched.is_as_before());
+        for touched in changed.rev() {
             if let Err(stays) = self.restore_one(touched) {
                 left = Left::Something(stays.or(left.stays()));
             }
@@ -49,5 +51,41 @@ impl Door {
             }
             Ok(false) | Err(_) => Err(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::touched::KeptOpen;
+    use crate::model::{Decision, Repair, RepairResult, StageId, StepId};
+
+    #[test]
+    fn what_others_made_of_what_stayed_as_it_was_is_theirs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, "old").unwrap();
+        let before = Kind::File.state(&path, &mut KeptOpen::default()).unwrap();
+        let door = Door::new(folder.path(), "20260101_000000");
+        let touched = Touched {
+            after: Some(before.clone()),
+            ..door.touched(&path, Kind::File, before, None)
+        };
+        std::fs::write(&path, "theirs").unwrap();
+        let step = StepId {
+            stage: StageId::Preflight,
+            name: "a_check",
+        };
+        let repair = Repair {
+            playbook: "a_test",
+            summary: String::new(),
+            decision: Decision::Apply,
+            changes: Vec::new(),
+            fingerprint: String::new(),
+            proposal: None,
+            result: RepairResult::Proposed,
+        };
+        assert!(door.take_back(step, &repair, vec![touched]).is_nothing());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
     }
 }
