@@ -8,8 +8,11 @@ impl Door {
     /// Puts back what is no longer as it was, the last first, and notes what came of it.
     pub(super) fn restore(&self, part: Part<'_>, done: &mut [Touched]) -> Left {
         let mut left = Left::TakenBack;
-        // What others made since of what was left as it was is theirs.
-        let changed = done.iter_mut().filter(|touched| !touched.is_as_before());
+        // What others made since of what was left as it was is theirs. Whose it is, which a tool may have changed, is
+        // not in its state.
+        let is_changed =
+            |touched: &&mut Touched| touched.kind == Kind::ByTool || !touched.is_as_before();
+        let changed = done.iter_mut().filter(is_changed);
         for touched in changed.rev() {
             if let Err(stays) = self.restore_one(touched) {
                 left = Left::Something(stays.or(left.stays()));
