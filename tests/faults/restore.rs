@@ -216,6 +216,10 @@ fn cut_short(fault: Fault) {
             .env("FAULTS_ERRNO", &error)
             .env("FAULTS_KIND", kind));
         tried += 1;
+        if cut.text().contains("everything is as it was") {
+            let now = files(&sandbox.database());
+            assert!(now == before, "at {at}: {}", cut.text());
+        }
         let plain = boot(sandbox.root());
         let said = format!("at {at}: {}{}", cut.text(), plain.text());
         assert_eq!(plain.code, Some(0), "{said}");

@@ -119,6 +119,8 @@ impl Backups {
             let mut target = File::options().write(true).create_new(true).open(copy)?;
             host::restrict_to_owner(&target)?;
             io::copy(source, &mut target)?;
+            // When a log was written says whether the power may have been cut since.
+            target.set_modified(source.metadata()?.modified()?)?;
             target.sync_all()?;
         }
         host::files::sync_folder(&folder)?;

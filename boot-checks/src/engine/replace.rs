@@ -91,11 +91,11 @@ impl Door {
         self.note(part, Phase::Begun, std::slice::from_ref(&touched))
             .map_err(|source| file_error_of(&state_folder, source))?;
         if let Err(error) = swap.begin(self.root()) {
-            // Where nothing waits to be taken up, everything is as it was. It is known now: who was kept out may
-            // write in a moment.
-            let after = match half_way::may_be(&state_folder) {
-                true => touched.after.clone(),
-                false => Some(touched.before.clone()),
+            // It is known now: who was kept out may write in a moment.
+            let is_as_it_was = !half_way::may_be(&state_folder) && swap.has_changed_nothing();
+            let after = match is_as_it_was {
+                true => Some(touched.before.clone()),
+                false => touched.after.clone(),
             };
             done.push(Touched { after, ..touched });
             return Err(swap_error(path)(error));

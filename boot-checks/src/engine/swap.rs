@@ -114,6 +114,12 @@ impl Swap {
         Ok(main_now(&self.database, &mut KeptOpen::default())? != main_of(&self.target))
     }
 
+    /// Whether all files are as they were before it began. Where that cannot be seen, it is not so.
+    pub(super) fn has_changed_nothing(&self) -> bool {
+        let now = Kind::DatabaseSet.state(&self.database, &mut KeptOpen::default());
+        now.is_ok_and(|now| now == self.before)
+    }
+
     fn carry_out(
         &self,
         root: &Path,

@@ -5,7 +5,7 @@
 //! its place in the schema (a database may be older than its record, and VACUUM orders it anew) nor its name tells.
 //! It is taken for what the edit took out, because the opposite mistake is not noticed: a new database would lack
 //! it. Where no migration was edited, nobody asks. What is known not to be a migration's is left out: SQLite's own
-//! tables and the records of tools.
+//! tables and the records of tools, those that replicate it included.
 
 use super::status::{FOREIGN_RECORDS, OWN_RECORD};
 use crate::model::SqlValue;
@@ -38,9 +38,13 @@ pub(super) fn beyond(
 
 const TRIGGER: &str = "trigger";
 
+/// What programs that replicate a database keep in it: Litestream.
+const REPLICAS: [&str; 1] = ["_litestream_"];
+
 fn is_a_record(table: &str) -> bool {
     let mut records = FOREIGN_RECORDS.iter().map(|(record, _)| *record);
-    table == OWN_RECORD || records.any(|record| record.eq_ignore_ascii_case(table))
+    let is_a_replicas = REPLICAS.iter().any(|it| table.starts_with(it));
+    table == OWN_RECORD || is_a_replicas || records.any(|it| it.eq_ignore_ascii_case(table))
 }
 
 /// The statements alone: the code that keeps the rows of somebody's virtual table may not be here.

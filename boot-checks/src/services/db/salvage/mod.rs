@@ -114,7 +114,11 @@ pub fn rehearse(database: &Path, kept: &KeptCopies<'_>) -> Result<Rehearsal, Sal
     for suffix in ["", "-wal", "-journal", "-shm"] {
         let from = side_file(database, suffix);
         if from.exists() {
-            std::fs::copy(from, side_file(&copy, suffix))?;
+            let to = side_file(&copy, suffix);
+            std::fs::copy(&from, &to)?;
+            // When a log was written says whether the power may have been cut since.
+            let to = std::fs::File::options().write(true).open(to)?;
+            to.set_modified(from.metadata()?.modified()?)?;
         }
     }
     if stamps(database) != before {
@@ -321,7 +325,7 @@ fn add_notes_of_log(report: &mut SalvageReport, image: &image::Image) {
             ));
         }
     }
-    if let Some(broken) = image.broken {
+    if let Some(broken) = image.broken.filter(|it| !it.may_be_cut) {
         report.method = Method::Salvage;
         for table in &mut report.tables {
             table.lost = Lost::NotKnown;
