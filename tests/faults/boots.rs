@@ -20,6 +20,12 @@ impl Boot {
         out + &String::from_utf8_lossy(&self.output.stderr)
     }
 
+    /// The same with whatever was wrapped on one line again.
+    pub(crate) fn unwrapped(&self) -> String {
+        let text = self.text();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// The lines that say what was wrong.
     pub(crate) fn complaints(&self) -> String {
         let text = self.text();

@@ -72,7 +72,7 @@ pub(crate) fn number(sandbox: &Sandbox, sql: &str) -> i64 {
 
 /// The console breaks lines.
 fn words(boot: &Boot) -> String {
-    boot.text().split_whitespace().collect::<Vec<_>>().join(" ")
+    boot.unwrapped()
 }
 
 fn healed(sandbox: &Sandbox, what: &str) {

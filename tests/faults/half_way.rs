@@ -13,6 +13,8 @@ use crate::undo::undo_command;
 
 const MANIFEST: &str = "var/boot/swap.json";
 
+const HALF_WAY: &str = "replacing a database, or was killed as it did, which is half-way";
+
 const SINCE: i64 = 25;
 
 /// As an undo of a restore left it that was killed.
@@ -52,7 +54,7 @@ fn verify(sandbox: &Sandbox) {
 }
 
 fn assert_refused(sandbox: &Sandbox, boot: &Boot, words: &str) {
-    let text = boot.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = boot.unwrapped();
     assert_eq!(boot.code, Some(1), "{text}");
     assert!(text.contains(words), "{text}");
     assert!(
@@ -67,19 +69,19 @@ fn assert_refused(sandbox: &Sandbox, boot: &Boot, words: &str) {
 fn who_only_looks_could_not_look_and_the_next_boot_takes_it_up() {
     let sandbox = prepared();
     let looked = run(command(sandbox.root()).arg("--observe"));
-    assert_refused(&sandbox, &looked, "while it was replacing a database");
+    assert_refused(&sandbox, &looked, HALF_WAY);
     let planned = heal(&sandbox, &["--plan"]);
-    assert_refused(&sandbox, &planned, "while it was replacing a database");
+    assert_refused(&sandbox, &planned, HALF_WAY);
     let approved = run(&mut restore::command(
         &sandbox,
         &["approve", "0123456789abcdef"],
     ));
-    assert_refused(&sandbox, &approved, "while it was replacing a database");
+    assert_refused(&sandbox, &approved, HALF_WAY);
     let launched = run(Command::new(env!("CARGO_BIN_EXE_xtask"))
         .args(["launch", "--observe", "--root"])
         .arg(sandbox.root())
         .args(["--", "echo", "started it"]));
-    assert_refused(&sandbox, &launched, "while it was replacing a database");
+    assert_refused(&sandbox, &launched, HALF_WAY);
     assert!(
         !launched.text().contains("started it"),
         "{}",
@@ -109,11 +111,7 @@ fn a_heal_that_cannot_take_it_up_is_refused_as_a_boot_is() {
     let booted = boot(sandbox.root());
     let healed = heal(&sandbox, &[]);
     for refused in [booted, healed] {
-        let text = refused
-            .text()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = refused.unwrapped();
         assert_eq!(refused.code, Some(1), "{text}");
         assert!(text.contains(reason), "{text}");
     }
@@ -139,7 +137,7 @@ fn a_boot_of_a_user_who_cannot_write_the_gates_folder_could_not_look() {
     for mode in [0o644, 0o000] {
         permit("swap.json", mode);
         let looked = as_user(&sandbox);
-        assert_refused(&sandbox, &looked, "while it was replacing a database");
+        assert_refused(&sandbox, &looked, HALF_WAY);
     }
     permit("", 0o700);
     let looked = as_user(&sandbox);

@@ -168,11 +168,7 @@ fn a_holder_that_keeps_readers_out_is_named_and_waited_for() {
         let before = set(&sandbox);
         let mut impatient = command(sandbox.root());
         let looked = run(impatient.args(["--observe", "--lock-timeout", "300ms"]));
-        let text = looked
-            .text()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = looked.unwrapped();
         assert_eq!(looked.code, Some(1), "{mode}: {text}");
         let named = format!("var/grace.db is locked by pid {} ", holder.pid());
         assert!(text.contains(&named), "{mode}: {text}");

@@ -49,11 +49,7 @@ fn a_holder_out_of_sight_is_said_to_be_one() {
         let budget = ["--lock-timeout", "300ms"];
         let refused = run(&mut apart(command(sandbox.root()).args(budget)));
         assert_eq!(refused.code, Some(1), "{}", refused.text());
-        let words = refused
-            .text()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let words = refused.unwrapped();
         let expected =
             "var/grace.db is locked by a live process out of sight (another container or machine)";
         assert!(words.contains(expected), "{}", refused.text());

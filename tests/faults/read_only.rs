@@ -258,11 +258,7 @@ fn a_database_of_another_user_gets_no_log_of_this_one() {
         permit(&sandbox.root().join("var"), 0o777);
         let before = state(&sandbox);
         let boot_as_user = as_user(&sandbox);
-        let text = boot_as_user
-            .text()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
+        let text = boot_as_user.unwrapped();
         assert_eq!(boot_as_user.code, Some(1), "{text}");
         assert!(text.contains("var/grace.db cannot be written"), "{text}");
         for suffix in ["-wal", "-shm"] {
@@ -311,7 +307,7 @@ fn expected(obstacle: Obstacle, kept: Kept) -> (i32, &'static str) {
 }
 
 fn judge(obstacle: Obstacle, kept: Kept, boot: &Boot) {
-    let text = boot.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = boot.unwrapped();
     let (code, words) = expected(obstacle, kept);
     let what = format!("{obstacle:?}, {kept:?}:\n{}", boot.text());
     assert_eq!(boot.code, Some(code), "{what}");

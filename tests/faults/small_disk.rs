@@ -98,11 +98,7 @@ fn one(disk: &SmallDisk, start: Start, has_ballast: bool) -> bool {
         Some(1 | 3) => false,
         other => panic!("{start:?}: {other:?}\n{}", first.text()),
     };
-    let words = first
-        .text()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let words = first.unwrapped();
     let is_named = [
         "too little room",
         "a backup needs",

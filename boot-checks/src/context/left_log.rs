@@ -159,7 +159,7 @@ fn judge(
         Err(error) => return unreadable("-wal", &error),
         Ok(broken) => broken,
     };
-    // It may be healed by itself, so that what speaks against it counts first.
+    // One that SQLite left so can be healed, so that what speaks against it counts first.
     if let Some(broken) = broken.filter(|it| !it.may_be_cut && !it.is_sqlites) {
         return LeftLog::Broken(broken);
     }

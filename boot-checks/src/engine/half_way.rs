@@ -37,7 +37,7 @@ pub(super) fn ensure_none(state_folder: &Path) -> Result<(), String> {
     let shown = file.display();
     match fs::metadata(&file) {
         Ok(_) => Err(format!(
-            "an earlier run was killed while it was replacing a database, which is half-way ({shown})"
+            "another run is replacing a database, or was killed as it did, which is half-way ({shown})"
         )),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(())
