@@ -573,6 +573,29 @@ mod tests {
         assert_eq!(look(alembic).record, MigrationRecord::Sqlx);
     }
 
+    /// It made the key perhaps, and the gate does not know its migrations; what is missing is missing all the same.
+    #[test]
+    fn a_key_in_what_another_tool_migrates_is_a_note() {
+        let key = "CREATE UNIQUE INDEX own ON verification_events (target_component, created_at);";
+        let foreign =
+            "DELETE FROM _sqlx_migrations; CREATE TABLE alembic_version (version_num TEXT);";
+        let told = |setup: &str| {
+            let difference = look(setup).difference;
+            (difference.refusals.len(), difference.notes)
+        };
+        assert_eq!(told(key).0, 1);
+        let (refused, notes) = told(&format!("{foreign}{key}"));
+        let [note] = &notes[..] else {
+            panic!("{notes:?}")
+        };
+        assert!(
+            refused == 0 && note.contains("index own is not expected"),
+            "{note}"
+        );
+        let strict = "DROP TABLE playbooks; CREATE TABLE playbooks (id TEXT PRIMARY KEY) STRICT;";
+        assert!(told(&format!("{foreign}{strict}")).0 > 0);
+    }
+
     #[test]
     fn other_tools_are_named() {
         let mut connection = Connection::in_memory().unwrap();
