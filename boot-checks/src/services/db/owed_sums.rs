@@ -445,7 +445,8 @@ mod tests {
             let word = |log: &[u8], at: usize| (u32_at(log, at), u32_at(log, at + 4));
             let mut sum = word(log, 24);
             for frame in log[HEADER..].chunks_exact_mut(STEP).take(2) {
-                frame[3] ^= 2;
+                // Another page, and none that could not be.
+                frame[3] ^= 8;
                 let before = checksum(&frame[..8], sum, order);
                 sum = checksum(&frame[FRAME_HEADER..], before, order);
                 frame[16..20].copy_from_slice(&sum.0.to_be_bytes());
