@@ -543,6 +543,35 @@ fn what_was_written_since_a_tool_ran_is_not_undone() {
     assert_eq!(orders(&fixture.database()), 4);
 }
 
+/// A link in the place of the database is not what a copy of a file can take the place of.
+#[test]
+fn a_database_that_a_tool_moved_and_linked_is_left_to_a_person() {
+    let moves = "mv var/grace.db moved.db; ln -s ../moved.db var/grace.db";
+    let is_linked = |fixture: &Fixture| {
+        fs::read_link(fixture.database()).is_ok() && has_paid(&fixture.database())
+    };
+    for (script, code, says) in [
+        ("exit 4", 3, "puts it back when it is again where it was"),
+        ("touch upgraded", 0, "ran `./tool upgrade`"),
+    ] {
+        let fixture = shop(WHOLE, &format!("{moves}; {script}"));
+        let before = fs::read(fixture.database()).unwrap();
+        fixture.boot(&[]).says(code, &[says]);
+        assert!(is_linked(&fixture));
+        let run = run_id(&fixture);
+        let moved = "it is moved.db by now, and was var/grace.db";
+        fixture
+            .run(&["undo", &run])
+            .says(8, &["nothing was touched", moved]);
+        assert!(is_linked(&fixture));
+        fs::rename(fixture.path("moved.db"), fixture.database()).unwrap();
+        fixture
+            .run(&["undo", &run])
+            .says(0, &["restored var/grace.db"]);
+        assert!(fs::read(fixture.database()).unwrap() == before);
+    }
+}
+
 #[test]
 fn what_a_killed_program_left_is_settled_by_a_boot_before_an_undo() {
     let fixture = shop(WHOLE, "touch upgraded");

@@ -125,6 +125,12 @@ fn a_run_is_taken_back_and_can_be_made_again() {
             let undone = undo(&sandbox, &run_id);
             assert_eq!(undone.code, Some(0), "{start:?}: {}", undone.text());
             assert_as_before(&sandbox, start, &before);
+            if start != Start::Empty {
+                continue;
+            }
+            let quarantine = sandbox.root().join("var/boot/quarantine");
+            let kept = std::fs::read_dir(quarantine).unwrap();
+            assert_eq!(kept.count(), 1, "the database alone is set aside");
         }
         let again = boot(sandbox.root());
         assert_eq!(again.code, Some(0), "{start:?}: {}", again.text());
@@ -263,6 +269,10 @@ fn an_undo_that_was_killed_goes_on_where_it_was() {
         tried += undo_again_after_each_kill(&template, &run_id, |sandbox, at| {
             assert_as_before(sandbox, start, &before);
             if start == Start::Empty {
+                let names = sandbox.names();
+                let is_left =
+                    |name: &&String| name.contains("quarantine") && name.ends_with("-.env");
+                assert_eq!(names.iter().find(is_left), None, "at {at}");
                 // What the run had made is no loss.
                 let again = boot(sandbox.root());
                 assert_eq!(again.code, Some(0), "at {at}: {}", again.text());

@@ -44,3 +44,30 @@ fn a_log_that_does_not_hold_is_not_thrown_away() {
         assert!(bytes(&sandbox) == before, "{changed}");
     }
 }
+
+/// What a person moved and linked since, a file or a folder, is neither written through the link nor is the link
+/// removed.
+#[test]
+fn what_is_behind_a_link_by_now_has_changed_since() {
+    let cases = [
+        (Start::Legacy(Journal::Delete), ".env", "shared.env"),
+        (Start::Empty, ".env", "shared.env"),
+        (Start::Legacy(Journal::Delete), "var/grace.db", "other.db"),
+        (Start::Legacy(Journal::Delete), "var", "disk"),
+    ];
+    for (start, name, moved) in cases {
+        let (sandbox, _, run_id) = booted(start);
+        let (path, place) = (sandbox.root().join(name), sandbox.root().join(moved));
+        std::fs::rename(&path, &place).unwrap();
+        std::os::unix::fs::symlink(&place, &path).unwrap();
+        let contents = || [".env", "var/grace.db"].map(|it| std::fs::read(sandbox.root().join(it)));
+        let before = contents().map(Result::unwrap);
+        assert_refused(&undo(&sandbox, &run_id), &format!("by now, and was {name}"));
+        assert_eq!(contents().map(Result::unwrap), before, "{name}");
+        assert_eq!(std::fs::read_link(&path).unwrap(), place);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&place, &path).unwrap();
+        let undone = undo(&sandbox, &run_id);
+        assert_eq!(undone.code, Some(0), "{}", undone.text());
+    }
+}

@@ -185,9 +185,13 @@ impl Restore<'_> {
         match self.copy(touched) {
             Some(copy) => {
                 let copy = copy.strip_prefix(self.root).unwrap_or(&copy).display();
+                let again = match touched.has_moved_to(self.root) {
+                    Some(_) => " when it is again where it was",
+                    None => "",
+                };
                 format!(
                     "{name} is as the command left it, since {why}; what was there before is kept in {copy}, \
-                     and `cargo xtask undo {run}` puts it back"
+                     and `cargo xtask undo {run}` puts it back{again}"
                 )
             }
             None => format!(

@@ -9,7 +9,7 @@ use super::memory::{forget_integrity, unsettle_integrity};
 use super::touched::{ABSENT, KeptOpen, digest_of};
 use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phase, Touched};
 use crate::context::Context;
-use crate::host;
+use crate::host::{self, links};
 use crate::model::{Change, Repair, StepId};
 use crate::services::migrations::{adopt, apply_pending, restamp};
 
@@ -282,6 +282,11 @@ impl Door {
             Kind::ByTool if before != ABSENT => host::owner(path).ok().flatten(),
             _ => None,
         };
+        let really = match kind {
+            // Nothing but an empty one is ever removed.
+            Kind::Folder => None,
+            _ => Some(links::without_links(path, &self.root)),
+        };
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),
@@ -290,6 +295,7 @@ impl Door {
             after: None,
             planned: None,
             saved,
+            really,
             owner,
         }
     }

@@ -199,6 +199,7 @@ mod tests {
                 after: None,
                 planned: None,
                 saved: Some(saved.unwrap()),
+                really: None,
                 owner: None,
             }],
         };

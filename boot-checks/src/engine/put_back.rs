@@ -248,6 +248,7 @@ mod tests {
                 before: before.unwrap(),
                 after: None,
                 saved: Some(saved),
+                really: None,
                 owner: None,
                 planned: None,
             }],

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::aside;
 use super::restore::{RestoreError, io_error, state};
-use super::touched::{KeptOpen, Kind, digest_of};
+use super::touched::{ABSENT, KeptOpen, Kind, Touched, digest_of};
 use crate::host::files;
 use crate::host::rewrite::rewrite_expected;
 
@@ -44,11 +44,31 @@ pub(super) fn remove(path: &Path, looked_at: &str, folder: &Path) -> Result<(), 
             back => back.map_err(&io)?,
         },
     }
-    // Only where nothing else is kept in it.
-    let _ = fs::remove_dir(folder);
+    remove_empty(folder);
     files::sync_folder(path.parent().unwrap_or(path)).map_err(&io)?;
     match is_as_it_was {
         true => Ok(()),
         false => Err(RestoreError::Changed(path.to_owned())),
     }
+}
+
+/// Removes what [`remove`] moved into `folder` and was killed before it removed it, where it is what the run left.
+pub(super) fn remove_what_was_removed(path: &Path, touched: &Touched, folder: &Path) {
+    if touched.before != ABSENT || touched.after.is_none() {
+        return;
+    }
+    for moved in aside::names_of(path, folder) {
+        let state = Kind::File.state(&moved, &mut KeptOpen::default()).ok();
+        if state == touched.after {
+            // Tidying only: it is kept, and nothing of it is lost.
+            let _ = fs::remove_file(&moved);
+        }
+    }
+    remove_empty(folder);
+}
+
+/// Removes a run's folder in the quarantine, and the quarantine itself, where nothing is kept in them.
+fn remove_empty(folder: &Path) {
+    let both = [Some(folder), folder.parent()];
+    let _ = both.into_iter().flatten().try_for_each(fs::remove_dir);
 }

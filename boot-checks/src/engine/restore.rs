@@ -27,6 +27,16 @@ pub enum RestoreError {
         /// Where what was written is.
         kept: PathBuf,
     },
+    /// A link leads to another place than when the run changed it, or is new.
+    #[error("{} changed since: it is {} by now, and was {}", path.display(), is.display(), was.display())]
+    Moved {
+        /// The path.
+        path: PathBuf,
+        /// Where it was, from the application's root.
+        was: PathBuf,
+        /// Where it is.
+        is: PathBuf,
+    },
     /// What the run left is not known: it was killed, or somebody wrote at the same time.
     #[error("what the run left of {} is not certain", .0.display())]
     Uncertain(PathBuf),
@@ -100,6 +110,10 @@ type Announce<'a> = &'a mut dyn FnMut(&str) -> io::Result<()>;
 impl Restore<'_> {
     /// Whether it could be put back now; changes nothing.
     pub(super) fn check(&self, touched: &Touched) -> Result<(), RestoreError> {
+        if let (Some(was), Some(is)) = (&touched.really, touched.has_moved_to(self.root)) {
+            let (path, was) = (touched.path.clone(), was.clone());
+            return Err(RestoreError::Moved { path, was, is });
+        }
         let path = touched.place(self.root);
         let now = state(touched.kind, &path, &mut KeptOpen::default())?;
         if now == touched.before {
@@ -220,7 +234,7 @@ impl Restore<'_> {
     /// Where what is replaced keeps a name. A run that takes its own changes back, as it may at every start
     /// of the application, puts it among the copies, of which the oldest make room: the quarantine would
     /// grow for ever.
-    fn aside(&self, kind: Kind) -> PathBuf {
+    pub(super) fn aside(&self, kind: Kind) -> PathBuf {
         match kind {
             Kind::Database | Kind::ByTool if self.is_at_once => self.backups.folder(),
             _ => self.backups.quarantine().folder(),

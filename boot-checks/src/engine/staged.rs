@@ -239,6 +239,7 @@ mod tests {
                 after: None,
                 planned: None,
                 saved: None,
+                really: None,
                 owner,
             };
             let staged = stage_set(folder.path(), &copy, &path, &touched).unwrap();

@@ -41,6 +41,10 @@ pub struct Touched {
     pub planned: Option<String>,
     /// The copy of what was there, relative to the run's folder of backups.
     pub saved: Option<String>,
+    /// Where a file or database really was, with no link in it, see [`links::without_links`]; journals of earlier
+    /// versions do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub really: Option<PathBuf>,
     /// Whose it was, user and group, where somebody else's command may make it another's; journals of
     /// earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,14 @@ impl Touched {
     pub(super) fn is_planned(&self, state: &str) -> bool {
         let digest = state.split_whitespace().nth(2);
         self.kind == Kind::File && digest.is_some() && digest == self.planned.as_deref()
+    }
+
+    /// Where it really is by now, where that is another place: somebody has put a link there, or has made one lead
+    /// elsewhere.
+    pub(super) fn has_moved_to(&self, root: &Path) -> Option<PathBuf> {
+        let was = self.really.as_ref()?;
+        let is = links::without_links(&root.join(&self.path), root);
+        (is != *was).then_some(is)
     }
 
     /// Where it stands. A database is where its links lead, as it is for SQLite.

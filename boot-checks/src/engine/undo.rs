@@ -11,6 +11,7 @@ use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{
     Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, half_way, notices,
+    put_file_back,
 };
 use crate::host;
 use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
@@ -170,7 +171,9 @@ pub fn undo(
             match error {
                 error if is_begun => UndoError::Stopped(error),
                 error @ RestoreError::Followed { .. } => UndoError::Stopped(error),
-                error @ RestoreError::Changed(_) => UndoError::Refused(vec![error]),
+                error @ (RestoreError::Changed(_) | RestoreError::Moved { .. }) => {
+                    UndoError::Refused(vec![error])
+                }
                 error => UndoError::NotPossible(error),
             }
         })?;
@@ -185,6 +188,7 @@ pub fn undo(
     // An undo that was killed may have left what it replaced.
     for past in all.iter().filter(|past| past.touched.kind == Kind::File) {
         let path = past.touched.place(root);
+        put_file_back::remove_what_was_removed(&path, &past.touched, &restore.aside(Kind::File));
         remove_leftovers(&path.canonicalize().unwrap_or(path));
     }
     // What was taken back needs nobody's eye. Where the notice stays, it says where to look.

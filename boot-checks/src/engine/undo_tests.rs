@@ -449,6 +449,7 @@ fn with_journal_of_a_file(phase: Phase, after: Option<&str>, there: &str) -> App
         after: after.map(str::to_owned),
         planned: Some(digest_of(b"planned")),
         saved: None,
+        really: None,
         owner: None,
     };
     let line = |phase, after| JournalEntry {

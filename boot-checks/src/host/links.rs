@@ -42,6 +42,30 @@ fn spelled_below(root: &Path, path: PathBuf) -> PathBuf {
     }
 }
 
+/// Where a path really leads, whether a file is there or not: as [`behind_links`], with no link among its folders
+/// either. It is relative to where `root` really is where it is below it, so that it stays the same when the root is
+/// moved.
+pub fn without_links(path: &Path, root: &Path) -> PathBuf {
+    let place = real(&behind_links(path, root));
+    let below = root.canonicalize().ok();
+    match below.and_then(|root| Some(place.strip_prefix(root).ok()?.to_owned())) {
+        Some(below) => below,
+        None => place,
+    }
+}
+
+/// The folders that are there, without links; what is below them as it is spelled.
+fn real(path: &Path) -> PathBuf {
+    let folders = path.ancestors().skip(1);
+    let there = folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .find_map(|folder| Some((folder.canonicalize().ok()?, folder)));
+    match there.and_then(|(real, folder)| Some(real.join(path.strip_prefix(folder).ok()?))) {
+        Some(real) => real,
+        None => path.to_owned(),
+    }
+}
+
 /// Gives a file a second name; it may have it already.
 ///
 /// # Errors
@@ -101,7 +125,22 @@ mod tests {
             let found = behind_links(&at("current/var").join(name), &at("current"));
             assert_eq!(found, at(expected), "{name}");
         }
+        for (name, expected) in [
+            ("plain.db", "var/plain.db"),
+            ("missing.db", "var/missing.db"),
+            ("near.db", "data/near.db"),
+            ("lost.db", "var/no/such/folder/x.db"),
+        ] {
+            for root in ["current", "app"].map(at) {
+                let found = without_links(&at("current/var").join(name), &root);
+                assert_eq!(found, Path::new(expected), "{name}");
+            }
+        }
+        symlink(at("disk"), at("app/mounted")).unwrap();
+        let disk = at("disk").canonicalize().unwrap();
+        let found = without_links(&at("app/mounted/new/x.db"), &at("app"));
+        assert_eq!(found, disk.join("new/x.db"));
         let far = behind_links(&at("current/var/far.db"), &at("current"));
-        assert_eq!(far, at("disk").canonicalize().unwrap().join("far.db"));
+        assert_eq!(far, disk.join("far.db"));
     }
 }
