@@ -4,6 +4,7 @@
 //! row take the place of another; what the table merely takes beyond that is a note.
 
 use super::difference::Difference;
+use super::difference_unique::is_kept_unique;
 use super::structure::{Column, Table};
 use super::{Affinity, difference};
 
@@ -87,7 +88,7 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
     // A column that is to be added says itself that it cannot be.
     let is_there = |column: &String| there.column(column).is_some();
     let is_expected = |column: &String| wanted.column(column).is_some();
-    let stands_for_it = !gives_numbers(wanted) && is_unique_set(there, &expected);
+    let stands_for_it = !gives_numbers(wanted) && is_kept_unique(&expected.join(","), there);
     let lacks = !expected.is_empty() && expected.iter().all(is_there) && !stands_for_it;
     let is_narrower = expected.is_empty() && !found.is_empty() && found.iter().all(is_expected);
     if lacks || is_narrower {
@@ -113,15 +114,6 @@ fn gives_numbers(table: &Table) -> bool {
         return false;
     };
     column.declared_type.eq_ignore_ascii_case("INTEGER") && !table.options.without_rowid
-}
-
-fn is_unique_set(table: &Table, columns: &[String]) -> bool {
-    let list = columns.join(",");
-    table.unique.iter().any(|it| it.eq_ignore_ascii_case(&list))
-        || table
-            .indexes
-            .values()
-            .any(|it| it.unique && it.over == columns.join(", "))
 }
 
 /// Whether some key of the table holds this column.
@@ -338,6 +330,19 @@ mod tests {
             (
                 "CREATE TABLE t (a TEXT NOT NULL, UNIQUE (a))",
                 "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY)",
+            ),
+            (
+                "CREATE TABLE t (a, b, UNIQUE (b, a))",
+                "CREATE TABLE t (a, b, UNIQUE (a, b))",
+            ),
+            (
+                "CREATE TABLE t (a, b, PRIMARY KEY (b, a))",
+                "CREATE TABLE t (a, b, PRIMARY KEY (a, b))",
+            ),
+            (
+                "CREATE TABLE p (a, b, PRIMARY KEY (b, a)); CREATE TABLE t (a, b, FOREIGN KEY (a, b) REFERENCES p)",
+                "CREATE TABLE p (a, b, PRIMARY KEY (b, a));
+                 CREATE TABLE t (a, b, FOREIGN KEY (b, a) REFERENCES p (a, b))",
             ),
             (
                 "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, own INT NOT NULL DEFAULT 1)",

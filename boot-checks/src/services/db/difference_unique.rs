@@ -21,7 +21,7 @@ pub(super) fn compare_own_keys(
     is_expected_name: impl Fn(&str) -> bool,
     difference: &mut Difference,
 ) {
-    let expected = expected_keys(wanted);
+    let expected = keys_of(wanted);
     for (index_name, own) in &there.indexes {
         let mut unique = wanted.indexes.values().filter(|it| it.unique);
         // One that is expected under this name, of whatever table, is compared with that.
@@ -66,19 +66,27 @@ fn is_implied(own: &Key, expected: &Key) -> bool {
     expected.iter().all(holds)
 }
 
+/// Whether a table has an expected constraint under whatever name: a key of the same columns, which an `ON CONFLICT`
+/// that names them finds, and which compares them as they are compared or takes more for the same.
+pub(super) fn is_kept_unique(columns: &str, there: &Table) -> bool {
+    let wanted = constraint(columns, there);
+    let mut keys = keys_of(there).into_iter();
+    keys.any(|key| key.len() == wanted.len() && is_implied(&wanted, &key))
+}
+
 fn is_left_empty(column: &Column, wanted: &Table) -> bool {
     let default = column.default.as_deref().unwrap_or("NULL");
     let is_filled = column.generated || column.primary_key > 0;
     wanted.column(&column.name).is_none() && default.eq_ignore_ascii_case("NULL") && !is_filled
 }
 
-fn expected_keys(wanted: &Table) -> Vec<Key> {
+fn keys_of(table: &Table) -> Vec<Key> {
     let mut primary_key: Key = Vec::new();
-    for column in wanted.columns.iter().filter(|it| it.primary_key > 0) {
+    for column in table.columns.iter().filter(|it| it.primary_key > 0) {
         primary_key.push((column.name.to_ascii_lowercase(), column.collation.clone()));
     }
-    let indexes = wanted.indexes.values().filter(|it| it.unique);
-    let constraints = wanted.unique.iter().map(|it| constraint(it, wanted));
+    let indexes = table.indexes.values().filter(|it| it.unique);
+    let constraints = table.unique.iter().map(|it| constraint(it, table));
     let mut keys: Vec<Key> = indexes.filter_map(|it| key(&it.over)).collect();
     keys.extend(constraints);
     keys.push(primary_key);

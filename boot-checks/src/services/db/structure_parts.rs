@@ -9,7 +9,8 @@ use super::table_text::{index_text, table_text};
 const STORED: i64 = 3;
 
 /// One thing that a structure is made of. A table's statement comes before its other parts, and of foreign keys it is
-/// said which one of the statement's it is, from 0: SQLite counts them from the end.
+/// said which one of the statement's it is, from 0: SQLite counts them from the end. One that names no columns refers
+/// to the primary key (<https://www.sqlite.org/foreignkeys.html#fk_indexes>).
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Part {
@@ -76,7 +77,8 @@ pub(super) fn everything(filter: &str) -> String {
              FROM m, pragma_index_list(m.name) i
            UNION ALL
            SELECT m.name, 0, json_object('foreign_key', json_object(
-               'from', f.\"from\", 'table', f.\"table\", 'to', f.\"to\",
+               'from', f.\"from\", 'table', f.\"table\",
+               'to', ifnull(f.\"to\", (SELECT x.name FROM pragma_table_info(f.\"table\") x WHERE x.pk = f.seq + 1)),
                'on_delete', f.on_delete, 'on_update', f.on_update,
                'place', (SELECT max(o.id) FROM pragma_foreign_key_list(m.name) o) - f.id))
              FROM m, pragma_foreign_key_list(m.name) f)"
