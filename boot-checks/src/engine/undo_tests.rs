@@ -14,7 +14,7 @@ use crate::model::{
 };
 use crate::playbooks;
 use crate::services::db::salvage;
-use crate::services::db::{Access, Connection, create_complete};
+use crate::services::db::{Access, Connection, create_complete, side_file};
 use crate::services::migrations::{MigrationSet, MigrationStatus};
 
 const RUN: &str = "20260101_000000";
@@ -351,6 +351,33 @@ fn every_kind_of_change_is_taken_back() {
         application.undo().unwrap();
         assert!(application.snapshot() == before, "{:?}", repair.changes);
     }
+}
+
+/// A run that takes its own change back opens as little as a boot does.
+#[test]
+fn a_log_that_does_not_hold_is_not_thrown_away_as_a_change_is_taken_back() {
+    let application = Application::new("").with_database();
+    let statements = vec![SqlStatement {
+        sql: "INSERT INTO playbooks (name) VALUES (?1)".to_owned(),
+        parameters: vec!["x".into()],
+    }];
+    let repair = repair("a_test", vec![Change::WriteRows { statements }]);
+    let door = Door::new(application.root(), RUN);
+    let done = door.apply(&application.cx, STEP, &repair).unwrap();
+    let (database, other) = (application.database(), application.root().join("other.db"));
+    std::fs::copy(&database, &other).unwrap();
+    let mut connection = Connection::open(&other, Access::ReadWrite, Duration::ZERO).unwrap();
+    connection
+        .execute("PRAGMA journal_mode = WAL; INSERT INTO playbooks (name) VALUES ('y')")
+        .unwrap();
+    let mut log = std::fs::read(side_file(&other, "-wal")).unwrap();
+    connection.close();
+    let salt = 16;
+    log[salt] ^= 1;
+    let beside = side_file(&database, "-wal");
+    std::fs::write(&beside, &log).unwrap();
+    assert!(!door.take_back(STEP, &repair, done).is_nothing());
+    assert!(std::fs::read(&beside).unwrap() == log);
 }
 
 /// A plan for a file that somebody has written since.
