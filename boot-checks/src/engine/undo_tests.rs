@@ -514,3 +514,22 @@ fn what_a_run_left_as_it_was_is_nobodys_to_take_back() {
     failed.undo().unwrap();
     assert!(failed.root().join("x").exists());
 }
+
+/// An undo that was killed had moved it away; or somebody wrote into it just then.
+#[test]
+fn of_what_was_moved_away_only_what_the_run_left_is_removed() {
+    for (moved, stays) in [("planned", false), ("planned, and more", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let like = folder.path().join("x");
+        std::fs::write(&like, "planned").unwrap();
+        let left = Kind::File.state(&like, &mut KeptOpen::default()).unwrap();
+        let application = with_journal_of_a_file(Phase::Applied, Some(&left), "planned");
+        let aside = application.root().join("var/boot/quarantine").join(RUN);
+        std::fs::create_dir_all(&aside).unwrap();
+        let aside = aside.join("aside-1-x");
+        std::fs::write(&aside, moved).unwrap();
+        application.undo().unwrap();
+        assert!(!application.root().join("x").exists());
+        assert_eq!(aside.exists(), stays, "{moved}");
+    }
+}
