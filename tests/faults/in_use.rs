@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use boot_checks::services::db::{Access, Connection};
 
-use crate::boots::command;
+use crate::boots::{boot, command};
 use crate::held::held;
-use crate::holders::booted;
+use crate::holders::{Other, booted};
 use crate::sandbox::{Journal, Start};
 
 /// Its first pages are written over as the gate reads them.
@@ -31,4 +31,24 @@ fn a_log_that_is_begun_anew_as_it_is_looked_at_is_no_stray_one() {
     let rows = application.scalar("SELECT count(*) FROM notes WHERE body = 'theirs'");
     assert_eq!(rows, Ok(600.into()));
     application.close();
+}
+
+/// The log is none of the file's that took the place of its main file; but it is the application's by now.
+#[test]
+fn a_log_that_an_application_takes_up_as_it_is_judged_is_not_a_crashs() {
+    let sandbox = booted(Start::Legacy(Journal::HotWal));
+    let insert = "PRAGMA wal_autocheckpoint = 0\nINSERT INTO notes (body) VALUES ('theirs')";
+    Other::start(&sandbox.database(), insert).kill();
+    let copy = sandbox.root().join("copy.db");
+    std::fs::copy(sandbox.database(), &copy).unwrap();
+    std::fs::rename(&copy, sandbox.database()).unwrap();
+    let refused = boot(sandbox.root());
+    assert_eq!(refused.code, Some(1), "{}", refused.text());
+    let application = || Other::start(&sandbox.database(), "SELECT count(*) FROM notes\nBEGIN");
+    let mut application_is_there = None;
+    let booted = held(&mut command(sandbox.root()), &sandbox, "LOOKED", || {
+        application_is_there = Some(application());
+    });
+    assert_eq!(booted.code, Some(0), "{}", booted.text());
+    application_is_there.unwrap().finish();
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::Context;
 use crate::host;
@@ -188,24 +188,27 @@ pub(super) fn was_replaced(state_folder: &Path, database: &Path) -> Option<bool>
 /// Safety: between two transactions a live process holds no lock either, and what was seen of the one before is gone
 /// by then. So it is believed when nobody is met in several looks, and each sees the very same files.
 pub(super) fn is_left_behind(files: &FileSet) -> bool {
-    let stamps = || {
-        let stamp = |suffix: &&str| {
-            let metadata = std::fs::metadata(db::side_file(&files.path, suffix)).ok()?;
-            let identity = host::file_identity(&metadata);
-            Some((identity, metadata.len(), metadata.modified().ok()?))
-        };
-        ["", "-wal", "-journal"]
-            .iter()
-            .map(stamp)
-            .collect::<Vec<_>>()
-    };
-    let first = stamps();
+    let first = Stamps::of(&files.path);
     (0..LOOKS_FOR_AN_OWNER).all(|look| {
         if look > 0 {
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        seems_left_behind(files) && stamps() == first
+        seems_left_behind(files) && Stamps::of(&files.path) == first
     })
+}
+
+/// Which files there are, how long, and when they were last written.
+#[derive(PartialEq)]
+pub(super) struct Stamps([Option<((u64, u64), u64, SystemTime)>; 3]);
+
+impl Stamps {
+    pub(super) fn of(database: &Path) -> Stamps {
+        Stamps(["", "-wal", "-journal"].map(|suffix| {
+            let metadata = std::fs::metadata(db::side_file(database, suffix)).ok()?;
+            let identity = host::file_identity(&metadata);
+            Some((identity, metadata.len(), metadata.modified().ok()?))
+        }))
+    }
 }
 
 /// As often a live process, and what it writes, would have to be missed.

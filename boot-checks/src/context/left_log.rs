@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::integrity::{is_left_behind, was_replaced};
+use super::integrity::{Stamps, is_left_behind, was_replaced};
 use super::{Context, LOOK_BUDGET};
 use crate::model::Mode;
 use crate::services::db::{
@@ -128,7 +128,34 @@ impl LeftLog {
     }
 }
 
+/// Safety: what is said against a log counts where nobody has come meanwhile and every file is the one that was judged:
+/// an application that has started since the first look has taken the log up, and goes on in it.
 fn judge(
+    files: &FileSet,
+    places: &[PathBuf],
+    was_left_behind: bool,
+    was_replaced: impl Fn() -> Option<bool>,
+) -> LeftLog {
+    let (mut files, mut was_left_behind) = (files.clone(), was_left_behind);
+    for _ in 1..JUDGEMENTS_MAX {
+        let stamps = Stamps::of(&files.path);
+        let judged = judge_once(&files, places, was_left_behind, &was_replaced);
+        if judged.clone().refusal().is_none() || !was_left_behind {
+            return judged;
+        }
+        was_left_behind = is_left_behind(&files);
+        if was_left_behind && Stamps::of(&files.path) == stamps {
+            return judged;
+        }
+        files = FileSet::look(&files.path);
+    }
+    judge_once(&files, places, was_left_behind, &was_replaced)
+}
+
+/// As often a log is judged that changes meanwhile.
+const JUDGEMENTS_MAX: usize = 5;
+
+fn judge_once(
     files: &FileSet,
     places: &[PathBuf],
     is_left_behind: bool,
