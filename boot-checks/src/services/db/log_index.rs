@@ -107,3 +107,18 @@ fn head_of(index: &File, salts: Salts) -> Option<[u8; HEAD]> {
 fn count_at(head: &[u8; HEAD], at: usize) -> u32 {
     u32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
 }
+
+/// Lets an index count these frames as committed.
+#[cfg(test)]
+pub(super) fn count(index: &mut [u8], frames: usize, sum: Sum) {
+    let mut put = |at: usize, word: u32| {
+        index[at..at + 4].copy_from_slice(&word.to_ne_bytes());
+    };
+    put(COMMITTED, u32::try_from(frames).unwrap());
+    put(LAST_SUM, sum.0);
+    put(LAST_SUM + 4, sum.1);
+    let own = checksum(&index[..CHECKSUM], (0, 0), ByteOrder::NATIVE);
+    index[CHECKSUM..CHECKSUM + 4].copy_from_slice(&own.0.to_ne_bytes());
+    index[CHECKSUM + 4..COPY].copy_from_slice(&own.1.to_ne_bytes());
+    index.copy_within(..COPY, COPY);
+}

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::log_frames::{FRAME_HEADER, Frames, HEADER, Salts, is_bare, u32_at};
-use super::log_index::{committed_in, index_of};
+use super::log_index::{committed_in, index_of, page_of};
 use super::owed_sums::OwedSums;
 use super::side_file;
 use super::stray_log::missing;
@@ -79,8 +79,10 @@ pub(super) struct Tail {
     has_commit: bool,
     /// Frames up to the first of another generation, those that do not hold included.
     there: usize,
-    /// Where the first begins that does not.
+    /// Where the first begins that does not, its page, and how far it is from one to the next.
     at: u64,
+    page: Option<u32>,
+    step: u64,
     /// Those of the same generation, the first that does not hold among them.
     own: Vec<FrameHeader>,
     /// Whether one of them may have ended a transaction, but for its salts and checksum.
@@ -98,7 +100,9 @@ impl Tail {
         }
         let (at, salts) = (frames.end(), frames.salts());
         let has_older = frames.checkpoints() > 0;
-        let mut own = frame_headers(log, at, frames.page_size() as u64)?;
+        let page_size = frames.page_size() as u64;
+        let mut own = frame_headers(log, at, page_size)?;
+        let page = own.first().map(|frame| frame.page);
         let is_older = |frame: &FrameHeader| frame.is_of_another_generation(salts);
         let there = held + own.iter().take_while(|frame| !is_older(frame)).count();
         let mut to_older = own.iter().take_while(|frame| !is_older(frame));
@@ -113,6 +117,8 @@ impl Tail {
             has_commit,
             there,
             at,
+            page,
+            step: FRAME_HEADER as u64 + page_size,
             own,
             has_bare_end,
             has_older,
@@ -121,6 +127,9 @@ impl Tail {
 
     /// Whether a process that was killed while it wrote can have left this. `committed` as the index counts them.
     ///
+    /// Some versions of SQLite leave the first frame bare and renew the rest, the end too: killed as it was flushed, it
+    /// was not acknowledged ([`Tail::is_one_that_nobody_was_told_of`]).
+    ///
     /// Safety: what was written before a kill stays written, and frames are written one behind the other. So behind
     /// one that does not hold there is none of the same generation but of a transaction that was given up, which has
     /// no end. One that outgrew its cache and wrote a page over that was in the log already renews the checksums from
@@ -128,7 +137,7 @@ impl Tail {
     /// tells, and without one nobody knows. And the one that does not hold may be
     /// unfinished: where nothing older is in the log, the log ends within it, or it is written over one that was given
     /// up, and the index does not count it.
-    pub(super) fn is_left_by_a_kill(&self, committed: Option<usize>) -> bool {
+    pub(super) fn is_left_by_a_kill(&self, committed: Option<usize>, index: Option<&File>) -> bool {
         let ends = |frame: &FrameHeader| frame.pages_after_commit > 0;
         let (first, behind): (Vec<_>, Vec<_>) =
             self.own.iter().partition(|frame| frame.at == self.at);
@@ -136,8 +145,33 @@ impl Tail {
         let may_be_unfinished = is_not_counted || (behind.is_empty() && self.has_older);
         let nobody_knows = committed.is_none() && self.has_bare_end;
         !nobody_knows
-            && !behind.into_iter().any(ends)
+            && (!behind.into_iter().any(ends)
+                || self.is_one_that_nobody_was_told_of(committed, index))
             && (may_be_unfinished || !first.into_iter().any(ends))
+    }
+
+    /// Whether the only transaction that ends behind the frames that hold is known to the index as one that had begun,
+    /// and not as one that had ended.
+    ///
+    /// Safety: a frame comes into the index once it is written: those of a transaction that outgrows its cache as it
+    /// goes on, all others with its end, and then it is counted. So this index is of whoever wrote that very
+    /// transaction, who had told nobody of its end.
+    fn is_one_that_nobody_was_told_of(
+        &self,
+        committed: Option<usize>,
+        index: Option<&File>,
+    ) -> bool {
+        let ends = |frame: &&FrameHeader| frame.pages_after_commit > 0;
+        let (Some(index), Some(last)) = (index, self.own.last().filter(ends)) else {
+            return false;
+        };
+        let behind = usize::try_from((last.at - self.at) / self.step).unwrap_or(usize::MAX);
+        let known = |behind: usize| page_of(index, self.held.saturating_add(behind + 1));
+        committed == Some(self.held)
+            && self.own.iter().filter(ends).count() == 1
+            && behind > 0
+            && known(0) == self.page
+            && known(behind).is_none_or(|page| page == 0)
     }
 
     /// How many frames SQLite would pass over that the log's index counts among the committed ones. As far as they
@@ -191,7 +225,7 @@ pub fn broken_log(database: &Path) -> io::Result<Option<BrokenLog>> {
     let tail = Tail::look(&log, frames)?;
     let written = log.metadata()?.modified()?;
     let dropped = tail.dropped(committed);
-    if dropped == 0 && tail.is_left_by_a_kill(committed) {
+    if dropped == 0 && tail.is_left_by_a_kill(committed, index.as_ref()) {
         return Ok(None);
     }
     match File::open(database) {
@@ -222,6 +256,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::services::db::log_index::count;
     use crate::services::db::{Access, Connection, stray_log};
 
     const PAGE: u64 = 512;
@@ -384,6 +419,65 @@ mod tests {
         let before = (0..last - 1).rev().find(ends).unwrap() + 1;
         for log in [bare(before..last), bare(before..before + 1)] {
             assert!(killed.is_refused_by_its_index(&log) && killed.is_refused(&log));
+        }
+    }
+
+    /// As SQLite 3.40 leaves it behind `ROLLBACK TO` where it is killed as it flushes the end of a transaction.
+    #[test]
+    fn what_had_begun_and_nobody_was_told_the_end_of_is_a_killed_writers() {
+        const FIRST_PAGE: usize = 136;
+        let killed = Killed::new(false);
+        let step = FRAME_HEADER + PAGE as usize;
+        let ends = |frame: &usize| u32_at(&killed.log, HEADER + frame * step + 4) > 0;
+        let all = (killed.log.len() - HEADER) / step;
+        let ends: Vec<usize> = (0..all).filter(ends).map(|frame| frame + 1).collect();
+        let [.., before_last, held, end] = ends[..] else {
+            panic!("{ends:?}");
+        };
+        assert!(held + 1 < end);
+        let bare = |frame: usize| {
+            let mut log = killed.log.clone();
+            let at = HEADER + frame * step + 8;
+            log[at..at + 16].fill(0);
+            log
+        };
+        let sum = (0, 0);
+        let index = |frames: usize, known: usize| {
+            let mut index = killed.index.clone();
+            index[FIRST_PAGE + known * 4..FIRST_PAGE + all * 4].fill(0);
+            count(&mut index, frames, sum);
+            index
+        };
+        let half_written = |mut index: Vec<u8>| {
+            index[0] ^= 1;
+            index
+        };
+        for (log, index, is_refused) in [
+            (bare(held), index(held, held + 1), false),
+            // The index was just being written.
+            (bare(held), half_written(index(held, held + 1)), true),
+            // What had begun is none of what the index knows.
+            (bare(held), index(held, held), true),
+            // Its end is.
+            (bare(held), index(held, end), true),
+            // It counts.
+            (bare(held), index(end, held + 1), true),
+            // One more has ended behind it.
+            (bare(before_last), index(before_last, before_last + 1), true),
+        ] {
+            let killed = Killed {
+                folder: tempfile::tempdir().unwrap(),
+                main: killed.main.clone(),
+                older: Vec::new(),
+                log: Vec::new(),
+                index,
+                committed: killed.committed.clone(),
+            };
+            assert_eq!(killed.is_refused_by_its_index(&log), is_refused);
+            if !is_refused {
+                let before = killed.committed.iter().nth_back(1);
+                assert_eq!(Some(&killed.replayed()), before);
+            }
         }
     }
 

@@ -216,6 +216,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::log_frames::{ByteOrder, HEADER, checksum, u32_at};
+    use super::super::log_index::count;
     use super::*;
     use crate::services::db::{Access, Connection, FileSet, copy_for_looking};
 
@@ -302,18 +303,7 @@ mod tests {
         }
 
         fn count(&self, frames: usize, sum: Sum) {
-            self.change("-shm", |index| {
-                let mut put = |at: usize, word: u32| {
-                    index[at..at + 4].copy_from_slice(&word.to_ne_bytes());
-                };
-                put(16, u32::try_from(frames).unwrap());
-                put(24, sum.0);
-                put(28, sum.1);
-                let own = checksum(&index[..40], (0, 0), ByteOrder::NATIVE);
-                index[40..44].copy_from_slice(&own.0.to_ne_bytes());
-                index[44..48].copy_from_slice(&own.1.to_ne_bytes());
-                index.copy_within(..48, 48);
-            });
+            self.change("-shm", |index| count(index, frames, sum));
         }
 
         fn log(&self) -> Vec<u8> {

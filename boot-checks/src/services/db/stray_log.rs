@@ -111,7 +111,8 @@ fn missing_of(
                 .as_ref()
                 .and_then(|index| committed_in(index, frames.salts()));
             let tail = Tail::look(log, frames)?;
-            let is_left_by_a_kill = tail.is_left_by_a_kill(committed.map(|it| it.frames));
+            let is_left_by_a_kill =
+                tail.is_left_by_a_kill(committed.map(|it| it.frames), index.as_ref());
             let is_sqlites = match index.filter(|_| tail.held == 0) {
                 Some(index) => OwedSums::proven(log, &index)?.is_some(),
                 None => false,
