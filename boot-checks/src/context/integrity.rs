@@ -197,9 +197,12 @@ pub(super) fn is_left_behind(files: &FileSet) -> bool {
     })
 }
 
-/// Which files there are, how long, and when they were last written.
+/// Which files there are.
 #[derive(PartialEq)]
-pub(super) struct Stamps([Option<((u64, u64), u64, SystemTime)>; 3]);
+pub(super) struct Stamps([Option<Stamp>; 3]);
+
+/// Which one it is, how long, and when it was last written.
+type Stamp = ((u64, u64), u64, SystemTime);
 
 impl Stamps {
     pub(super) fn of(database: &Path) -> Stamps {

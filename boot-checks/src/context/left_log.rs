@@ -140,13 +140,14 @@ fn judge(
     for _ in 1..JUDGEMENTS_MAX {
         let stamps = Stamps::of(&files.path);
         let judged = judge_once(&files, places, was_left_behind, &was_replaced);
-        if judged.clone().refusal().is_none() || !was_left_behind {
+        if judged.clone().refusal().is_none() {
             return judged;
         }
-        was_left_behind = is_left_behind(&files);
-        if was_left_behind && Stamps::of(&files.path) == stamps {
+        let is_left_behind = was_left_behind && is_left_behind(&files);
+        if is_left_behind == was_left_behind && Stamps::of(&files.path) == stamps {
             return judged;
         }
+        was_left_behind = is_left_behind;
         files = FileSet::look(&files.path);
     }
     judge_once(&files, places, was_left_behind, &was_replaced)
@@ -241,4 +242,50 @@ fn against_journal(path: &Path, was_replaced: Option<bool>) -> io::Result<Option
         BadJournal::Broken(broken) => LeftLog::BrokenJournal(broken),
         BadJournal::Foreign(foreign) => LeftLog::Foreign { suffix, foreign },
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::services::db::{Access, Connection, side_file};
+
+    /// What a killed process leaves.
+    fn left() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (live, path) = (folder.path().join("live.db"), folder.path().join("a.db"));
+        let mut connection = Connection::open(&live, Access::Create, Duration::ZERO).unwrap();
+        let setup = "PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1)";
+        connection.execute(setup).unwrap();
+        for suffix in ["", "-wal"] {
+            std::fs::copy(side_file(&live, suffix), side_file(&path, suffix)).unwrap();
+        }
+        connection.close();
+        (folder, path)
+    }
+
+    #[test]
+    fn a_log_that_is_written_as_it_is_judged_is_judged_again() {
+        for (is_written, judgements) in [(false, 1), (true, 2)] {
+            let (_folder, path) = left();
+            let asked = Cell::new(0);
+            let was_replaced = || {
+                asked.set(asked.get() + 1);
+                if is_written && asked.get() == 1 {
+                    let mut options = File::options();
+                    let log = options.append(true).open(side_file(&path, "-wal"));
+                    let time = SystemTime::now() + Duration::from_secs(1);
+                    log.unwrap().set_modified(time).unwrap();
+                }
+                Some(true)
+            };
+            let files = FileSet::look(&path);
+            let judged = judge(&files, &[std::env::temp_dir()], true, was_replaced);
+            assert_eq!(asked.get(), judgements, "{judged:?}");
+            assert!(judged.refusal().is_some());
+        }
+    }
 }

@@ -161,14 +161,13 @@ impl Tail {
         committed: Option<usize>,
         index: Option<&File>,
     ) -> bool {
-        let ends = |frame: &&FrameHeader| frame.pages_after_commit > 0;
-        let (Some(index), Some(last)) = (index, self.own.last().filter(ends)) else {
+        let mut ends = self.own.iter().filter(|frame| frame.pages_after_commit > 0);
+        let (Some(index), Some(end), None) = (index, ends.next(), ends.next()) else {
             return false;
         };
-        let behind = usize::try_from((last.at - self.at) / self.step).unwrap_or(usize::MAX);
+        let behind = usize::try_from((end.at - self.at) / self.step).unwrap_or(usize::MAX);
         let known = |behind: usize| page_of(index, self.held.saturating_add(behind + 1));
         committed == Some(self.held)
-            && self.own.iter().filter(ends).count() == 1
             && behind > 0
             && known(0) == self.page
             && known(behind).is_none_or(|page| page == 0)
