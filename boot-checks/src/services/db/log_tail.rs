@@ -75,8 +75,8 @@ pub(super) fn frame_headers(log: &File, from: u64, page_size: u64) -> io::Result
 pub(super) struct Tail {
     /// Frames that hold.
     pub(super) held: usize,
-    /// Whether one of them ends a transaction.
-    has_commit: bool,
+    /// Of those, up to the last that ends a transaction.
+    ended: usize,
     /// Frames up to the first of another generation, those that do not hold included.
     there: usize,
     /// Where the first begins that does not, its page, and how far it is from one to the next.
@@ -93,10 +93,12 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn look(log: &File, mut frames: Frames) -> io::Result<Tail> {
-        let (mut held, mut has_commit) = (0, false);
+        let (mut held, mut ended) = (0, 0);
         while let Some(frame) = frames.next_frame() {
             held += 1;
-            has_commit |= frame.pages_after_commit > 0;
+            if frame.pages_after_commit > 0 {
+                ended = held;
+            }
         }
         let (at, salts) = (frames.end(), frames.salts());
         let has_older = frames.checkpoints() > 0;
@@ -114,7 +116,7 @@ impl Tail {
         own.retain(|frame| is_own(frame) || (frame.at == at && is_whole && !frame.is_bare));
         Ok(Tail {
             held,
-            has_commit,
+            ended,
             there,
             at,
             page,
@@ -167,7 +169,7 @@ impl Tail {
         };
         let behind = usize::try_from((end.at - self.at) / self.step).unwrap_or(usize::MAX);
         let known = |behind: usize| page_of(index, self.held.saturating_add(behind + 1));
-        committed == Some(self.held)
+        committed == Some(self.ended)
             && behind > 0
             && known(0) == self.page
             && known(behind).is_none_or(|page| page == 0)
@@ -192,7 +194,7 @@ impl Tail {
         let frames = frame_headers(log, HEADER as u64, page_size)?;
         let pages = frames.iter().take(counted);
         let pages: BTreeMap<_, _> = pages.map(|frame| (frame.page, vec![frame.at])).collect();
-        let may_be = !self.has_commit && !pages.contains_key(&0);
+        let may_be = self.ended == 0 && !pages.contains_key(&0);
         Ok(may_be && missing(main, log, &pages, page_size)? == 0)
     }
 }
@@ -433,7 +435,7 @@ mod tests {
         let [.., before_last, held, end] = ends[..] else {
             panic!("{ends:?}");
         };
-        assert!(held + 1 < end);
+        assert!(held + 2 < end);
         let bare = |frame: usize| {
             let mut log = killed.log.clone();
             let at = HEADER + frame * step + 8;
@@ -453,6 +455,7 @@ mod tests {
         };
         for (log, index, is_refused) in [
             (bare(held), index(held, held + 1), false),
+            (bare(held + 1), index(held, held + 2), false),
             // The index was just being written.
             (bare(held), half_written(index(held, held + 1)), true),
             // What had begun is none of what the index knows.
