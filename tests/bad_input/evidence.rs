@@ -44,7 +44,8 @@ fn what_was_written_of_a_replacement_and_is_damaged_says_what_to_do() {
 /// Whoever put it there: nobody writes into it, and it is not waited for.
 #[test]
 fn a_pipe_in_the_place_of_what_the_gate_remembers_holds_nothing_up() {
-    for name in ["journal.jsonl", "integrity", "database_seen", "swap.json"] {
+    const READ: [&str; 3] = ["journal.jsonl", "swap.json", "lock"];
+    for name in READ.into_iter().chain(["integrity", "database_seen"]) {
         let fixture = Fixture::healthy();
         let path = fixture.path(&format!("var/boot/{name}"));
         let _ = std::fs::remove_file(&path);
@@ -67,11 +68,40 @@ fn a_pipe_in_the_place_of_what_the_gate_remembers_holds_nothing_up() {
         let words: Vec<_> = answer.all().split_whitespace().map(str::to_owned).collect();
         let is_named = words.join(" ").contains("not a regular file");
         // What is only remembered is remembered anew.
-        assert_eq!(
-            is_named,
-            matches!(name, "journal.jsonl" | "swap.json"),
-            "{}",
-            answer.all()
+        assert_eq!(is_named, READ.contains(&name), "{}", answer.all());
+    }
+}
+
+/// Who says in its lock file who it is writes into no other file that has its name.
+#[test]
+fn a_lock_that_is_the_database_is_not_written_into() {
+    use std::os::unix::fs::symlink;
+    let links: [(fn(&Fixture), &str); 2] = [
+        (
+            |fixture| symlink("../grace.db", fixture.path("var/boot/lock")).unwrap(),
+            "it is a link, and not a file",
+        ),
+        (
+            |fixture| {
+                let lock = fixture.path("var/boot/lock");
+                std::fs::hard_link(fixture.database(), lock).unwrap();
+            },
+            "it holds something else than a lock does",
+        ),
+    ];
+    for (link, words) in links {
+        let fixture = Fixture::healthy();
+        std::fs::remove_file(fixture.path("var/boot/lock")).unwrap();
+        link(&fixture);
+        let before = std::fs::read(fixture.database()).unwrap();
+        fixture
+            .boot(&[])
+            .says_at_once(0, &["cannot lock", words, "looking only"]);
+        let heal = fixture.run(&["heal", "schedule_monitor"]);
+        heal.says_at_once(1, &["cannot lock", words]);
+        assert!(
+            std::fs::read(fixture.database()).unwrap() == before,
+            "{words}"
         );
     }
 }

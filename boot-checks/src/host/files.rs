@@ -158,6 +158,21 @@ pub fn read_limited(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// Opens a file of the gate's own for reading and writing, and makes it where it is not there.
+///
+/// Safety: what is written into it must not come into somebody else's file, so that no link is followed.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidInput`] for anything but a regular file, a link included, and whatever the system says.
+pub fn open_own(path: &Path) -> io::Result<File> {
+    let is_link = || fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink());
+    match open_or_create(path) {
+        Err(_) if is_link() => Err(no_regular_file("it is a link, and not a file")),
+        file => regular(file?),
+    }
+}
+
 /// Opens a regular file for reading.
 ///
 /// # Errors
@@ -165,14 +180,18 @@ pub fn read_limited(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
 /// [`io::ErrorKind::InvalidInput`] for anything but a regular file (a pipe is not waited for), and whatever
 /// the system says.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let file = open_without_waiting(path)?;
+    regular(open_without_waiting(path)?)
+}
+
+fn regular(file: File) -> io::Result<File> {
     match file.metadata()?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        )),
+        false => Err(no_regular_file("not a regular file")),
     }
+}
+
+fn no_regular_file(words: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, words)
 }
 
 /// Reads a regular file whole.
@@ -265,6 +284,29 @@ fn open_without_waiting(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)
+}
+
+/// As [`open_without_waiting`].
+#[cfg(unix)]
+fn open_or_create(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    let flags =
+        rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+#[cfg(not(unix))]
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
 }
 
 #[cfg(not(unix))]

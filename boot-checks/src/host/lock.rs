@@ -1,10 +1,12 @@
 //! The gate's own lock: a separate file, locked by the kernel, never removed. Its contents only
 //! say who holds it; the lock itself ends with the process, so a kill leaves nothing to clean up.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use super::files::open_own;
 
 /// The contents of a lock file are a few words; more is not ours.
 const HOLDER_BYTES_MAX: u64 = 512;
@@ -17,6 +19,9 @@ const BACK_OFF: [Duration; 4] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
 ];
+
+/// What a holder's description begins with.
+pub(super) const HOLDER: &str = "pid ";
 
 /// What a holder leaves instead of its description when there is nothing to tidy up after it, before the
 /// name of this run of the system: after a power cut the file may say what was so before.
@@ -55,7 +60,8 @@ impl GateLock {
     ///
     /// Safety: the system holds it for the open file and lets go of it with the process, however that ends, so
     /// that no dead holder is waited for. The file is never removed: two processes that lock two files of one
-    /// name would both have it. What stands in it is for people, and nothing is decided by it.
+    /// name would both have it. What stands in it is for people, and nothing is decided by it; but what no lock ever
+    /// held is not written over, for the file may have another name too, and be the database.
     ///
     /// # Errors
     ///
@@ -73,13 +79,7 @@ impl GateLock {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(unusable)?;
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(unusable)?;
+        let mut file = open_own(path).map_err(unusable)?;
         let deadline = Instant::now() + budget;
         let mut tries = 0;
         loop {
@@ -103,6 +103,10 @@ impl GateLock {
             tries += 1;
         }
         let found = read_holder(&mut file);
+        if !is_of_a_lock(&mut file).map_err(unusable)? {
+            let words = "it holds something else than a lock does; move it away";
+            return Err(unusable(io::Error::new(io::ErrorKind::InvalidData, words)));
+        }
         // Diagnostics only: a full disk must not keep the gate from looking. But what the last holder said
         // of itself is not true of this one.
         if write(&mut file, holder).is_err() {
@@ -151,6 +155,19 @@ fn read_holder(file: &mut File) -> String {
     }
 }
 
+/// Whether it holds what one that had the lock wrote, perhaps not to its end, or the nothing that a power cut leaves.
+fn is_of_a_lock(file: &mut File) -> io::Result<bool> {
+    let mut held = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(HOLDER_BYTES_MAX + 1).read_to_end(&mut held)?;
+    let begins = [HOLDER, TIDY].iter().any(|words| {
+        let shared = held.len().min(words.len());
+        held[..shared] == words.as_bytes()[..shared]
+    });
+    let is_short = held.len() as u64 <= HOLDER_BYTES_MAX;
+    Ok(is_short && (begins || held.iter().all(|byte| *byte == 0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,8 +183,26 @@ mod tests {
             "{error}"
         );
         drop(first);
-        let _second = GateLock::acquire(&path, "2", Duration::ZERO, |_| {}).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2");
+        let _second = GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "pid 2");
+    }
+
+    #[test]
+    fn what_no_lock_held_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let long = format!("pid 1{}", " ".repeat(600));
+        for contents in ["SECRET=1", "pidgin", &long] {
+            std::fs::write(&path, contents).unwrap();
+            let error = GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap_err();
+            assert!(matches!(error, LockError::Unusable { .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), contents);
+        }
+        let left = format!("{TIDY}x");
+        for contents in ["", "pi", "pid 17 on host since", "\0\0\0\0", &left] {
+            std::fs::write(&path, contents).unwrap();
+            GateLock::acquire(&path, "pid 2", Duration::ZERO, |_| {}).unwrap();
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
+use super::files::{open_own, open_regular};
 use super::{file_identity, process_description, process_that_opened, process_with_variable};
 
 /// What whatever the command starts has in its environment.
@@ -51,9 +52,7 @@ impl RunningCommand {
     /// Notes that a command is about to be run.
     pub(crate) fn begin(state_folder: &Path) -> Result<RunningCommand, NotBegun> {
         let path = path(state_folder);
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.open(&path).map_err(io_error(&path))?;
+        let file = open_own(&path).map_err(io_error(&path))?;
         for tries in (0..LOCK_TRIES).rev() {
             match file.try_lock() {
                 Ok(()) => break,
@@ -91,7 +90,7 @@ impl RunningCommand {
 /// When it cannot be told.
 pub(crate) fn ensure_none_is_under_way(state_folder: &Path) -> Result<(), NotBegun> {
     let path = path(state_folder);
-    let file = match File::open(&path) {
+    let file = match open_regular(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.map_err(io_error(&path))?,
     };

@@ -160,7 +160,8 @@ pub fn user(host: &Host) -> Option<String> {
 /// This process, as whoever waits for it should be told: its id, its machine, and since when.
 pub fn self_description(host: &Host) -> String {
     format!(
-        "pid {} on {} since {}",
+        "{}{} on {} since {}",
+        lock::HOLDER,
         std::process::id(),
         hostname(),
         host.clock.timestamp()
