@@ -76,7 +76,8 @@ fn a_pipe_in_the_place_of_what_the_gate_remembers_holds_nothing_up() {
 #[test]
 fn a_lock_that_is_the_database_is_not_written_into() {
     use std::os::unix::fs::symlink;
-    let links: [(fn(&Fixture), &str); 2] = [
+    type Link = fn(&Fixture);
+    let links: [(Link, &str); 2] = [
         (
             |fixture| symlink("../grace.db", fixture.path("var/boot/lock")).unwrap(),
             "it is a link, and not a file",

@@ -300,7 +300,7 @@ fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &m
         }
     }
     for columns in &wanted.unique {
-        if !is_kept_unique(columns, there) {
+        if !is_kept_unique(columns, wanted, there) {
             let reason = "SQLite cannot add a constraint to a table";
             difference.refuse(
                 missing("unique constraint", columns),
@@ -603,7 +603,7 @@ mod tests {
                 format!("CREATE TABLE t ({columns}); CREATE UNIQUE INDEX i ON t ({index})");
             let seen = difference(&actual, expected);
             let mut refused = seen.refusals.iter();
-            let is_missing = refused.any(|it| it.object == "unique constraint a,b of t");
+            let is_missing = refused.any(|it| it.object.starts_with("unique constraint a, b"));
             assert_eq!(is_missing, !is_one, "{index}: {seen:?}");
         }
     }

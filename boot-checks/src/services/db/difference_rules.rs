@@ -4,7 +4,7 @@
 //! row take the place of another; what the table merely takes beyond that is a note.
 
 use super::difference::Difference;
-use super::difference_unique::is_kept_unique;
+use super::difference_unique::{is_kept_unique, primary_key_compares_otherwise};
 use super::structure::{Column, Table};
 use super::{Affinity, difference};
 
@@ -82,13 +82,17 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
         if gives_numbers(wanted) && !gives_numbers(there) {
             let reason = "rows would get no number";
             difference.refuse(object, &words(&found), "INTEGER PRIMARY KEY", reason);
+        } else if primary_key_compares_otherwise(wanted, there) {
+            let reason = "it would take other values for the same";
+            difference.refuse(object, &there.primary_key, &wanted.primary_key, reason);
         }
         return;
     }
     // A column that is to be added says itself that it cannot be.
     let is_there = |column: &String| there.column(column).is_some();
     let is_expected = |column: &String| wanted.column(column).is_some();
-    let stands_for_it = !gives_numbers(wanted) && is_kept_unique(&expected.join(","), there);
+    let stands_for_it =
+        !gives_numbers(wanted) && is_kept_unique(&wanted.primary_key, wanted, there);
     let lacks = !expected.is_empty() && expected.iter().all(is_there) && !stands_for_it;
     let is_narrower = expected.is_empty() && !found.is_empty() && found.iter().all(is_expected);
     if lacks || is_narrower {
@@ -256,6 +260,31 @@ mod tests {
                 "column t.a",
             ),
             (
+                "CREATE TABLE t (a TEXT, UNIQUE (a))",
+                "CREATE TABLE t (a TEXT, UNIQUE (a COLLATE NOCASE))",
+                "unique constraint a collate nocase of t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT, UNIQUE (a COLLATE NOCASE))",
+                "CREATE TABLE t (a TEXT, UNIQUE (a))",
+                "unique constraint a collate nocase of t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT, PRIMARY KEY (a))",
+                "CREATE TABLE t (a TEXT, PRIMARY KEY (a COLLATE NOCASE))",
+                "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT, PRIMARY KEY (a COLLATE NOCASE))",
+                "CREATE TABLE t (a TEXT, PRIMARY KEY (a))",
+                "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (a TEXT PRIMARY KEY)",
+                "CREATE TABLE t (a TEXT COLLATE NOCASE PRIMARY KEY)",
+                "column t.a",
+            ),
+            (
                 "CREATE TABLE t (id INT PRIMARY KEY)",
                 "CREATE TABLE t (id INTEGER PRIMARY KEY)",
                 "primary key of t",
@@ -330,6 +359,14 @@ mod tests {
             (
                 "CREATE TABLE t (a TEXT NOT NULL, UNIQUE (a))",
                 "CREATE TABLE t (a TEXT NOT NULL PRIMARY KEY)",
+            ),
+            (
+                "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a))",
+                "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a COLLATE NOCASE))",
+            ),
+            (
+                "CREATE TABLE t (a TEXT, b); CREATE UNIQUE INDEX i ON t (b, a COLLATE NOCASE)",
+                "CREATE TABLE t (a TEXT, b, UNIQUE (a COLLATE NOCASE, b))",
             ),
             (
                 "CREATE TABLE t (a, b, UNIQUE (b, a))",

@@ -40,7 +40,8 @@ pub(super) fn compare_own_keys(
         }
     }
     for columns in &there.unique {
-        if !is_harmless(&constraint(columns, there), &expected, there, wanted) {
+        let key = key(columns).unwrap_or_default();
+        if !is_harmless(&key, &expected, there, wanted) {
             let object = format!("unique constraint {columns} of {name}");
             let made = format!("UNIQUE ({columns})");
             difference.refuse(object, &made, "no such constraint", REASON);
@@ -68,10 +69,39 @@ fn is_implied(own: &Key, expected: &Key) -> bool {
 
 /// Whether a table has an expected constraint under whatever name: a key of the same columns, which an `ON CONFLICT`
 /// that names them finds, and which compares them as they are compared or takes more for the same.
-pub(super) fn is_kept_unique(columns: &str, there: &Table) -> bool {
-    let wanted = constraint(columns, there);
+pub(super) fn is_kept_unique(columns: &str, wanted: &Table, there: &Table) -> bool {
+    let wanted = as_there(columns, wanted, there);
     let mut keys = keys_of(there).into_iter();
     keys.any(|key| key.len() == wanted.len() && is_implied(&wanted, &key))
+}
+
+/// Whether a primary key of the same columns takes other values for the same than the expected one, because it
+/// compares them in a way of its own.
+pub(super) fn primary_key_compares_otherwise(wanted: &Table, there: &Table) -> bool {
+    let sorted = |mut key: Key| {
+        key.sort();
+        key
+    };
+    let key = key(&there.primary_key);
+    key.is_some_and(|key| {
+        let wanted = as_there(&wanted.primary_key, wanted, there);
+        !wanted.is_empty() && sorted(wanted) != sorted(key)
+    })
+}
+
+/// A key of columns that are compared as they are in the table that is there, where they are not expected to be
+/// compared in a way of the key's own: a column that is another is told as such.
+fn as_there(columns: &str, wanted: &Table, there: &Table) -> Key {
+    let mut key = key(columns).unwrap_or_default();
+    for (column, collation) in &mut key {
+        let is_columns = wanted
+            .column(column)
+            .is_some_and(|it| it.collation == *collation);
+        if let Some(there) = there.column(column).filter(|_| is_columns) {
+            collation.clone_from(&there.collation);
+        }
+    }
+    key
 }
 
 fn is_left_empty(column: &Column, wanted: &Table) -> bool {
@@ -81,32 +111,22 @@ fn is_left_empty(column: &Column, wanted: &Table) -> bool {
 }
 
 fn keys_of(table: &Table) -> Vec<Key> {
-    let mut primary_key: Key = Vec::new();
-    for column in table.columns.iter().filter(|it| it.primary_key > 0) {
-        primary_key.push((column.name.to_ascii_lowercase(), column.collation.clone()));
+    let mut primary_key = key(&table.primary_key).unwrap_or_default();
+    if primary_key.is_empty() {
+        let columns = table.columns.iter().filter(|it| it.primary_key > 0);
+        primary_key.extend(columns.map(|it| (it.name.to_ascii_lowercase(), it.collation.clone())));
     }
     let indexes = table.indexes.values().filter(|it| it.unique);
-    let constraints = table.unique.iter().map(|it| constraint(it, table));
-    let mut keys: Vec<Key> = indexes.filter_map(|it| key(&it.over)).collect();
-    keys.extend(constraints);
+    let overs = indexes.map(|it| &it.over).chain(&table.unique);
+    let mut keys: Vec<Key> = overs.filter_map(|over| key(over)).collect();
     keys.push(primary_key);
     keys.retain(|key| !key.is_empty());
     keys
 }
 
-/// A constraint compares as its columns do.
-fn constraint(columns: &str, table: &Table) -> Key {
-    let of = |name: &str| {
-        let column = table.column(name);
-        let collation = column.map_or("BINARY", |it| it.collation.as_str());
-        (name.to_ascii_lowercase(), collation.to_owned())
-    };
-    columns.split(',').map(of).collect()
-}
-
 /// The columns of an index that is made over nothing but columns of all rows.
 fn key(over: &str) -> Option<Key> {
-    if over.starts_with('(') {
+    if over.is_empty() || over.starts_with('(') {
         return None;
     }
     let of = |word: &str| {
@@ -252,7 +272,7 @@ mod tests {
         };
         let expected = table("");
         for (more, objects) in [
-            (", UNIQUE (a, B)", &["unique constraint a,b of t"][..]),
+            (", UNIQUE (a, B)", &["unique constraint a, b of t"][..]),
             (", UNIQUE (a, id)", &[]),
             (", own, UNIQUE (a, own)", &[]),
         ] {

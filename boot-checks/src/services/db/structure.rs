@@ -30,8 +30,10 @@ pub struct Table {
     pub indexes: BTreeMap<String, Index>,
     /// Foreign keys, column for column, sorted.
     pub foreign_keys: Vec<ForeignKey>,
-    /// Sets of columns that are unique by a constraint, sorted.
+    /// Columns that are unique by a constraint, with how they are compared, sorted.
     pub unique: Vec<String>,
+    /// The same of the primary key; empty where it is the number of the row.
+    pub primary_key: String,
     /// Conditions of the whole table, in one spelling, sorted.
     pub checks: Vec<String>,
     /// How it keeps its rows.
@@ -309,8 +311,8 @@ impl Table {
             .map(|(name, it)| (name, it.unique, &it.over))
             .collect();
         format!(
-            "{columns:?}{indexes:?}{:?}{:?}{:?}{:?}",
-            self.foreign_keys, self.unique, self.checks, self.options
+            "{columns:?}{indexes:?}{:?}{:?}{:?}{:?}{:?}",
+            self.foreign_keys, self.primary_key, self.unique, self.checks, self.options
         )
     }
 

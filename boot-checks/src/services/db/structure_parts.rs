@@ -37,7 +37,6 @@ pub(super) enum Part {
         origin: String,
         partial: i64,
         sql: Option<String>,
-        columns: Option<String>,
         over: Vec<(Option<String>, i64, Option<String>)>,
     },
     ForeignKey {
@@ -71,7 +70,6 @@ pub(super) fn everything(filter: &str) -> String {
            SELECT m.name, 0, json_object('index', json_object(
                'name', i.name, 'unique', i.\"unique\", 'origin', i.origin, 'partial', i.partial,
                'sql', (SELECT s.sql FROM sqlite_schema s WHERE s.type = 'index' AND s.name = i.name),
-               'columns', (SELECT group_concat(c.name, ',') FROM pragma_index_info(i.name) c),
                'over', json((SELECT json_group_array(json_array(c.name, c.\"desc\", c.coll) ORDER BY c.seqno)
                              FROM pragma_index_xinfo(i.name) c WHERE c.key))))
              FROM m, pragma_index_list(m.name) i
@@ -117,23 +115,24 @@ impl Table {
                 origin,
                 partial,
                 sql,
-                columns,
                 over,
-            } => match origin.as_str() {
-                "c" => {
-                    let sql = sql.unwrap_or_default();
-                    let unique = unique != 0;
-                    let is_of_columns =
-                        partial == 0 && over.iter().all(|(name, ..)| name.is_some());
-                    let over = match is_of_columns {
-                        true => over.iter().map(key).collect::<Vec<_>>().join(", "),
-                        false => index_text(&sql),
-                    };
-                    self.indexes.insert(name, Index { sql, unique, over });
+            } => {
+                let is_of_columns = partial == 0 && over.iter().all(|(name, ..)| name.is_some());
+                let columns = || over.iter().map(key).collect::<Vec<_>>().join(", ");
+                match origin.as_str() {
+                    "u" => self.unique.push(columns()),
+                    "pk" => self.primary_key = columns(),
+                    _ => {
+                        let sql = sql.unwrap_or_default();
+                        let over = match is_of_columns {
+                            true => columns(),
+                            false => index_text(&sql),
+                        };
+                        let unique = unique != 0;
+                        self.indexes.insert(name, Index { sql, unique, over });
+                    }
                 }
-                "u" => self.unique.push(columns.unwrap_or_default()),
-                _ => {}
-            },
+            }
             Part::ForeignKey {
                 from,
                 table,
