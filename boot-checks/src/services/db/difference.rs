@@ -299,6 +299,18 @@ fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &m
             _ => {}
         }
     }
+    for key in &there.foreign_keys {
+        let mut expected = wanted.foreign_keys.iter();
+        let is_expected = expected.any(|it| it.columns.eq_ignore_ascii_case(&key.columns));
+        let column = key.columns.split_once(" -> ").map(|(column, _)| column);
+        let is_written = column.is_some_and(|it| wanted.column(it).is_some());
+        if is_written && !is_expected {
+            let object = missing("foreign key", &key.columns);
+            let note =
+                format!("{object} is not expected: it refuses rows where foreign keys are on");
+            difference.notes.push(note);
+        }
+    }
     for columns in &wanted.unique {
         if !is_kept_unique(columns, wanted, there) {
             let reason = "SQLite cannot add a constraint to a table";
@@ -556,6 +568,18 @@ mod tests {
         }
         let seen = difference(&make(" on delete NO ACTION deferrable"), &make(""));
         assert_eq!(seen, Difference::default());
+    }
+
+    #[test]
+    fn a_foreign_key_of_the_databases_own_is_a_note() {
+        let make = |table: &str| {
+            format!("CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t ({table})")
+        };
+        let there = make("a REFERENCES p, own REFERENCES p");
+        let seen = difference(&there, &make("a"));
+        assert!(seen.is_empty(), "{seen:?}");
+        assert_eq!(seen.notes.len(), 1, "{seen:?}");
+        assert!(seen.notes[0].starts_with("foreign key a -> p(id) of t is not expected"));
     }
 
     #[test]
