@@ -143,11 +143,11 @@ fn judge(
         if judged.clone().refusal().is_none() {
             return judged;
         }
-        let is_left_behind = was_left_behind && is_left_behind(&files);
-        if is_left_behind == was_left_behind && Stamps::of(&files.path) == stamps {
+        let is_so_still = was_left_behind && is_left_behind(&files);
+        if is_so_still == was_left_behind && Stamps::of(&files.path) == stamps {
             return judged;
         }
-        was_left_behind = is_left_behind;
+        was_left_behind = is_so_still;
         files = FileSet::look(&files.path);
     }
     judge_once(&files, places, was_left_behind, &was_replaced)
