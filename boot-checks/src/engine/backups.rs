@@ -159,6 +159,7 @@ impl Backups {
     /// older than all others.
     fn prune(&self) {
         let mut runs = host::files::names_in(&self.all, usize::MAX).unwrap_or_default();
+        runs.retain(|name| is_of_a_run(name));
         let excess = (runs.len() + 1).saturating_sub(RUNS_MAX);
         if excess == 0 {
             return;
@@ -202,11 +203,20 @@ impl Backups {
     }
 }
 
+/// Whether a run would have named its folder so. Whatever else lies there is a person's.
+pub(super) fn is_of_a_run(name: &str) -> bool {
+    name.split_at_checked(TIME_CHARS)
+        .is_some_and(|(time, rest)| {
+            let is_time = DateTime::strptime(TIME, time).is_ok();
+            is_time && (rest.is_empty() || rest.starts_with('_'))
+        })
+}
+
 /// Whether one run's time is later than another's by more than clocks are set back where summer ends.
 fn is_much_later(run: &str, than: &str) -> bool {
     let time = |run: &str| {
         let time = run.get(..TIME_CHARS)?;
-        DateTime::strptime("%Y%m%d_%H%M%S", time).ok()
+        DateTime::strptime(TIME, time).ok()
     };
     match (time(run), time(than)) {
         (Some(run), Some(than)) => run.duration_since(than) > SUMMER_TIME_MAX,
@@ -215,6 +225,7 @@ fn is_much_later(run: &str, than: &str) -> bool {
 }
 
 /// Of a run id, those that say when it began.
+const TIME: &str = "%Y%m%d_%H%M%S";
 const TIME_CHARS: usize = "20260101_000000".len();
 
 /// Twice as much as by any law.
@@ -260,6 +271,28 @@ mod tests {
         let left = names(&folder.path().join("backups"));
         assert_eq!(left.len(), RUNS_MAX);
         assert_eq!(left[0], "20260101_000003");
+    }
+
+    /// The folder may be a link to where a person keeps backups too.
+    #[test]
+    fn what_is_no_runs_makes_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let original = folder.path().join("x");
+        fs::write(&original, "x").unwrap();
+        let theirs = ["2019", "20190101_000000-mine", "photos", "zz"];
+        for name in theirs {
+            let own = folder.path().join("backups").join(name);
+            fs::create_dir_all(&own).unwrap();
+            fs::write(own.join("all that there is"), "x").unwrap();
+        }
+        for run in 0..RUNS_MAX + 1 {
+            let run = format!("20260101_0000{run:02}");
+            let backups = Backups::new(folder.path(), &run);
+            backups.save_file(&original).unwrap();
+        }
+        let left = names(&folder.path().join("backups"));
+        assert_eq!(left.len(), RUNS_MAX + theirs.len());
+        assert!(theirs.iter().all(|name| left.contains(&(*name).to_owned())));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::backups::QUARANTINE;
+use super::backups::{QUARANTINE, is_of_a_run};
 use super::door::STATE_FOLDER;
 use super::restore::Restore;
 use super::touched::DATABASE_FILES;
@@ -60,7 +60,8 @@ pub fn unnamed(root: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = Journal::new(&state_folder, "").read_all_runs()?;
     let backups = state_folder.join("backups");
     let mut runs = files::names_in(&backups, usize::MAX)?;
-    runs.retain(|run_id| entries.iter().all(|entry| entry.run_id != *run_id));
+    let is_named = |run_id: &String| entries.iter().any(|entry| entry.run_id == *run_id);
+    runs.retain(|run_id| is_of_a_run(run_id) && !is_named(run_id));
     runs.sort_unstable();
     let folders = runs.into_iter().map(|run_id| backups.join(run_id));
     // What is no folder is no run's.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::records::is_run_id;
 use crate::host::files::{Durability, names_in, read_limited, write_atomic};
 use crate::model::RecordStep;
 
@@ -189,7 +190,13 @@ const SUFFIX: &str = ".json";
 /// The names hold the time, so the oldest come first.
 fn prune_to(folder: &Path, keep: usize) -> io::Result<()> {
     let mut names = names_in(folder, MAX_NAMES)?;
-    names.retain(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
+    let run = |name: &str| {
+        name.strip_prefix(PREFIX)?
+            .strip_suffix(SUFFIX)
+            .map(is_run_id)
+    };
+    // Whatever else lies there is a person's.
+    names.retain(|name| run(name) == Some(true));
     names.sort_unstable();
     let surplus = names.len().saturating_sub(keep);
     for name in &names[..surplus] {
@@ -257,7 +264,9 @@ mod tests {
     #[test]
     fn the_oldest_go_and_nothing_else_does() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("boot_20250101_000000.json"), "").unwrap();
+        for theirs in ["boot_20250101_000000.json", "incident_2019.json"] {
+            fs::write(folder.path().join(theirs), "").unwrap();
+        }
         for day in 1..=3 {
             bundle(&format!("2025110{day}_183000"))
                 .write(folder.path())
@@ -270,6 +279,7 @@ mod tests {
             names,
             [
                 "boot_20250101_000000.json",
+                "incident_2019.json",
                 "incident_20251102_183000.json",
                 "incident_20251103_183000.json"
             ]
