@@ -1,5 +1,5 @@
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
-use super::difference_rules::compare_rules;
+use super::difference_rules::{compare_rules, gives_numbers};
 use super::difference_unique::{NO_SUCH_INDEX, compare_own_keys, is_kept_unique};
 use super::structure::found;
 use super::tokens::{normalised, on_one_line, tokens};
@@ -172,9 +172,13 @@ fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
         .columns
         .iter()
         .find(|column| wanted.column(&column.name).is_none());
+    let is_number =
+        |column: &Column| column.primary_key > 0 && gives_numbers(there) && gives_numbers(wanted);
     for column in &wanted.columns {
         let object = format!("column {name}.{}", column.name);
         match there.column(&column.name) {
+            // Whatever is said of it, it is given where it is NULL.
+            Some(found) if is_number(found) && is_number(column) => {}
             Some(found) => compare_column(object, found, column, difference),
             None => match why_not_addable(column, unexpected) {
                 None => {
