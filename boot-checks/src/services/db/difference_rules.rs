@@ -4,7 +4,9 @@
 //! row take the place of another; what the table merely takes beyond that is a note.
 
 use super::difference::Difference;
-use super::difference_unique::{is_kept_unique, primary_key_compares_otherwise};
+use super::difference_unique::{
+    REFUSES_ROWS, is_kept_unique, primary_key_compares_otherwise, primary_key_refuses_rows,
+};
 use super::structure::{Column, Table};
 use super::{Affinity, difference};
 
@@ -97,6 +99,8 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
     let is_narrower = expected.is_empty() && !found.is_empty() && found.iter().all(is_expected);
     if lacks || is_narrower {
         difference.refuse(object, &words(&found), &words(&expected), NO_CONSTRAINT);
+    } else if primary_key_refuses_rows(there, wanted) {
+        difference.refuse(object, &words(&found), &words(&expected), REFUSES_ROWS);
     }
 }
 
@@ -285,6 +289,16 @@ mod tests {
                 "column t.a",
             ),
             (
+                "CREATE TABLE t (a, b, PRIMARY KEY (a)); CREATE UNIQUE INDEX i ON t (a, b)",
+                "CREATE TABLE t (a, b, PRIMARY KEY (a, b))",
+                "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (a, b PRIMARY KEY); CREATE UNIQUE INDEX i ON t (a)",
+                "CREATE TABLE t (a PRIMARY KEY, b)",
+                "primary key of t",
+            ),
+            (
                 "CREATE TABLE t (id INT PRIMARY KEY)",
                 "CREATE TABLE t (id INTEGER PRIMARY KEY)",
                 "primary key of t",
@@ -363,6 +377,18 @@ mod tests {
             (
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a))",
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a COLLATE NOCASE))",
+            ),
+            (
+                "CREATE TABLE t (own INTEGER PRIMARY KEY, a UNIQUE)",
+                "CREATE TABLE t (a PRIMARY KEY)",
+            ),
+            (
+                "CREATE TABLE t (own TEXT PRIMARY KEY, a UNIQUE)",
+                "CREATE TABLE t (a PRIMARY KEY)",
+            ),
+            (
+                "CREATE TABLE t (a, b, PRIMARY KEY (a, b)); CREATE UNIQUE INDEX i ON t (a)",
+                "CREATE TABLE t (a PRIMARY KEY, b)",
             ),
             (
                 "CREATE TABLE t (a TEXT, b); CREATE UNIQUE INDEX i ON t (b, a COLLATE NOCASE)",

@@ -3,6 +3,8 @@
 //! One is harmless where an expected key keeps one of the two out anyway, and where it holds a column that is not
 //! expected and that the application therefore leaves empty: no NULL is another's double.
 
+use std::collections::BTreeSet;
+
 use super::difference::Difference;
 use super::difference_named::index;
 use super::structure::{Column, Table};
@@ -12,7 +14,7 @@ use super::tokens::{Token, on_one_line, tokens};
 /// What is expected in the place of such an index.
 pub(super) const NO_SUCH_INDEX: &str = "no such index";
 
-const REASON: &str = "rows would be refused that the application may write";
+pub(super) const REFUSES_ROWS: &str = "rows would be refused that the application may write";
 
 pub(super) fn compare_own_keys(
     name: &str,
@@ -36,7 +38,7 @@ pub(super) fn compare_own_keys(
         };
         if own.unique && !is_known && !is_harmless() {
             let made = on_one_line(&own.sql);
-            difference.refuse(index(index_name), &made, NO_SUCH_INDEX, REASON);
+            difference.refuse(index(index_name), &made, NO_SUCH_INDEX, REFUSES_ROWS);
         }
     }
     for columns in &there.unique {
@@ -44,7 +46,7 @@ pub(super) fn compare_own_keys(
         if !is_harmless(&key, &expected, there, wanted) {
             let object = format!("unique constraint {columns} of {name}");
             let made = format!("UNIQUE ({columns})");
-            difference.refuse(object, &made, "no such constraint", REASON);
+            difference.refuse(object, &made, "no such constraint", REFUSES_ROWS);
         }
     }
 }
@@ -54,7 +56,27 @@ type Key = Vec<(String, String)>;
 
 fn is_harmless(own: &Key, expected: &[Key], there: &Table, wanted: &Table) -> bool {
     let mut columns = own.iter().filter_map(|(column, _)| there.column(column));
-    expected.iter().any(|it| is_implied(own, it)) || columns.any(|it| is_left_empty(it, wanted))
+    let is_harmless = expected.iter().any(|it| is_implied(own, it));
+    (is_harmless && !takes_the_place_of_one(own, expected, there, wanted))
+        || columns.any(|it| is_left_empty(it, wanted))
+}
+
+/// Whether an `ON CONFLICT` that names the columns of an expected key, which is there and compares them otherwise, may
+/// find this one.
+fn takes_the_place_of_one(own: &Key, expected: &[Key], there: &Table, wanted: &Table) -> bool {
+    let set = |key: Key| -> BTreeSet<(String, String)> { key.into_iter().collect() };
+    let columns = |key: &BTreeSet<(String, String)>| -> BTreeSet<String> {
+        key.iter().map(|(column, _)| column.clone()).collect()
+    };
+    let (own, all) = (set(own.clone()), keys_of(there));
+    let is_there = |key: &BTreeSet<_>| all.iter().any(|it| set(it.clone()) == *key);
+    let expected = expected
+        .iter()
+        .map(|it| set(as_there(it.clone(), wanted, there)));
+    let of_same_columns: Vec<_> = expected
+        .filter(|it| columns(it) == columns(&own) && is_there(it))
+        .collect();
+    !of_same_columns.is_empty() && !of_same_columns.contains(&own)
 }
 
 /// Whether two rows that one key keeps apart are kept apart by an expected one too.
@@ -70,7 +92,7 @@ fn is_implied(own: &Key, expected: &Key) -> bool {
 /// Whether a table has an expected constraint under whatever name: a key of the same columns, which an `ON CONFLICT`
 /// that names them finds, and which compares them as they are compared or takes more for the same.
 pub(super) fn is_kept_unique(columns: &str, wanted: &Table, there: &Table) -> bool {
-    let wanted = as_there(columns, wanted, there);
+    let wanted = as_there(key(columns).unwrap_or_default(), wanted, there);
     let mut keys = keys_of(there).into_iter();
     keys.any(|key| key.len() == wanted.len() && is_implied(&wanted, &key))
 }
@@ -82,17 +104,33 @@ pub(super) fn primary_key_compares_otherwise(wanted: &Table, there: &Table) -> b
         key.sort();
         key
     };
-    let key = key(&there.primary_key);
-    key.is_some_and(|key| {
-        let wanted = as_there(&wanted.primary_key, wanted, there);
-        !wanted.is_empty() && sorted(wanted) != sorted(key)
+    match (key(&there.primary_key), key(&wanted.primary_key)) {
+        (Some(key), Some(expected)) => sorted(as_there(expected, wanted, there)) != sorted(key),
+        _ => false,
+    }
+}
+
+/// Whether a primary key of other columns than the expected one is a key of the database's own that refuses rows. What
+/// is not expected is left empty: it is numbered where it is the number of the row, and elsewhere may be nothing.
+pub(super) fn primary_key_refuses_rows(there: &Table, wanted: &Table) -> bool {
+    let key = primary_key_of(there);
+    let mut columns = key.iter();
+    let is_left_empty =
+        !there.options.without_rowid && columns.any(|(column, _)| wanted.column(column).is_none());
+    !key.is_empty() && !is_left_empty && !is_harmless(&key, &keys_of(wanted), there, wanted)
+}
+
+fn primary_key_of(table: &Table) -> Key {
+    key(&table.primary_key).unwrap_or_else(|| {
+        let columns = table.columns.iter().filter(|it| it.primary_key > 0);
+        let columns = columns.map(|it| (it.name.to_ascii_lowercase(), it.collation.clone()));
+        columns.collect()
     })
 }
 
 /// A key of columns that are compared as they are in the table that is there, where they are not expected to be
 /// compared in a way of the key's own: a column that is another is told as such.
-fn as_there(columns: &str, wanted: &Table, there: &Table) -> Key {
-    let mut key = key(columns).unwrap_or_default();
+fn as_there(mut key: Key, wanted: &Table, there: &Table) -> Key {
     for (column, collation) in &mut key {
         let is_columns = wanted
             .column(column)
@@ -111,15 +149,10 @@ fn is_left_empty(column: &Column, wanted: &Table) -> bool {
 }
 
 fn keys_of(table: &Table) -> Vec<Key> {
-    let mut primary_key = key(&table.primary_key).unwrap_or_default();
-    if primary_key.is_empty() {
-        let columns = table.columns.iter().filter(|it| it.primary_key > 0);
-        primary_key.extend(columns.map(|it| (it.name.to_ascii_lowercase(), it.collation.clone())));
-    }
     let indexes = table.indexes.values().filter(|it| it.unique);
     let overs = indexes.map(|it| &it.over).chain(&table.unique);
     let mut keys: Vec<Key> = overs.filter_map(|over| key(over)).collect();
-    keys.push(primary_key);
+    keys.push(primary_key_of(table));
     keys.retain(|key| !key.is_empty());
     keys
 }
@@ -159,7 +192,7 @@ impl Difference {
     pub(crate) fn only_note_own_keys(&mut self) {
         let (own, others) = std::mem::take(&mut self.refusals)
             .into_iter()
-            .partition(|it| it.reason == REASON);
+            .partition(|it| it.reason == REFUSES_ROWS);
         self.refusals = others;
         let own: Vec<_> = own;
         let notes = own
@@ -214,6 +247,7 @@ mod tests {
             "(b)",
             "(a)",
             "(a, b COLLATE RTRIM)",
+            "(b COLLATE BINARY, a)",
             "(c COLLATE NOCASE)",
             "(b) WHERE a > 1",
             "(lower(b))",
@@ -228,7 +262,7 @@ mod tests {
             };
             assert_eq!(
                 (refused.object.as_str(), refused.reason),
-                ("index o", REASON)
+                ("index o", REFUSES_ROWS)
             );
             let made = format!("CREATE UNIQUE INDEX o ON t {over}");
             assert_eq!(
