@@ -75,18 +75,20 @@ fn compare_options(name: &str, there: &Table, wanted: &Table, difference: &mut D
 
 fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
     let (found, expected) = (primary_key(there), primary_key(wanted));
-    let words = |key: &[String]| match key.is_empty() {
-        true => "nothing".to_owned(),
-        false => key.join(", "),
+    let words = |table: &Table, key: &[String]| match (table.primary_key.as_str(), key) {
+        ("", []) => "nothing".to_owned(),
+        ("", key) => key.join(", "),
+        (compared, _) => compared.to_owned(),
     };
+    let (found_words, expected_words) = (words(there, &found), words(wanted, &expected));
     let object = format!("primary key of {name}");
     if found == expected {
         if gives_numbers(wanted) && !gives_numbers(there) {
             let reason = "rows would get no number";
-            difference.refuse(object, &words(&found), "INTEGER PRIMARY KEY", reason);
+            difference.refuse(object, &found_words, "INTEGER PRIMARY KEY", reason);
         } else if primary_key_compares_otherwise(wanted, there) {
             let reason = "it would take other values for the same";
-            difference.refuse(object, &there.primary_key, &wanted.primary_key, reason);
+            difference.refuse(object, &found_words, &expected_words, reason);
         }
         return;
     }
@@ -98,9 +100,9 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
     let lacks = !expected.is_empty() && expected.iter().all(is_there) && !stands_for_it;
     let is_narrower = expected.is_empty() && !found.is_empty() && found.iter().all(is_expected);
     if lacks || is_narrower {
-        difference.refuse(object, &words(&found), &words(&expected), NO_CONSTRAINT);
+        difference.refuse(object, &found_words, &expected_words, NO_CONSTRAINT);
     } else if primary_key_refuses_rows(there, wanted) {
-        difference.refuse(object, &words(&found), &words(&expected), REFUSES_ROWS);
+        difference.refuse(object, &found_words, &expected_words, REFUSES_ROWS);
     }
 }
 
