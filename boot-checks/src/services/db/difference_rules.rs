@@ -296,6 +296,11 @@ mod tests {
                 "primary key of t",
             ),
             (
+                "CREATE TABLE t (a INTEGER PRIMARY KEY, b, UNIQUE (a, b))",
+                "CREATE TABLE t (a INTEGER UNIQUE, b, PRIMARY KEY (a, b))",
+                "primary key of t",
+            ),
+            (
                 "CREATE TABLE t (a, b PRIMARY KEY); CREATE UNIQUE INDEX i ON t (a)",
                 "CREATE TABLE t (a PRIMARY KEY, b)",
                 "primary key of t",

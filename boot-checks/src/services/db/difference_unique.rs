@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::difference::Difference;
 use super::difference_named::index;
+use super::difference_rules::gives_numbers;
 use super::structure::{Column, Table};
 use super::table_text::terms;
 use super::tokens::{Token, on_one_line, tokens};
@@ -111,13 +112,15 @@ pub(super) fn primary_key_compares_otherwise(wanted: &Table, there: &Table) -> b
 }
 
 /// Whether a primary key of other columns than the expected one is a key of the database's own that refuses rows. What
-/// is not expected is left empty: it is numbered where it is the number of the row, and elsewhere may be nothing.
+/// is not expected is left empty: it is numbered where it is the number of the row, and elsewhere may be nothing. What
+/// is expected, and is the number of the row, takes nothing but numbers.
 pub(super) fn primary_key_refuses_rows(there: &Table, wanted: &Table) -> bool {
     let key = primary_key_of(there);
     let mut columns = key.iter();
     let is_left_empty =
         !there.options.without_rowid && columns.any(|(column, _)| wanted.column(column).is_none());
-    !key.is_empty() && !is_left_empty && !is_harmless(&key, &keys_of(wanted), there, wanted)
+    let is_harmless = || is_harmless(&key, &keys_of(wanted), there, wanted);
+    !key.is_empty() && !is_left_empty && (gives_numbers(there) || !is_harmless())
 }
 
 fn primary_key_of(table: &Table) -> Key {

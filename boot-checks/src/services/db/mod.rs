@@ -12,6 +12,8 @@ mod create;
 mod difference;
 mod difference_named;
 mod difference_rules;
+#[cfg(test)]
+mod difference_tests;
 mod difference_unique;
 mod error;
 mod files;
