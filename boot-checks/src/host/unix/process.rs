@@ -48,17 +48,26 @@ fn started(stat: &str) -> Option<std::time::SystemTime> {
     system_start()?.checked_add(std::time::Duration::from_millis(milliseconds))
 }
 
-/// Whether a process with this id exists.
+/// Whether a process with this id is there and has not ended. One that has, and whose parent does not ask for its
+/// end, as the first process of a container may not, keeps its id and nothing else.
 pub fn process_is_alive(pid: u32) -> bool {
     i32::try_from(pid)
         .ok()
         .and_then(rustix::process::Pid::from_raw)
-        .is_some_and(|pid| {
-            !matches!(
-                rustix::process::test_kill_process(pid),
+        .is_some_and(|id| {
+            let is_there = !matches!(
+                rustix::process::test_kill_process(id),
                 Err(rustix::io::Errno::SRCH)
-            )
+            );
+            is_there && !has_ended(pid)
         })
+}
+
+/// Where the system does not tell, it has not.
+fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_some_and(|state| state.starts_with(['Z', 'X']))
 }
 
 /// Another process that has this file open, of those that this one may look into; none where none of
@@ -169,4 +178,28 @@ fn is_about_to_be_another(pid: u32) -> bool {
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
     let is_child = parent.is_some_and(|parent| parent.trim() == own.to_string());
     is_child && matches!((exe(pid), exe(own)), (Ok(its), Ok(own)) if its == own)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn what_has_ended_is_not_alive_though_nobody_has_asked() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        assert!(process_is_alive(pid));
+        drop(child.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while process_is_alive(pid) {
+            assert!(Instant::now() < deadline, "{}", process_description(pid));
+            std::thread::yield_now();
+        }
+        // Its id is still taken.
+        assert!(Path::new(&format!("/proc/{pid}")).exists());
+        child.wait().unwrap();
+    }
 }
