@@ -44,6 +44,8 @@ pub struct Context {
     pub only_looks: Option<String>,
     /// Whether a database that vanished may be made anew.
     pub allow_create: bool,
+    /// Whether every page of the database is looked at, due or not.
+    pub looks_at_every_page: bool,
     /// Fingerprints of the plans that a person approved.
     pub approved: Vec<String>,
     /// Playbooks that the application's registry lists.
@@ -86,6 +88,7 @@ impl Context {
             mode,
             only_looks: None,
             allow_create: false,
+            looks_at_every_page: false,
             approved: Vec::new(),
             registry,
             kept_copies: |_, _| Ok(Box::new(iter::empty())),

@@ -243,6 +243,11 @@ pub fn may_be_healed_by(id: StepId, playbook: &str) -> bool {
     step(id).is_some_and(|step| step.playbooks().any(|one| one.meta().id == playbook))
 }
 
+/// Whether a playbook heals damaged pages.
+pub fn is_for_damage(playbook: &str) -> bool {
+    DAMAGE.contains(&playbook)
+}
+
 /// The row of a step.
 pub fn step(id: StepId) -> Option<&'static Step> {
     let stage = STAGES.iter().find(|stage| stage.id == id.stage)?;

@@ -138,6 +138,24 @@ fn a_run_is_taken_back_and_can_be_made_again() {
     }
 }
 
+/// What looks as the run left it was made so by somebody else.
+#[test]
+fn what_was_taken_back_is_not_taken_back_again() {
+    let (sandbox, _, run_id) = booted(Start::Pending(Journal::Delete));
+    assert_eq!(undo(&sandbox, &run_id).code, Some(0));
+    let again = boot(sandbox.root());
+    assert_eq!(again.code, Some(0), "{}", again.text());
+    let healed = snapshot(&sandbox);
+    let undone = undo(&sandbox, &run_id);
+    assert_eq!(undone.code, Some(0), "{}", undone.text());
+    assert!(
+        undone
+            .text()
+            .contains("taken back before; nothing was done")
+    );
+    assert!(snapshot(&sandbox) == healed);
+}
+
 #[test]
 fn what_the_run_had_made_is_removed_and_not_restored() {
     let (sandbox, _, run_id) = booted(Start::Empty);

@@ -68,6 +68,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 }
 
 fn words(run_id: &str, undone: &Undone) -> String {
+    if undone.was_before {
+        return format!("run {run_id} was taken back before; nothing was done\n");
+    }
     let mut text = format!("run {run_id} is taken back\n");
     for path in &undone.restored {
         text += &format!("  restored {}\n", path.display());

@@ -64,7 +64,8 @@ impl Context {
         let due = self.with_looked(|looked| {
             LastCheck::due(last.as_ref(), looked, self.integrity.is_left_behind())
         });
-        (due, last)
+        let asked = self.looks_at_every_page.then_some(Due::Asked);
+        (due.or(asked), last)
     }
 
     /// A look at every page that was just finished.

@@ -233,13 +233,10 @@ fn run(
             &[],
         );
     }
-    let cx = Arc::new(context(
-        config,
-        host,
-        mode(options),
-        options.lock_timeout,
-        &recorder,
-    ));
+    let (mode, budget) = (mode(options), options.lock_timeout);
+    let mut cx = context(config, host, mode, budget, &recorder);
+    cx.looks_at_every_page = options.playbook.is_some_and(plan::is_for_damage);
+    let cx = Arc::new(cx);
     let permit = Permit {
         only: options.playbook,
         plan: match &options.intent {

@@ -229,6 +229,8 @@ fn boot_locked(
     let mut cx = context(config, host, options.mode, options.lock_timeout, &recorder);
     cx.only_looks.clone_from(&locked.only_looks);
     cx.allow_create = options.allow_create;
+    // Who asks for a part has a reason to.
+    cx.looks_at_every_page = options.selection != Selection::default();
     cx.approved.clone_from(&options.approved);
     let cx = Arc::new(cx);
     if cx.mode == Mode::Heal {

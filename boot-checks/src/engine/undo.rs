@@ -31,6 +31,8 @@ pub struct Undone {
     pub set_aside: Vec<PathBuf>,
     /// Folders that the run had made and that hold something by now; they stay.
     pub stayed: Vec<PathBuf>,
+    /// Whether an earlier undo had taken it back, and nothing was done: what is there since is others'.
+    pub was_before: bool,
 }
 
 /// Why a run was not taken back.
@@ -91,7 +93,8 @@ fn words(errors: &[RestoreError]) -> String {
 /// Safety: under the gate's lock, everything is compared with what the run left before anything is
 /// touched, so that nothing that was written since is lost; each thing is put back by one atomic
 /// step. What will be there is in the journal before it is, so that after a kill the same command
-/// knows what is done already.
+/// knows what is done already. That it came to its end is there too: what looks as the run left it
+/// after that was made so by somebody else.
 ///
 /// # Errors
 ///
@@ -114,7 +117,14 @@ pub fn undo(
     remove_leftovers_in(&state_folder);
     ensure_none_is_under_way(&state_folder).map_err(|it| UndoError::UnderWay(it.to_string()))?;
     swap::finish(root).map_err(|error| UndoError::HalfWay(error.to_string()))?;
-    let all = history(&journal.read().map_err(UndoError::Journal)?);
+    let entries = journal.read().map_err(UndoError::Journal)?;
+    if entries.last().is_some_and(|it| it.phase == Phase::Undone) {
+        return Ok(Undone {
+            was_before: true,
+            ..Undone::default()
+        });
+    }
+    let all = history(&entries);
     let backups = Backups::new(&state_folder, run_id);
     let restore = Restore {
         root,
@@ -194,6 +204,8 @@ pub fn undo(
     // What was taken back needs nobody's eye. Where the notice stays, it says where to look.
     let _ = notices::acknowledge(&state_folder, Some(run_id));
     notices::tidy(&state_folder);
+    // Where it cannot be written, the same command looks again.
+    let _ = journal.write(&entry_of(&journal, Phase::Undone, Vec::new()));
     Ok(undone)
 }
 
@@ -277,21 +289,25 @@ fn go_on(past: &mut Past, phase: Phase, next: &Touched) {
 }
 
 fn put_back(restore: &Restore<'_>, journal: &Journal, past: &Past) -> Result<bool, RestoreError> {
-    let note = |phase, state: &str| {
-        journal.write(&JournalEntry {
-            run_id: journal.run_id().to_owned(),
-            step: String::new(),
-            playbook: "undo".to_owned(),
-            fingerprint: String::new(),
-            phase,
-            changes: Value::Null,
-            touched: vec![Touched {
-                after: Some(state.to_owned()),
-                ..past.touched.clone()
-            }],
-        })
-    };
-    restore.run(&past.touched, &mut |state| note(Phase::Undoing, state))
+    restore.run(&past.touched, &mut |state| {
+        let touched = Touched {
+            after: Some(state.to_owned()),
+            ..past.touched.clone()
+        };
+        journal.write(&entry_of(journal, Phase::Undoing, vec![touched]))
+    })
+}
+
+fn entry_of(journal: &Journal, phase: Phase, touched: Vec<Touched>) -> JournalEntry {
+    JournalEntry {
+        run_id: journal.run_id().to_owned(),
+        step: String::new(),
+        playbook: "undo".to_owned(),
+        fingerprint: String::new(),
+        phase,
+        changes: Value::Null,
+        touched,
+    }
 }
 
 /// A database that the run had made and that is gone again was never there, as far as the next boot

@@ -2,7 +2,8 @@
 //!
 //! Looking at every page costs as much as the database is large, so it is done after an unclean end
 //! (a log or a journal was left behind, the machine was started anew, the last boot did not end
-//! well), and every so many boots; and only for so long. A look that was not finished says so. Within that time
+//! well), every so many boots, and where a person asks for a part of the checks or for a playbook that heals damaged
+//! pages; and only for so long. A look that was not finished says so. Within that time
 //! the entries of indexes are compared with the rows of their tables too, for a page that fits its place may be
 //! another's. What a boot can see at any size, `database_readable` has seen before; what a crash left beside the
 //! database, it has tried on a copy, and where every page fitted there, none is looked at twice. Values that are
@@ -77,6 +78,7 @@ fn judge(cx: &Context, due: Due, seen: Integrity) -> Findings {
         Due::LeftBehind => "a log or journal was left behind".to_owned(),
         Due::Restarted => "the machine was started anew".to_owned(),
         Due::Routine => format!("{BOOTS_BETWEEN} boots since the last time"),
+        Due::Asked => "asked for".to_owned(),
     };
     match seen {
         Integrity::Intact => Findings::healthy(format!("every page fits ({why})")),

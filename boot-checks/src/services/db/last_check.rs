@@ -15,6 +15,8 @@ pub enum Due {
     Restarted,
     /// That many boots have gone by.
     Routine,
+    /// A person asks for it.
+    Asked,
 }
 
 /// Boots from one look at every page to the next.
