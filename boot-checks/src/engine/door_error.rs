@@ -62,8 +62,27 @@ pub enum DoorError {
 fn said(tail: &str) -> String {
     match tail {
         "" => " and said nothing; [migrations] in boot.toml names it as `command`".to_owned(),
-        tail => format!(": {tail}"),
+        tail => match decisive(tail) {
+            line if line == tail => format!(": {tail}"),
+            line => format!(": {line}\n{tail}"),
+        },
     }
+}
+
+/// The line that says what went wrong: of a Python traceback the first behind its last frame, for what follows may be
+/// a statement or where to read about it; else the last.
+fn decisive(tail: &str) -> &str {
+    let lines: Vec<&str> = tail.lines().collect();
+    let is_frame = |line: &&str| line.trim_start().starts_with("File \"");
+    let frame = lines.iter().rposition(is_frame);
+    let behind = frame.map_or(&[][..], |frame| &lines[frame + 1..]);
+    let is_reason = |line: &&&str| !line.is_empty() && !line.starts_with(char::is_whitespace);
+    let last = lines.iter().rev().find(|line| !line.trim().is_empty());
+    behind
+        .iter()
+        .find(is_reason)
+        .or(last)
+        .map_or(tail, |line| line.trim_end())
 }
 
 impl DoorError {
@@ -129,5 +148,33 @@ impl From<Failure> for RepairResult {
                 stays: left.stays(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_that_says_what_went_wrong_comes_first() {
+        let traceback = "Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n    g()\n\
+             sqlalchemy.exc.OperationalError: table orders already exists\n[SQL: CREATE TABLE orders (\n\tid INT\n)]\n\
+             (Background on this error at: https://sqlalche.me/e/20/e3q8)";
+        for (tail, said_first) in [
+            (
+                traceback,
+                ": sqlalchemy.exc.OperationalError: table orders already exists\nTrace",
+            ),
+            (
+                "INFO begun\nFAILED: no such revision\n",
+                ": FAILED: no such revision\nINFO",
+            ),
+            ("half\n  File \"a.py\", line 1, in f", ":   File"),
+        ] {
+            let said = said(tail);
+            assert!(said.starts_with(said_first), "{said}");
+            assert!(said.ends_with(tail), "{said}");
+        }
+        assert_eq!(said("boom"), ": boom");
     }
 }

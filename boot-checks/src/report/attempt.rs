@@ -94,7 +94,11 @@ impl Attempt<'_> {
                 stays,
             } => {
                 let taken = taken_back_or_not(*taken_back, *stays);
-                format!("{name} failed: {error}; {taken}")
+                // What a command said may be long, and what became of its changes is the first question.
+                match error.split_once('\n') {
+                    Some((reason, more)) => format!("{name} failed: {reason}; {taken}\n{more}"),
+                    None => format!("{name} failed: {error}; {taken}"),
+                }
             }
             AttemptResult::NotVerified {
                 still,

@@ -193,7 +193,12 @@ impl Tail {
                 let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.extend_from_slice(&chunk[..read]);
                 let excess = kept.len().saturating_sub(TAIL_BYTES);
-                kept.drain(..excess);
+                let cut = kept[excess..].iter().position(|byte| *byte == b'\n');
+                // A line of which only the end is left says little.
+                let cut = cut
+                    .filter(|_| excess > 0)
+                    .map_or(excess, |line| excess + line + 1);
+                kept.drain(..cut);
             }
             // Nobody may be waiting any more.
             let _ = end.send(());
