@@ -265,7 +265,13 @@ fn a_copy_of_a_damaged_database_is_refused() {
     let done = kept.apply();
     done.says(0, &[]);
     let command = ["backups", "restore", run_of(&done), "--plan"];
-    kept.fixture.run(&command).says(1, &["is damaged"]);
+    let words = [
+        "is damaged, as it was when it was kept",
+        "var/grace.db yourself",
+    ];
+    kept.fixture.run(&command).says(1, &words);
+    let verified = kept.fixture.run(&["backups", "verify"]);
+    verified.says(0, &["as it was set aside, sound or not"]);
     assert!(kept.set_aside(&done) == before);
     assert_eq!(kept.notes(), ROWS);
 }

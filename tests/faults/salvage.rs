@@ -216,6 +216,26 @@ fn lost_rows_come_back_from_the_newest_copy() {
     verify_rows(&mut sandbox.open(), ROWS).unwrap();
 }
 
+/// Also where the last lines alone are read.
+#[test]
+fn what_was_lost_is_said_at_the_end_and_in_the_report() {
+    let sandbox = healthy();
+    std::fs::remove_dir_all(sandbox.root().join("var/boot/backups")).unwrap();
+    hurt(&sandbox, Damage::ZeroedLeaf, 4);
+    let (code, proposal) = boot_json(&sandbox, &[]);
+    assert_eq!(code, Some(8), "{proposal:#}");
+    let plan = repair(&proposal).unwrap()["fingerprint"].as_str().unwrap();
+    let healed = run(command(sandbox.root()).args(["--approve", plan]));
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let text = healed.unwrapped();
+    let (_, end) = text.rsplit_once("BOOT PIPELINE SUCCESS").unwrap();
+    let report = std::fs::read_to_string(sandbox.root().join("logs/last_boot_report.txt")).unwrap();
+    for said in [end, &report] {
+        assert!(said.contains("Lost: "), "{said}");
+        assert!(said.contains("cargo xtask undo "), "{said}");
+    }
+}
+
 #[test]
 fn a_plan_is_approved_for_exactly_these_files() {
     let sandbox = healthy();

@@ -5,7 +5,7 @@ mod restore;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use boot_checks::engine::{self, Kept};
+use boot_checks::engine::{self, Kept, Kind};
 use boot_checks::host::Host;
 use boot_checks::model::Verdict;
 
@@ -125,6 +125,9 @@ fn lines(kept: &[Kept], is_verified: bool) -> String {
         text += match (is_verified, one.is_whole, one.bytes) {
             (true, false, Some(_)) => ": damaged: it is not what was there before the run\n",
             (true, false, None) => ": missing: somebody moved or deleted it\n",
+            (true, true, _) if one.kind == Kind::DatabaseSet => {
+                ": as it was set aside, sound or not\n"
+            }
             _ => "\n",
         };
     }

@@ -62,11 +62,21 @@ pub enum PutBackError {
     /// Files that an earlier run was replacing wait for their end.
     #[error("{0}")]
     HalfWay(String),
-    /// The copy is not what it was, or is no sound database.
+    /// The copy is not what it was.
     #[error("the copy {} is damaged: {reason}", copy.display())]
     Damaged {
         /// The copy.
         copy: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The copy is what it was, and that is no sound database, or nobody could look.
+    #[error("the copy {} cannot be put back: {reason}", copy.display())]
+    Unsound {
+        /// The copy.
+        copy: PathBuf,
+        /// The database.
+        database: PathBuf,
         /// What is wrong with it.
         reason: String,
     },

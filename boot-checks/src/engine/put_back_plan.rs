@@ -119,13 +119,10 @@ pub fn plan_put_back(root: &Path, wanted: &Wanted) -> Result<PutBackPlan, PutBac
     half_way::ensure_none(&state_folder).map_err(PutBackError::HalfWay)?;
     let kept = find(root, wanted)?;
     let database = links::behind_links(&root.join(&kept.original), root);
-    let damaged = |reason: String| PutBackError::Damaged {
-        copy: kept.copy.clone(),
-        reason,
-    };
     if !kept.is_whole {
-        let reason = "its bytes are no longer what the journal knows of it";
-        return Err(damaged(reason.to_owned()));
+        let reason = "its bytes are no longer what the journal knows of it".to_owned();
+        let copy = kept.copy;
+        return Err(PutBackError::Damaged { copy, reason });
     }
     let folder = database.parent().unwrap_or(root);
     if !folder.is_dir() {
@@ -138,7 +135,11 @@ pub fn plan_put_back(root: &Path, wanted: &Wanted) -> Result<PutBackPlan, PutBac
     let present = Kind::DatabaseSet
         .state(&database, &mut KeptOpen::default())
         .map_err(io)?;
-    let expected = rehearse(&kept.copy).map_err(damaged)?;
+    let expected = rehearse(&kept.copy).map_err(|reason| PutBackError::Unsound {
+        copy: kept.copy.clone(),
+        database: database.clone(),
+        reason,
+    })?;
     let (now, unreadable) = match rows_now(&database) {
         Ok(rows) => (rows, None),
         Err(reason) => (Rows::new(), Some(reason)),
@@ -239,6 +240,7 @@ fn rehearse(copy: &Path) -> Result<Rows, String> {
     staged::copy_files(copy, &trial).map_err(|error| words(&error))?;
     staged::fold(&trial).map_err(|error| words(&error))?;
     ask_copy(&trial, rows_of_sound)
+        .map_err(|reason| format!("it is damaged, as it was when it was kept: {reason}"))
 }
 
 /// Rows of a database whose every page and every entry of every index fits, as far as SQLite can look

@@ -4,7 +4,7 @@ use super::attempt::attempt;
 use super::page::{Page, Style, Tag};
 use super::stage_end::StageEnd;
 use super::summary;
-use super::words::{OBSERVED, PARTIAL, Reason, count, seconds};
+use super::words::{OBSERVED, PARTIAL, Reason, UNPROVEN, count, seconds};
 use crate::model::{
     BootReport, Decision, Event, Finding, Mode, PlannedStep, Repair, StageId, Start, StepId,
     StepOutcome, StepReport,
@@ -303,9 +303,12 @@ pub(super) fn observed_line(report: &BootReport) -> String {
         .collect();
     names.sort_unstable();
     names.dedup();
-    if names.is_empty() {
-        OBSERVED.to_owned()
-    } else {
-        format!("{OBSERVED}; would run {}", names.join(", "))
+    let observed = match report.unproven {
+        None => OBSERVED,
+        Some(_) => UNPROVEN,
+    };
+    match names.is_empty() {
+        true => observed.to_owned(),
+        false => format!("{observed}; would run {}", names.join(", ")),
     }
 }

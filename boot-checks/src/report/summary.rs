@@ -6,7 +6,7 @@ use super::console::observed_line;
 use super::headline::Headline;
 use super::page::Page;
 use super::words::{
-    PARTIAL, Reason, is_observing, not_reached, one_line, reasons, seconds, warnings,
+    PARTIAL, Reason, is_observing, losses, not_reached, one_line, reasons, seconds, warnings,
 };
 use crate::model::{BootReport, StageId, StepReport, Verdict};
 
@@ -32,6 +32,9 @@ pub(super) fn show(page: &mut Page, report: &BootReport) {
     }
     why(page, report);
     counts(page, report);
+    for lost in losses(report) {
+        page.field(0, "Lost:", LABELS, &lost);
+    }
     if is_observing(report) {
         page.field(0, "Mode:", LABELS, &observed_line(report));
     }

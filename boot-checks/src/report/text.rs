@@ -2,8 +2,8 @@ use std::fmt::Write;
 
 use super::attempt::attempt;
 use super::words::{
-    OBSERVED, PARTIAL, Reason, count, is_observing, meaning, not_reached, one_line, reasons,
-    seconds,
+    OBSERVED, PARTIAL, Reason, count, is_observing, losses, meaning, not_reached, one_line,
+    reasons, seconds,
 };
 use crate::model::{BootReport, StageId, StageReport, StepOutcome, StepReport};
 
@@ -56,6 +56,9 @@ fn head(text: &mut String, report: &BootReport) {
     field(text, "Duration", &seconds(report.duration));
     field(text, "Run", &report.start.run_id);
     field(text, "Root", &report.start.root);
+    for lost in losses(report) {
+        field(text, "Lost", &lost);
+    }
     if is_observing(report) {
         field(text, "Mode", OBSERVED);
     }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::model::{
-    BootReport, Ending, Evidence, Finding, Mode, StageId, StepOutcome, StepReport, StepStatus,
-    Verdict,
+    BootReport, Change, Ending, Evidence, Finding, Mode, StageId, StepOutcome, StepReport,
+    StepStatus, Verdict,
 };
 
 /// What a verdict means for the one who waits for the application, as half a sentence.
@@ -29,6 +29,10 @@ pub(super) const PARTIAL: &str = "partial run: no verdict on the application";
 
 /// What is said of a run that only looked.
 pub(super) const OBSERVED: &str = "observe: nothing but this run's own report was written";
+
+/// The same where that could not be written either.
+pub(super) const UNPROVEN: &str =
+    "observe: nothing of the application's was written, and this run's own report could not be";
 
 /// What to do after a signal.
 pub(super) const AFTER_SIGNAL: &str =
@@ -138,6 +142,26 @@ pub(super) fn reasons(report: &BootReport) -> Vec<Reason<'_>> {
         }));
     }
     reasons
+}
+
+/// What was lost of a database that was healed, and how it comes back as it was.
+pub(super) fn losses(report: &BootReport) -> Vec<String> {
+    let repairs = report.steps().flat_map(StepReport::repairs);
+    let done = repairs.filter(|repair| repair.is_verified());
+    let lost = done
+        .flat_map(|repair| &repair.changes)
+        .filter_map(|change| match change {
+            Change::RebuildDatabase { report, .. } if !report.lost().is_nothing() => Some(report),
+            _ => None,
+        });
+    let (run_id, again) = (&report.start.run_id, &report.start.again);
+    lost.map(|salvage| {
+        format!(
+            "{}; what was there is kept in the quarantine, and `cargo xtask undo {run_id}{again}` puts it back",
+            salvage.summary()
+        )
+    })
+    .collect()
 }
 
 /// What is wrong in a boot after which the application may start all the same.

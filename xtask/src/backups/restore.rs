@@ -133,6 +133,11 @@ impl Asked<'_> {
             PutBackError::Damaged { .. } => {
                 format!("`cargo xtask backups verify{of}` says which copies are whole")
             }
+            PutBackError::Unsound { database, .. } => format!(
+                "take another run's; or copy this one, with what lies beside it, to {} yourself: `cargo xtask \
+                 boot{of}` then tells what can be saved of it",
+                database.display()
+            ),
             PutBackError::Changed(plan) => {
                 format!("if that is meant, `{}`", self.apply_command(plan))
             }
@@ -304,6 +309,7 @@ fn verdict(error: &PutBackError) -> Verdict {
         | PutBackError::Journal(_)
         | PutBackError::HalfWay(_)
         | PutBackError::Damaged { .. }
+        | PutBackError::Unsound { .. }
         | PutBackError::NoFolder(_)
         | PutBackError::Present { .. }
         | PutBackError::Failed { .. } => Verdict::Blocked,
