@@ -162,7 +162,7 @@ pub(super) fn short(cx: &Context, path: &std::path::Path) -> String {
 pub(super) fn wrong_file(cx: &Context) -> String {
     let restore = match cx.has_kept_copies() {
         true => keep_and_restore(cx),
-        false => "keep the file and restore a backup beside it".to_owned(),
+        false => "keep the file, and put a backup of your own in its place".to_owned(),
     };
     format!("check that DATABASE_URL names the right file; if it does, {restore}")
 }
@@ -173,7 +173,9 @@ pub(super) fn keep_and_restore(cx: &Context) -> String {
         true => format!(
             "keep every file of it; a kept copy can take its place, also where a salvage is proposed: {PUT_BACK}"
         ),
-        false => "keep every file of it and restore a backup beside it".to_owned(),
+        false => "keep every file of it; where a salvage is proposed, it says what comes back, and elsewhere a backup \
+                  of your own has to take its place"
+            .to_owned(),
     }
 }
 

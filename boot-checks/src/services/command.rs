@@ -69,7 +69,8 @@ impl CommandError {
         match self {
             CommandError::NotStarted { .. } => {
                 format!(
-                    "let `{key}` under [migrations] in boot.toml name a program that is there and may be run"
+                    "let `{key}` under [migrations] in boot.toml name a program that is there and may be run: one \
+                     that is not in PATH by where it is, as `.venv/bin/alembic`"
                 )
             }
             CommandError::TimedOut { .. } => format!(
