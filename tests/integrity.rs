@@ -79,6 +79,38 @@ fn every_page_is_looked_at_after_an_unclean_end_and_now_and_then() {
     );
 }
 
+/// Not by a boot, until it is due.
+#[test]
+fn every_page_is_looked_at_where_a_person_asks() {
+    let fixture = Fixture::healthy();
+    fixture.sql(
+        "CREATE TABLE theirs (x); CREATE INDEX theirs_x ON theirs (x);
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+         INSERT INTO theirs SELECT randomblob(500) FROM n",
+    );
+    for _ in 0..2 {
+        fixture.boot(&[]).says(0, &[]);
+    }
+    let mut bytes = fs::read(fixture.database()).unwrap();
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(7);
+    fs::write(fixture.database(), bytes).unwrap();
+    let look = ["boot", "--observe", "--stage", "preflight"];
+    for asked in [
+        &["heal", "rebuild_database", "--plan"][..],
+        &["heal", "salvage_database", "--plan"],
+        &look,
+    ] {
+        let answer = fixture.run(asked);
+        assert!(
+            answer.all().contains("malformed"),
+            "{asked:?}: {}",
+            answer.all()
+        );
+    }
+    fixture.boot(&[]).says(0, &["every page again in"]);
+}
+
 /// A write that went to the wrong place: each page holds, and the index knows of other rows.
 #[test]
 fn an_index_with_the_page_of_another_is_found() {

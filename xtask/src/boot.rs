@@ -75,7 +75,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PLAN")]
     approve: Vec<String>,
 
-    /// What to print
+    /// What to print: pretty, json, junit, text or prometheus
     #[arg(long, value_name = "FORMAT", default_value = "pretty", value_parser = printed_format)]
     format: Format,
 
