@@ -63,6 +63,7 @@ pub struct Context {
     lock_holder: Mutex<Option<String>>,
     on_wait: Box<dyn Fn(&str) + Send + Sync>,
     migrations: OnceLock<Result<Option<Arc<MigrationSet>>, Arc<MigrationSetError>>>,
+    opening: Mutex<()>,
     connection: Mutex<Option<Look>>,
     broken: Mutex<Option<DbError>>,
     environment: Mutex<Option<Arc<Environment>>>,
@@ -99,6 +100,7 @@ impl Context {
             lock_holder: Mutex::new(None),
             on_wait: Box::new(on_wait),
             migrations: OnceLock::new(),
+            opening: Mutex::new(()),
             connection: Mutex::new(None),
             broken: Mutex::new(None),
             environment: Mutex::new(None),
@@ -317,17 +319,40 @@ impl Context {
         &self,
         question: &mut impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        let mut slot = self.lock_connection();
-        if slot.is_none() {
-            drop(slot);
-            self.refuse_a_foreign_log()?;
-            slot = self.lock_connection();
+        let one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock_connection().is_none() {
+            let look = self.open_for_looking()?;
+            *self.lock_connection() = Some(look);
         }
-        let look = match slot.take() {
-            Some(look) => slot.insert(look),
-            None => slot.insert(self.open_for_looking()?),
-        };
-        question(look)
+        drop(one_at_a_time);
+        let mut slot = self.lock_connection();
+        let look = slot.as_mut();
+        question(look.ok_or_else(|| DbError::other("the connection was closed meanwhile"))?)
+    }
+
+    /// Opens the database where it is, once what lies beside it is judged; this run must not have it open.
+    ///
+    /// Safety: where an application had it open as it was judged, and has gone since, what it left is a crash's, and
+    /// is judged as such before SQLite sees it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason, or why it is not asked.
+    pub fn open_judged(&self, access: Access, wait: Duration) -> Result<Connection, DbError> {
+        let path = self
+            .database_path()
+            .ok_or_else(|| DbError::other("the database is in memory"))?;
+        self.forget_connection();
+        self.refuse_a_foreign_log()?;
+        let connection = Connection::open(path, access, wait)?;
+        if !(connection.is_alone() && self.was_judged_in_use(path)) {
+            return Ok(connection);
+        }
+        connection.close();
+        self.integrity.forget_first_look();
+        self.left.forget();
+        self.refuse_a_foreign_log()?;
+        Connection::open(path, access, wait)
     }
 
     fn open_for_looking(&self) -> Result<Look, DbError> {
@@ -336,8 +361,10 @@ impl Context {
             .ok_or_else(|| DbError::other("the database is in memory"))?;
         // For healing it is opened as the application will open it.
         if self.is_opened_to_write() {
-            return Look::open(path, Access::ReadWrite, None);
+            let connection = self.open_judged(Access::ReadWrite, look::STATEMENT_WAIT)?;
+            return Ok(Look::of(connection, None));
         }
+        self.refuse_a_foreign_log()?;
         let files = FileSet::look(path);
         if !files.reading_may_write() {
             return Look::open(path, Access::ReadOnly, None);

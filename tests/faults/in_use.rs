@@ -7,7 +7,7 @@ use boot_checks::services::db::{Access, Connection};
 use crate::boots::{boot, command};
 use crate::held::held;
 use crate::holders::{Other, booted};
-use crate::sandbox::{Journal, Start};
+use crate::sandbox::{Journal, Sandbox, Start};
 
 /// Its first pages are written over as the gate reads them.
 #[test]
@@ -51,4 +51,60 @@ fn a_log_that_an_application_takes_up_as_it_is_judged_is_not_a_crashs() {
     });
     assert_eq!(booted.code, Some(0), "{}", booted.text());
     application_is_there.unwrap().finish();
+}
+
+const ADDED: &str = "SELECT count(*) FROM notes WHERE body = 'theirs'";
+
+/// An application at work, whose log lacks the checksums of what it committed, as SQLite 3.40 leaves them behind
+/// `ROLLBACK TO` in a transaction that outgrew its cache. Its index knows better.
+fn at_work_without_checksums(sandbox: &Sandbox) -> Other {
+    const HEADER: usize = 32;
+    let step = 24 + 4096;
+    let insert = "PRAGMA journal_mode = WAL\nPRAGMA wal_autocheckpoint = 0\n\
+                  INSERT INTO notes (body) SELECT 'theirs' FROM notes LIMIT 300";
+    let application = Other::start(&sandbox.database(), insert);
+    let log = sandbox.side("-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let first = HEADER + 8;
+    assert!(bytes.len() >= HEADER + step);
+    bytes[first..first + 16].fill(0);
+    std::fs::write(log, bytes).unwrap();
+    application
+}
+
+/// Whoever opened the log before its owner was killed goes by the owner's index, and is the one who moves it.
+#[test]
+fn what_a_live_index_knows_is_not_lost_where_its_owner_is_killed() {
+    let sandbox = booted(Start::Legacy(Journal::Delete));
+    let application = at_work_without_checksums(&sandbox);
+    let open = || {
+        Connection::open(
+            &sandbox.database(),
+            Access::ReadWrite,
+            Duration::from_secs(5),
+        )
+    };
+    let mut connection = open().unwrap();
+    assert!(!connection.is_alone());
+    application.kill();
+    assert_eq!(connection.scalar(ADDED), Ok(300.into()));
+    connection.close();
+    assert!(!sandbox.side("-wal").exists(), "it is in the main file");
+    let mut connection = open().unwrap();
+    assert!(connection.is_alone());
+    assert_eq!(connection.scalar(ADDED), Ok(300.into()));
+    connection.close();
+}
+
+/// What it left is a crash's by then.
+#[test]
+fn a_log_whose_owner_is_killed_as_it_is_looked_at_is_judged_again() {
+    let sandbox = booted(Start::Legacy(Journal::Delete));
+    let application = at_work_without_checksums(&sandbox);
+    let before = std::fs::read(sandbox.side("-wal")).unwrap();
+    let booted = held(&mut command(sandbox.root()), &sandbox, "LOOKED", || {
+        application.kill();
+    });
+    assert_eq!(booted.code, Some(1), "{}", booted.text());
+    assert!(std::fs::read(sandbox.side("-wal")).unwrap() == before);
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::Context;
@@ -22,7 +22,7 @@ const SAID_FROM_BYTES: u64 = 8 << 20;
 /// What this boot saw of it.
 #[derive(Default)]
 pub(super) struct Memory {
-    left_behind: OnceLock<bool>,
+    left_behind: Mutex<Option<bool>>,
     seen: Mutex<Option<Integrity>>,
     rehearsal: Mutex<Option<Rehearsed>>,
 }
@@ -38,12 +38,23 @@ impl Memory {
 
     /// Only the first look at the files tells: SQLite tidies up with the first question.
     pub(super) fn first_look(&self, files: &FileSet) {
-        self.left_behind.get_or_init(|| is_left_behind(files));
+        self.known().get_or_insert_with(|| is_left_behind(files));
+    }
+
+    /// Whoever was met then has gone.
+    pub(super) fn forget_first_look(&self) {
+        self.known().take();
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<bool>> {
+        self.left_behind
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As it was at the first look.
     pub(super) fn is_left_behind(&self) -> bool {
-        self.left_behind.get().copied().unwrap_or_default()
+        self.known().unwrap_or_default()
     }
 }
 

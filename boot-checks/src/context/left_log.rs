@@ -9,7 +9,8 @@ use super::{Context, LOOK_BUDGET};
 use crate::model::Mode;
 use crate::services::db::{
     BadJournal, BrokenJournal, BrokenLog, DbError, FileSet, ForeignLog, Integrity, MainFile,
-    Recovery, StrayLog, bad_journal, broken_log, foreign_log, rehearse_recovery, stray_log,
+    Recovery, StrayLog, bad_journal, broken_log, foreign_log, rehearse_recovery, side_file,
+    stray_log,
 };
 
 /// A log or journal beside the database.
@@ -60,15 +61,24 @@ impl Judged {
     pub(super) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+
+    fn known(&self) -> Option<LeftLog> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    fn remember(&self, judged: &LeftLog) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(judged.clone());
+    }
 }
 
 impl Context {
     /// Judges what lies beside the database, once until [`Context::refresh`]. Closes the connection where
     /// that has still to be done.
     pub fn left_log(&self) -> LeftLog {
-        let mut slot = self.left.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = slot.as_ref() {
-            return known.clone();
+        if let Some(known) = self.left.known() {
+            return known;
         }
         let judged = self.files().map_or(LeftLog::None, |files| {
             let places = self.places_for_a_copy(&files);
@@ -76,7 +86,14 @@ impl Context {
                 self.was_replaced()
             })
         });
-        slot.insert(judged).clone()
+        self.left.remember(&judged);
+        judged
+    }
+
+    /// Whether there is a log of which it was said that its owner is alive.
+    pub(super) fn was_judged_in_use(&self, database: &Path) -> bool {
+        let log = std::fs::metadata(side_file(database, "-wal"));
+        log.is_ok_and(|it| it.len() > 0) && self.left.known() == Some(LeftLog::None)
     }
 
     /// Where a copy may be made: among the temporary files, and where a boot may write, below the gate's own folder
@@ -251,7 +268,7 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::services::db::{Access, Connection, side_file};
+    use crate::services::db::{Access, Connection};
 
     /// What a killed process leaves.
     fn left() -> (tempfile::TempDir, PathBuf) {

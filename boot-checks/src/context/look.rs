@@ -10,7 +10,7 @@ use crate::services::db::{Access, Connection, DbError, Row, Structure};
 use crate::services::migrations::{MigrationSet, MigrationStatus};
 
 /// One statement's patience with a lock. The boot's own patience is the budget in [`Context`].
-const STATEMENT_WAIT: Duration = Duration::from_millis(100);
+pub(super) const STATEMENT_WAIT: Duration = Duration::from_millis(100);
 
 /// How often a journal is taken for a live transaction's before it is taken for a crash's.
 pub(super) const LOOKS_AT_A_JOURNAL: usize = 8;
@@ -33,13 +33,17 @@ impl Look {
         copy: Option<PrivateFolder>,
     ) -> Result<Look, DbError> {
         let connection = Connection::open(path, access, STATEMENT_WAIT)?;
-        Ok(Look {
+        Ok(Look::of(connection, copy))
+    }
+
+    pub(super) fn of(connection: Connection, copy: Option<PrivateFolder>) -> Look {
+        Look {
             connection,
             structure: None,
             migration_status: None,
             answers: BTreeMap::new(),
             _copy: copy,
-        })
+        }
     }
 
     /// Opens it for reading where it is, unless its journal is a crash's.

@@ -33,7 +33,7 @@ impl Door {
         loop {
             let mut kept = KeptOpen::default();
             let (mut begun, mut refused) = (None, None);
-            let mut connection = Connection::open(path, Access::ReadWrite, cx.lock_patience())?;
+            let mut connection = cx.open_judged(Access::ReadWrite, cx.lock_patience())?;
             let changed = change(&mut connection, &mut |connection| {
                 let version = connection.scalar(DATA_VERSION)?;
                 match self.begin_locked(part, path, &mut kept) {

@@ -278,8 +278,8 @@ impl Restore<'_> {
         let changed = || RestoreError::Changed(path.to_owned());
         let folded = match touched.kind {
             Kind::Database => {
-                ensure_openable(path, self.root)?;
-                Some(fold_what_is_left(path, touched)?)
+                let connection = open_openable(path, self.root)?;
+                Some(fold_what_is_left(connection, path, touched)?)
             }
             _ => None,
         };
@@ -322,18 +322,41 @@ fn ensure_openable(path: &Path, root: &Path) -> Result<(), RestoreError> {
     }
 }
 
+/// Opens what SQLite may open.
+///
+/// Safety: who had it open as it was judged may have gone before this was opened, and what is left is judged again then.
+fn open_openable(path: &Path, root: &Path) -> Result<Connection, RestoreError> {
+    let open = || {
+        ensure_openable(path, root)?;
+        let opened = Connection::open(path, Access::ReadWrite, LOCK_WAIT);
+        opened.map_err(|source| RestoreError::Database {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    let connection = open()?;
+    if !connection.is_alone() {
+        return Ok(connection);
+    }
+    connection.close();
+    open()
+}
+
 /// Moves the log of what a run left into its main file, where that is what the run left, and names the main
 /// file then.
 ///
 /// Safety: SQLite's exclusive lock is held from the comparison until the log is empty, so that nothing is in
 /// the main file but what was compared. Who writes after it has another main file, or a log.
-fn fold_what_is_left(path: &Path, touched: &Touched) -> Result<String, RestoreError> {
+fn fold_what_is_left(
+    mut connection: Connection,
+    path: &Path,
+    touched: &Touched,
+) -> Result<String, RestoreError> {
     let db = |source| RestoreError::Database {
         path: path.to_owned(),
         source,
     };
     let mut kept = KeptOpen::default();
-    let mut connection = Connection::open(path, Access::ReadWrite, LOCK_WAIT).map_err(db)?;
     let folded = (|| {
         lock_alone(&mut connection).map_err(db)?;
         if Some(state(Kind::Database, path, &mut kept)?) != touched.after {

@@ -27,23 +27,25 @@ pub use clock::Clock;
 pub use private::PrivateFolder;
 #[cfg(unix)]
 pub use unix::{
-    become_program, can_write_file, can_write_folder, console_code_page, copy_owner_and_mode,
-    exclusive_lock_holder, file_identity, free_bytes, give_to, give_to_owner_of, hand_over,
-    hostname, in_a_group_of_its_own, is_link_loop, is_mount_point, is_open_elsewhere, is_own,
-    last_change, lock_holder, lock_whole_file, on_termination, only_the_owner_may_enter,
-    outlive_file_size_limit, owner, process_description, process_is_alive, process_that_listens,
-    process_that_opened, process_with_variable, read_at, restrict_to_owner, set_unix_mode,
-    stop_group, system_boot, system_start, terminal_width, unix_mode, user_number,
+    SharedByte, become_program, can_write_file, can_write_folder, console_code_page,
+    copy_owner_and_mode, exclusive_lock_holder, file_identity, free_bytes, give_to,
+    give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop, is_mount_point,
+    is_open_elsewhere, is_own, last_change, lock_holder, lock_whole_file, on_termination,
+    only_the_owner_may_enter, outlive_file_size_limit, owner, process_description,
+    process_is_alive, process_that_listens, process_that_opened, process_with_variable, read_at,
+    restrict_to_owner, set_unix_mode, share_byte, stop_group, system_boot, system_start,
+    terminal_width, unix_mode, user_number,
 };
 #[cfg(windows)]
 pub use windows::{
-    become_program, can_write_file, can_write_folder, console_code_page, copy_owner_and_mode,
-    exclusive_lock_holder, file_identity, free_bytes, give_to, give_to_owner_of, hand_over,
-    hostname, in_a_group_of_its_own, is_link_loop, is_mount_point, is_open_elsewhere, is_own,
-    last_change, lock_holder, lock_whole_file, on_termination, only_the_owner_may_enter,
-    outlive_file_size_limit, owner, process_description, process_is_alive, process_that_listens,
-    process_that_opened, process_with_variable, read_at, restrict_to_owner, set_unix_mode,
-    stop_group, system_boot, system_start, terminal_width, unix_mode, user_number,
+    SharedByte, become_program, can_write_file, can_write_folder, console_code_page,
+    copy_owner_and_mode, exclusive_lock_holder, file_identity, free_bytes, give_to,
+    give_to_owner_of, hand_over, hostname, in_a_group_of_its_own, is_link_loop, is_mount_point,
+    is_open_elsewhere, is_own, last_change, lock_holder, lock_whole_file, on_termination,
+    only_the_owner_may_enter, outlive_file_size_limit, owner, process_description,
+    process_is_alive, process_that_listens, process_that_opened, process_with_variable, read_at,
+    restrict_to_owner, set_unix_mode, share_byte, stop_group, system_boot, system_start,
+    terminal_width, unix_mode, user_number,
 };
 
 /// Fills a buffer from a place, whatever others read of the same file.

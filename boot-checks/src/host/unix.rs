@@ -14,6 +14,7 @@ use super::{LockHolder, RecordLock};
 mod lease;
 mod owner;
 mod process;
+mod shared_byte;
 
 pub use lease::is_open_elsewhere;
 use owner::copy_attributes;
@@ -22,6 +23,7 @@ pub use process::{
     in_a_group_of_its_own, process_description, process_is_alive, process_that_listens,
     process_that_opened, process_with_variable, stop_group,
 };
+pub use shared_byte::{SharedByte, share_byte};
 
 /// Who holds a lock on these bytes that a writer would have to wait for.
 ///

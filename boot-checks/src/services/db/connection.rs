@@ -1,3 +1,4 @@
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sqlx::{
 };
 
 use super::DbError;
+use super::live_index::LiveIndex;
 use super::side_files::ensure_may_be_opened;
 use crate::model::{SqlStatement, SqlValue};
 
@@ -30,6 +32,8 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Connection {
     inner: SqliteConnection,
+    /// Only [`Connection::close`] gives it back: its end would take the locks of one that is still open away.
+    beside: Option<ManuallyDrop<LiveIndex>>,
 }
 
 fn runtime() -> &'static tokio::runtime::Runtime {
@@ -49,12 +53,16 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
 impl Connection {
     /// Opens a file. `wait` is how long each statement waits for a lock.
     ///
+    /// Safety: where somebody has its log open, the index of that stays as it is, also where its owner is killed before
+    /// SQLite is asked.
+    ///
     /// # Errors
     ///
     /// SQLite's reason, or that it is not asked because it would lose something. That a file could be opened
     /// says nothing about it: SQLite reads its first byte with the first statement.
     pub fn open(path: &Path, access: Access, wait: Duration) -> Result<Connection, DbError> {
         ensure_may_be_opened(path)?;
+        let beside = LiveIndex::join(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(access == Access::ReadOnly)
@@ -62,7 +70,16 @@ impl Connection {
             .foreign_keys(false)
             .busy_timeout(wait)
             .disable_statement_logging();
-        Connection::connect(&options)
+        let connection = Connection::connect(&options)?;
+        Ok(Connection {
+            beside: beside.map(ManuallyDrop::new),
+            ..connection
+        })
+    }
+
+    /// Whether nobody else had the log open when this was opened, so that SQLite takes it for a crash's.
+    pub fn is_alone(&self) -> bool {
+        self.beside.is_none()
     }
 
     /// Opens an empty database in memory.
@@ -81,7 +98,10 @@ impl Connection {
 
     fn connect(options: &SqliteConnectOptions) -> Result<Connection, DbError> {
         let inner = block_on(options.connect())?;
-        Ok(Connection { inner })
+        Ok(Connection {
+            inner,
+            beside: None,
+        })
     }
 
     /// Runs one query.
@@ -199,8 +219,12 @@ impl Connection {
 
     /// Closes the connection and waits until its locks are gone.
     pub fn close(self) {
+        if let Some(beside) = &self.beside {
+            beside.let_go();
+        }
         // What SQLite could not do on closing (a checkpoint, say) is done at the next opening.
         let _ = block_on(self.inner.close());
+        drop(self.beside.map(ManuallyDrop::into_inner));
     }
 
     pub(crate) fn raw(&mut self) -> &mut SqliteConnection {

@@ -23,6 +23,7 @@ mod foreign_log;
 mod integrity;
 mod journal;
 mod last_check;
+mod live_index;
 mod log_frames;
 mod log_index;
 mod log_tail;
