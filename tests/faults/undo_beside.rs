@@ -54,6 +54,7 @@ fn what_is_behind_a_link_by_now_has_changed_since() {
         (Start::Empty, ".env", "shared.env"),
         (Start::Legacy(Journal::Delete), "var/grace.db", "other.db"),
         (Start::Legacy(Journal::Delete), "var", "disk"),
+        (Start::Empty, "logs", "elsewhere"),
     ];
     for (start, name, moved) in cases {
         let (sandbox, _, run_id) = booted(start);

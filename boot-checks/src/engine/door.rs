@@ -282,11 +282,7 @@ impl Door {
             Kind::ByTool if before != ABSENT => host::owner(path).ok().flatten(),
             _ => None,
         };
-        let really = match kind {
-            // Nothing but an empty one is ever removed.
-            Kind::Folder => None,
-            _ => Some(links::without_links(path, &self.root)),
-        };
+        let really = Some(links::without_links(path, &self.root));
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),

@@ -41,7 +41,7 @@ pub struct Touched {
     pub planned: Option<String>,
     /// The copy of what was there, relative to the run's folder of backups.
     pub saved: Option<String>,
-    /// Where a file or database really was, with no link in it, see [`links::without_links`]; journals of earlier
+    /// Where it really was, with no link in it, see [`links::without_links`]; journals of earlier
     /// versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub really: Option<PathBuf>,

@@ -224,7 +224,7 @@ impl Connection {
         }
         // What SQLite could not do on closing (a checkpoint, say) is done at the next opening.
         let _ = block_on(self.inner.close());
-        drop(self.beside.map(ManuallyDrop::into_inner));
+        let _given_back = self.beside.map(ManuallyDrop::into_inner);
     }
 
     pub(crate) fn raw(&mut self) -> &mut SqliteConnection {

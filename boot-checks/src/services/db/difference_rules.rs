@@ -8,6 +8,7 @@ use super::difference_unique::{
     REFUSES_ROWS, is_kept_unique, primary_key_compares_otherwise, primary_key_refuses_rows,
 };
 use super::structure::{Column, Table};
+use super::tokens::{Token, tokens};
 use super::{Affinity, difference};
 
 const NO_CONSTRAINT: &str = "SQLite cannot add a constraint to a table";
@@ -19,6 +20,7 @@ pub(super) fn compare_rules(
     difference: &mut Difference,
 ) {
     compare_options(name, there, wanted, difference);
+    compare_conflicts(name, there, wanted, difference);
     compare_primary_key(name, there, wanted, difference);
     compare_checks(name, there, wanted, difference);
     for column in &there.columns {
@@ -41,7 +43,9 @@ pub(super) fn compare_rules(
 impl Column {
     /// Whether an insert that does not name it fails.
     pub(super) fn must_be_given(&self) -> bool {
-        self.not_null && self.default.is_none() && !self.generated && self.primary_key == 0
+        let nothing = |default: &String| default.eq_ignore_ascii_case("NULL");
+        let has_no_default = self.default.as_ref().is_none_or(nothing);
+        self.not_null && has_no_default && !self.generated && self.primary_key == 0
     }
 }
 
@@ -70,6 +74,37 @@ fn compare_options(name: &str, there: &Table, wanted: &Table, difference: &mut D
             }
         };
         difference.notes.push(format!("{} {note}", object()));
+    }
+}
+
+/// What becomes of a row that a constraint keeps out: of the table's own statement, for SQLite tells it nowhere else.
+fn compare_conflicts(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
+    let all = |table: &Table| {
+        let words: Vec<Token<'_>> = tokens(&table.sql).collect();
+        let clauses = words.windows(3).filter_map(|words| match words {
+            [on, conflict, action] if on.is("ON") && conflict.is("CONFLICT") => {
+                Some(action.text.to_ascii_uppercase())
+            }
+            _ => None,
+        });
+        // That is what is done where nothing is said.
+        let mut clauses: Vec<String> = clauses.filter(|action| action != "ABORT").collect();
+        clauses.sort();
+        clauses
+    };
+    let (found, expected) = (all(there), all(wanted));
+    if found != expected {
+        let words = |clauses: &[String]| match clauses {
+            [] => "no ON CONFLICT".to_owned(),
+            clauses => format!("ON CONFLICT {}", clauses.join(", ")),
+        };
+        let reason = "rows would be replaced, left out or refused otherwise";
+        difference.refuse(
+            format!("table {name}"),
+            &words(&found),
+            &words(&expected),
+            reason,
+        );
     }
 }
 
@@ -123,7 +158,10 @@ pub(super) fn gives_numbers(table: &Table) -> bool {
     let (Some(column), None) = (key.next(), key.next()) else {
         return false;
     };
-    column.declared_type.eq_ignore_ascii_case("INTEGER") && !table.options.without_rowid
+    // `INTEGER PRIMARY KEY DESC` is none, and has an index as every other key.
+    let has_no_index = table.primary_key.is_empty();
+    let is_integer = column.declared_type.eq_ignore_ascii_case("INTEGER");
+    is_integer && has_no_index && !table.options.without_rowid
 }
 
 /// Whether some key of the table holds this column.
@@ -311,6 +349,26 @@ mod tests {
                 "primary key of t",
             ),
             (
+                "CREATE TABLE t (id INTEGER PRIMARY KEY DESC)",
+                "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+                "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (a, own NOT NULL DEFAULT NULL)",
+                "CREATE TABLE t (a)",
+                "column t.own",
+            ),
+            (
+                "CREATE TABLE t (a UNIQUE ON CONFLICT REPLACE)",
+                "CREATE TABLE t (a UNIQUE)",
+                "table t",
+            ),
+            (
+                "CREATE TABLE t (a UNIQUE)",
+                "CREATE TABLE t (a UNIQUE ON CONFLICT IGNORE)",
+                "table t",
+            ),
+            (
                 "CREATE TABLE t (id INTEGER, a)",
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, a)",
                 "primary key of t",
@@ -384,6 +442,10 @@ mod tests {
             (
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a))",
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a COLLATE NOCASE))",
+            ),
+            (
+                "CREATE TABLE t (a UNIQUE ON conflict abort)",
+                "CREATE TABLE t (a UNIQUE)",
             ),
             (
                 "CREATE TABLE t (own INTEGER PRIMARY KEY, a UNIQUE)",
