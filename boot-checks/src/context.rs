@@ -330,31 +330,6 @@ impl Context {
         question(look.ok_or_else(|| DbError::other("the connection was closed meanwhile"))?)
     }
 
-    /// Opens the database where it is, once what lies beside it is judged; this run must not have it open.
-    ///
-    /// Safety: where an application had it open as it was judged, and has gone since, what it left is a crash's, and
-    /// is judged as such before SQLite sees it.
-    ///
-    /// # Errors
-    ///
-    /// SQLite's reason, or why it is not asked.
-    pub fn open_judged(&self, access: Access, wait: Duration) -> Result<Connection, DbError> {
-        let path = self
-            .database_path()
-            .ok_or_else(|| DbError::other("the database is in memory"))?;
-        self.forget_connection();
-        self.refuse_a_foreign_log()?;
-        let connection = Connection::open(path, access, wait)?;
-        if !(connection.is_alone() && self.was_judged_in_use(path)) {
-            return Ok(connection);
-        }
-        connection.close();
-        self.integrity.forget_first_look();
-        self.left.forget();
-        self.refuse_a_foreign_log()?;
-        Connection::open(path, access, wait)
-    }
-
     fn open_for_looking(&self) -> Result<Look, DbError> {
         let path = self
             .database_path()

@@ -175,11 +175,25 @@ fn what_the_run_had_made_is_removed_and_not_restored() {
     );
 }
 
+/// As far as this user may: else it is written into.
+fn give_away(sandbox: &Sandbox, name: &str) {
+    let path = sandbox.root().join(name);
+    if std::os::unix::fs::chown(&path, Some(12_345), Some(12_346)).is_err() {
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.push(0);
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
 #[test]
 fn what_was_changed_since_is_never_undone() {
     use std::os::unix::fs::PermissionsExt;
     type Later = fn(&Sandbox);
-    let cases: [(&str, Later); 5] = [
+    let cases: [(&str, Later); 7] = [
+        ("the owner of .env", |sandbox| give_away(sandbox, ".env")),
+        ("the owner of the database", |sandbox| {
+            give_away(sandbox, "var/grace.db");
+        }),
         ("a row", |sandbox| {
             let mut connection = sandbox.open();
             connection

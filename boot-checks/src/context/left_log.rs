@@ -3,14 +3,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::integrity::{Stamps, is_left_behind, was_replaced};
 use super::{Context, LOOK_BUDGET};
 use crate::model::Mode;
 use crate::services::db::{
-    BadJournal, BrokenJournal, BrokenLog, DbError, FileSet, ForeignLog, Integrity, MainFile,
-    Recovery, StrayLog, bad_journal, broken_log, foreign_log, rehearse_recovery, side_file,
-    stray_log,
+    Access, BadJournal, BrokenJournal, BrokenLog, Connection, DbError, FileSet, ForeignLog,
+    Integrity, MainFile, Recovery, StrayLog, bad_journal, broken_log, foreign_log,
+    rehearse_recovery, side_file, stray_log,
 };
 
 /// A log or journal beside the database.
@@ -90,8 +91,33 @@ impl Context {
         judged
     }
 
+    /// Opens the database where it is, once what lies beside it is judged; this run must not have it open.
+    ///
+    /// Safety: where an application had it open as it was judged, and has gone since, what it left is a crash's, and
+    /// is judged as such before SQLite sees it.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason, or why it is not asked.
+    pub fn open_judged(&self, access: Access, wait: Duration) -> Result<Connection, DbError> {
+        let path = self
+            .database_path()
+            .ok_or_else(|| DbError::other("the database is in memory"))?;
+        self.forget_connection();
+        self.refuse_a_foreign_log()?;
+        let connection = Connection::open(path, access, wait)?;
+        if !(connection.is_alone() && self.was_judged_in_use(path)) {
+            return Ok(connection);
+        }
+        connection.close();
+        self.integrity.forget_first_look();
+        self.left.forget();
+        self.refuse_a_foreign_log()?;
+        Connection::open(path, access, wait)
+    }
+
     /// Whether there is a log of which it was said that its owner is alive.
-    pub(super) fn was_judged_in_use(&self, database: &Path) -> bool {
+    fn was_judged_in_use(&self, database: &Path) -> bool {
         let log = std::fs::metadata(side_file(database, "-wal"));
         log.is_ok_and(|it| it.len() > 0) && self.left.known() == Some(LeftLog::None)
     }
@@ -265,10 +291,9 @@ fn against_journal(path: &Path, was_replaced: Option<bool>) -> io::Result<Option
 mod tests {
     use std::cell::Cell;
     use std::fs::File;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::*;
-    use crate::services::db::{Access, Connection};
 
     /// What a killed process leaves.
     fn left() -> (tempfile::TempDir, PathBuf) {

@@ -283,6 +283,10 @@ impl Door {
             _ => None,
         };
         let really = Some(links::without_links(path, &self.root));
+        let belongs_to = match kind {
+            Kind::File | Kind::Database if before != ABSENT => host::owner(path).ok().flatten(),
+            _ => None,
+        };
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),
@@ -292,6 +296,7 @@ impl Door {
             planned: None,
             saved,
             really,
+            belongs_to,
             owner,
         }
     }

@@ -201,6 +201,7 @@ mod tests {
                 planned: None,
                 saved: Some(saved.unwrap()),
                 really: None,
+                belongs_to: None,
                 owner: None,
             }],
         };

@@ -259,6 +259,7 @@ mod tests {
                 after: None,
                 saved: Some(saved),
                 really: None,
+                belongs_to: None,
                 owner: None,
                 planned: None,
             }],

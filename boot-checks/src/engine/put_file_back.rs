@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::RestoreError;
 use super::aside;
-use super::restore::{RestoreError, io_error, state};
+use super::restore::{io_error, state};
 use super::touched::{ABSENT, KeptOpen, Kind, Touched, digest_of};
 use crate::host::files;
 use crate::host::rewrite::rewrite_expected;

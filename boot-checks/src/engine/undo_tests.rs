@@ -477,6 +477,7 @@ fn with_journal_of_a_file(phase: Phase, after: Option<&str>, there: &str) -> App
         planned: Some(digest_of(b"planned")),
         saved: None,
         really: None,
+        belongs_to: None,
         owner: None,
     };
     let line = |phase, after| JournalEntry {
