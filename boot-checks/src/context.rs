@@ -319,15 +319,16 @@ impl Context {
         &self,
         question: &mut impl FnMut(&mut Look) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        let one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.lock_connection().is_none() {
-            let look = self.open_for_looking()?;
-            *self.lock_connection() = Some(look);
+        loop {
+            if let Some(look) = self.lock_connection().as_mut() {
+                return question(look);
+            }
+            let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.lock_connection().is_none() {
+                let look = self.open_for_looking()?;
+                *self.lock_connection() = Some(look);
+            }
         }
-        drop(one_at_a_time);
-        let mut slot = self.lock_connection();
-        let look = slot.as_mut();
-        question(look.ok_or_else(|| DbError::other("the connection was closed meanwhile"))?)
     }
 
     fn open_for_looking(&self) -> Result<Look, DbError> {

@@ -252,22 +252,21 @@ fn ensure_openable(path: &Path, root: &Path) -> Result<(), RestoreError> {
 
 /// Opens what SQLite may open.
 ///
-/// Safety: who had it open as it was judged may have gone before this was opened, and what is left is judged again then.
+/// Safety: it is judged between the opening and the first question. Whoever has its log open then is joined, and stays
+/// the one whose index counts; where nobody has, what lies there is a crash's.
 fn open_openable(path: &Path, root: &Path) -> Result<Connection, RestoreError> {
-    let open = || {
-        ensure_openable(path, root)?;
-        let opened = Connection::open(path, Access::ReadWrite, LOCK_WAIT);
-        opened.map_err(|source| RestoreError::Database {
-            path: path.to_owned(),
-            source,
-        })
-    };
-    let connection = open()?;
-    if !connection.is_alone() {
-        return Ok(connection);
+    let opened = Connection::open(path, Access::ReadWrite, LOCK_WAIT);
+    let connection = opened.map_err(|source| RestoreError::Database {
+        path: path.to_owned(),
+        source,
+    })?;
+    match ensure_openable(path, root) {
+        Ok(()) => Ok(connection),
+        Err(error) => {
+            connection.close();
+            Err(error)
+        }
     }
-    connection.close();
-    open()
 }
 
 /// Moves the log of what a run left into its main file, where that is what the run left, and names the main
