@@ -279,14 +279,12 @@ impl Door {
     ) -> Touched {
         let owner = match kind {
             // Where it cannot be told, it cannot be given back either.
-            Kind::ByTool if before != ABSENT => host::owner(path).ok().flatten(),
+            Kind::File | Kind::Database | Kind::ByTool if before != ABSENT => {
+                host::owner(path).ok().flatten()
+            }
             _ => None,
         };
         let really = Some(links::without_links(path, &self.root));
-        let belongs_to = match kind {
-            Kind::File | Kind::Database if before != ABSENT => host::owner(path).ok().flatten(),
-            _ => None,
-        };
         let path = path.strip_prefix(&self.root).unwrap_or(path);
         Touched {
             path: path.to_owned(),
@@ -296,7 +294,6 @@ impl Door {
             planned: None,
             saved,
             really,
-            belongs_to,
             owner,
         }
     }

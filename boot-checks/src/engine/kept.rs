@@ -201,7 +201,6 @@ mod tests {
                 planned: None,
                 saved: Some(saved.unwrap()),
                 really: None,
-                belongs_to: None,
                 owner: None,
             }],
         };

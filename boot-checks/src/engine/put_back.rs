@@ -259,7 +259,6 @@ mod tests {
                 after: None,
                 saved: Some(saved),
                 really: None,
-                belongs_to: None,
                 owner: None,
                 planned: None,
             }],

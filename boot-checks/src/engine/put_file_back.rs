@@ -55,12 +55,16 @@ pub(super) fn remove(path: &Path, looked_at: &str, folder: &Path) -> Result<(), 
 
 /// Removes what [`remove`] moved into `folder` and was killed before it removed it, where it is what the run left.
 pub(super) fn remove_what_was_removed(path: &Path, touched: &Touched, folder: &Path) {
-    if touched.before != ABSENT || touched.after.is_none() {
+    if touched.before != ABSENT {
         return;
     }
     for moved in aside::names_of(path, folder) {
-        let state = Kind::File.state(&moved, &mut KeptOpen::default()).ok();
-        if state == touched.after {
+        let state = Kind::File.state(&moved, &mut KeptOpen::default());
+        let is_the_runs = |state: &String| match &touched.after {
+            Some(after) => state == after,
+            None => touched.is_planned(state),
+        };
+        if state.is_ok_and(|state| is_the_runs(&state)) {
             // Tidying only: it is kept, and nothing of it is lost.
             let _ = fs::remove_file(&moved);
         }

@@ -41,7 +41,7 @@ impl Restore<'_> {
         let now = state(touched.kind, &path, &mut KeptOpen::default())?;
         let is_given_away =
             |was| now != ABSENT && !matches!(host::owner(&path), Ok(Some(is)) if is == was);
-        if touched.belongs_to.is_some_and(is_given_away) {
+        if touched.kind != Kind::ByTool && touched.owner.is_some_and(is_given_away) {
             return Err(RestoreError::Changed(path));
         }
         if now == touched.before {

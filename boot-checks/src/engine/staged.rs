@@ -240,7 +240,6 @@ mod tests {
                 planned: None,
                 saved: None,
                 really: None,
-                belongs_to: None,
                 owner,
             };
             let staged = stage_set(folder.path(), &copy, &path, &touched).unwrap();

@@ -45,12 +45,8 @@ pub struct Touched {
     /// versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub really: Option<PathBuf>,
-    /// Whose it was, user and group, and is still where nobody has changed that since: no change of the gate's own
-    /// makes it another's. Journals of earlier versions do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub belongs_to: Option<(u32, u32)>,
-    /// Whose it was, user and group, where somebody else's command may make it another's; journals of
-    /// earlier versions do not say.
+    /// Whose it was, user and group: no change of the gate's own makes it another's, but somebody else's command may.
+    /// Journals of earlier versions do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<(u32, u32)>,
 }

@@ -477,7 +477,6 @@ fn with_journal_of_a_file(phase: Phase, after: Option<&str>, there: &str) -> App
         planned: Some(digest_of(b"planned")),
         saved: None,
         really: None,
-        belongs_to: None,
         owner: None,
     };
     let line = |phase, after| JournalEntry {
@@ -519,12 +518,17 @@ fn what_a_run_left_as_it_was_is_nobodys_to_take_back() {
 /// An undo that was killed had moved it away; or somebody wrote into it just then.
 #[test]
 fn of_what_was_moved_away_only_what_the_run_left_is_removed() {
-    for (moved, stays) in [("planned", false), ("planned, and more", true)] {
-        let folder = tempfile::tempdir().unwrap();
-        let like = folder.path().join("x");
-        std::fs::write(&like, "planned").unwrap();
-        let left = Kind::File.state(&like, &mut KeptOpen::default()).unwrap();
-        let application = with_journal_of_a_file(Phase::Applied, Some(&left), "planned");
+    let folder = tempfile::tempdir().unwrap();
+    let like = folder.path().join("x");
+    std::fs::write(&like, "planned").unwrap();
+    let left = Kind::File.state(&like, &mut KeptOpen::default()).unwrap();
+    for (phase, moved, stays) in [
+        (Phase::Applied, "planned", false),
+        (Phase::Applied, "planned, and more", true),
+        (Phase::Begun, "planned", false),
+        (Phase::Begun, "planned, and more", true),
+    ] {
+        let application = with_journal_of_a_file(phase, Some(&left), "planned");
         let aside = application.root().join("var/boot/quarantine").join(RUN);
         std::fs::create_dir_all(&aside).unwrap();
         let aside = aside.join("aside-1-x");
