@@ -62,6 +62,22 @@ fn the_console_of_a_run_that_only_looks() {
 }
 
 #[test]
+fn where_no_report_could_be_written_none_is_said_to_be() {
+    let events = sample::observed();
+    let (last, before) = events.split_last().unwrap();
+    let mut console = Console::new(Vec::new(), PLAIN);
+    for event in before {
+        console.event(event).unwrap();
+    }
+    console.unproven(Some("read-only file system".to_owned()));
+    console.event(last).unwrap();
+    let all = String::from_utf8(console.into_inner()).unwrap();
+    let end = all.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(end.contains("this run's own report could not be"), "{end}");
+    assert!(!end.contains("own report was written"), "{end}");
+}
+
+#[test]
 fn the_console_of_a_partial_run() {
     let all = console(&sample::partial(), PLAIN);
     assert!(

@@ -194,12 +194,7 @@ impl Tail {
                 let mut kept = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.extend_from_slice(&chunk[..read]);
                 let excess = kept.len().saturating_sub(TAIL_BYTES);
-                let cut = kept[excess..].iter().position(|byte| *byte == b'\n');
-                // A line of which only the end is left says little.
-                let cut = cut
-                    .filter(|_| excess > 0)
-                    .map_or(excess, |line| excess + line + 1);
-                kept.drain(..cut);
+                kept.drain(..excess);
             }
             // Nobody may be waiting any more.
             let _ = end.send(());
@@ -213,7 +208,11 @@ impl Tail {
         let left = latest.saturating_duration_since(Instant::now());
         let _ = self.ended.recv_timeout(left);
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).into_owned()
+        let text = String::from_utf8_lossy(&kept);
+        // A line of which only the end is left says little, but where it is all that there is.
+        let whole = text.split_once('\n').map(|(_, rest)| rest);
+        let whole = whole.filter(|rest| kept.len() == TAIL_BYTES && !rest.trim().is_empty());
+        whole.unwrap_or(&text).to_owned()
     }
 }
 
@@ -231,6 +230,23 @@ mod tests {
             limit,
             &|| {},
         )
+    }
+
+    #[test]
+    fn what_is_kept_begins_with_a_whole_line_where_there_is_one() {
+        let tail = |script| sh(script, Duration::from_secs(20)).unwrap().tail;
+        let lines = tail("seq 1000000000 1000009999");
+        let first = lines.lines().next().unwrap();
+        assert!(
+            first.len() == 10 && lines.ends_with("1000009999"),
+            "{lines}"
+        );
+        let line = tail("seq 1 100000 | tr '\\n' ' '; echo end");
+        assert!(
+            line.len() > TAIL_BYTES / 2 && line.ends_with("end"),
+            "{line}"
+        );
+        assert_eq!(tail("echo short; echo end"), "short\nend");
     }
 
     #[test]
