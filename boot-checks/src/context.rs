@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use look::Look;
+use look::{Look, Schema, Wanted};
 
 use crate::config::{BootConfig, ConfigError, Environment, Migrations};
 use crate::host::encoding::OutputEncoding;
@@ -287,32 +287,37 @@ impl Context {
     ///
     /// As [`Context::look`].
     pub fn structure(&self) -> Result<Arc<Structure>, DbError> {
+        self.with_schema(|schema| Ok(Arc::clone(&schema.structure)))
+    }
+
+    /// Where the database stands against the migrations that the gate applies, as it was when
+    /// [`Context::structure`] was read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::look`]; also where the gate applies none.
+    pub fn migration_status(&self) -> Result<Arc<MigrationStatus>, DbError> {
+        self.with_schema(|schema| schema.migration_status.clone())
+    }
+
+    fn with_schema<T>(
+        &self,
+        question: impl Fn(&Schema) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
         let migrations = self.migrations().ok().flatten();
         let nothing = Structure::default();
         let expected = migrations.as_ref().map_or(&nothing, |set| set.expected());
         let required = self.config.tables.iter().map(|table| &table.name);
-        let mut names: Vec<&str> = expected
-            .tables
-            .keys()
-            .chain(required)
-            .map(String::as_str)
-            .collect();
+        let names = expected.tables.keys().chain(required);
+        let mut names: Vec<&str> = names.map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        if names.is_empty() {
-            return Ok(Arc::new(Structure::default()));
-        }
-        self.with_look(|look| look.structure(&names, expected))
-    }
-
-    /// Where the database stands against these migrations, looked at once per connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`Context::look`].
-    pub fn migration_status(&self, set: &MigrationSet) -> Result<Arc<MigrationStatus>, DbError> {
-        let structure = self.structure()?;
-        self.with_look(|look| look.migration_status(set, &structure))
+        let wanted = Wanted {
+            names,
+            expected,
+            migrations: migrations.as_deref(),
+        };
+        self.with_look(|look| question(look.schema(&wanted)?))
     }
 
     fn look_once<T>(

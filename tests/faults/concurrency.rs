@@ -1,8 +1,9 @@
 //! Many boots of one application at once: one works, the others wait, and each effect is there once.
 
+use std::path::Path;
 use std::time::Duration;
 
-use crate::boots::{command, run};
+use crate::boots::{Boot, command, run};
 use crate::instants::everything;
 use crate::sandbox::{Journal, Sandbox, Start};
 
@@ -17,17 +18,7 @@ fn all_at_once(start: Start) {
     let mut slowest = Duration::ZERO;
     for round in 0..rounds {
         let sandbox = Sandbox::prepared(start);
-        let barrier = std::sync::Barrier::new(BOOTS);
-        let boots: Vec<_> = std::thread::scope(|scope| {
-            let boot = || {
-                let mut command = command(sandbox.root());
-                barrier.wait();
-                run(&mut command)
-            };
-            let threads: Vec<_> = (0..BOOTS).map(|_| scope.spawn(boot)).collect();
-            threads.into_iter().map(|t| t.join().unwrap()).collect()
-        });
-        for boot in &boots {
+        for boot in &together(&[sandbox.root(); BOOTS]) {
             assert_eq!(boot.code, Some(0), "round {round}:\n{}", boot.text());
             assert!(boot.took < BUDGET, "{:?}", boot.took);
             slowest = slowest.max(boot.took);
@@ -42,6 +33,42 @@ fn all_at_once(start: Start) {
     println!(
         "| {start:?} | {BOOTS} boots at once | {rounds} rounds | 0 wrong | slowest {slowest:.1?} |"
     );
+}
+
+/// A boot of each of these roots, begun at the same instant.
+fn together(roots: &[&Path]) -> Vec<Boot> {
+    let barrier = std::sync::Barrier::new(roots.len());
+    let boot = |root: &Path| {
+        let mut command = command(root);
+        barrier.wait();
+        run(&mut command)
+    };
+    std::thread::scope(|scope| {
+        let boot = &boot;
+        let begin = |root| scope.spawn(move || boot(root));
+        let threads: Vec<_> = roots.iter().copied().map(begin).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+/// Applications that share one database, each with a gate, a lock and a journal of its own: one makes what is missing,
+/// and the others see that it is there.
+fn beside_others(start: Start) {
+    let rounds = if everything() { 20 } else { 4 };
+    for round in 0..rounds {
+        let shared = Sandbox::prepared(start);
+        let roots: [Sandbox; 6] = std::array::from_fn(|_| Sandbox::new());
+        let url = format!("DATABASE_URL=sqlite:///{}\n", shared.database().display());
+        for root in &roots {
+            std::fs::write(root.root().join(".env"), &url).unwrap();
+        }
+        let twice = roots.iter().chain(&roots).map(Sandbox::root);
+        for boot in &together(&twice.collect::<Vec<_>>()) {
+            assert_eq!(boot.code, Some(0), "round {round}:\n{}", boot.text());
+        }
+        shared.verify_database(start).unwrap();
+    }
+    println!("| {start:?} | 12 boots at once from 6 roots | {rounds} rounds | 0 wrong |");
 }
 
 /// What the boots did is in the journal, and was kept, once: each plan by one of them.
@@ -67,6 +94,21 @@ fn each_effect_once(sandbox: &Sandbox) {
         1,
         "one boot healed, and kept what it replaced"
     );
+}
+
+#[test]
+fn boots_of_six_roots_make_one_database() {
+    beside_others(Start::Empty);
+}
+
+#[test]
+fn boots_of_six_roots_adopt_one_database() {
+    beside_others(Start::Legacy(Journal::Delete));
+}
+
+#[test]
+fn boots_of_six_roots_migrate_one_database() {
+    beside_others(Start::Pending(Journal::HotWal));
 }
 
 macro_rules! at_once {

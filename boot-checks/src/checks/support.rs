@@ -68,7 +68,7 @@ pub(super) fn database_finding(cx: &Context, error: &DbError) -> Finding {
                 .cause("SQLite keeps what belongs to the database under this name")
                 .action("move it away: it is none of the database's files")
         }
-        DbError::Other { .. } => {
+        DbError::Changed | DbError::Other { .. } => {
             Finding::new("database_error", format!("{name} cannot answer: {error}"))
         }
     };

@@ -20,8 +20,7 @@ pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 pub(super) struct Look {
     pub(super) connection: Connection,
-    structure: Option<Arc<Structure>>,
-    migration_status: Option<Arc<MigrationStatus>>,
+    schema: Option<Schema>,
     answers: BTreeMap<&'static str, Arc<[Row]>>,
     _copy: Option<PrivateFolder>,
 }
@@ -39,8 +38,7 @@ impl Look {
     pub(super) fn of(connection: Connection, copy: Option<PrivateFolder>) -> Look {
         Look {
             connection,
-            structure: None,
-            migration_status: None,
+            schema: None,
             answers: BTreeMap::new(),
             _copy: copy,
         }
@@ -82,28 +80,51 @@ impl Look {
     }
 
     /// Read once.
-    pub(super) fn structure(
-        &mut self,
-        names: &[&str],
-        expected: &Structure,
-    ) -> Result<Arc<Structure>, DbError> {
-        if let Some(structure) = &self.structure {
-            return Ok(Arc::clone(structure));
-        }
-        let structure = Structure::read_expecting(&mut self.connection, names, expected)?;
-        Ok(Arc::clone(self.structure.insert(Arc::new(structure))))
+    pub(super) fn schema(&mut self, wanted: &Wanted<'_>) -> Result<&Schema, DbError> {
+        let schema = match self.schema.take() {
+            Some(schema) => schema,
+            None => Schema::read(&mut self.connection, wanted)?,
+        };
+        Ok(self.schema.insert(schema))
     }
+}
 
-    /// Judged once.
-    pub(super) fn migration_status(
-        &mut self,
-        set: &MigrationSet,
-        structure: &Structure,
-    ) -> Result<Arc<MigrationStatus>, DbError> {
-        if let Some(status) = &self.migration_status {
-            return Ok(Arc::clone(status));
+/// What is read of a database's schema.
+pub(super) struct Wanted<'a> {
+    /// Of these tables.
+    pub(super) names: Vec<&'a str>,
+    /// How they are expected to be.
+    pub(super) expected: &'a Structure,
+    /// What makes them; none where the gate applies no migrations.
+    pub(super) migrations: Option<&'a MigrationSet>,
+}
+
+/// A database's tables, and where it stands against the migrations.
+pub(super) struct Schema {
+    pub(super) structure: Arc<Structure>,
+    pub(super) migration_status: Result<Arc<MigrationStatus>, DbError>,
+}
+
+impl Schema {
+    /// Both of one state: beside somebody who migrates, tables of before and a record of afterwards would say that the
+    /// tables were lost.
+    fn read(connection: &mut Connection, wanted: &Wanted<'_>) -> Result<Schema, DbError> {
+        let mut reading = connection.begin_reading()?;
+        let connection = reading.connection();
+        let structure = match wanted.names.is_empty() {
+            true => Structure::default(),
+            false => Structure::read_expecting(connection, &wanted.names, wanted.expected)?,
+        };
+        let migration_status = match wanted.migrations {
+            Some(set) => MigrationStatus::judge(connection, set, &structure),
+            None => Err(DbError::other("there are no migrations")),
+        };
+        if let Err(error @ DbError::Locked { .. }) = migration_status {
+            return Err(error);
         }
-        let status = MigrationStatus::judge(&mut self.connection, set, structure)?;
-        Ok(Arc::clone(self.migration_status.insert(Arc::new(status))))
+        Ok(Schema {
+            structure: Arc::new(structure),
+            migration_status: migration_status.map(Arc::new),
+        })
     }
 }

@@ -73,12 +73,17 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
             path,
             contents,
             mode,
-        } => files::create_atomic(path, contents, *mode).map_err(file_error(path)),
+        } => files::create_atomic(path, contents, *mode).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => DoorError::Changed(path.clone()),
+            _ => file_error_of(path, error),
+        }),
         Change::AppendToFile { path, expected, .. } | Change::EditFile { path, expected, .. } => {
             rewrite(path, expected, &planned(change).unwrap_or_default())
         }
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
-        Change::CreateDatabase { path, .. } => Ok(create_complete(path, migrations(cx)?.as_ref())?),
+        Change::CreateDatabase { path, .. } => {
+            create_complete(path, migrations(cx)?.as_ref()).map_err(database_error(path))
+        }
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }
         | Change::RestampMigrations { .. }
@@ -100,6 +105,13 @@ pub(super) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> DoorError + u
     |source| DoorError::File {
         path: path.to_owned(),
         source,
+    }
+}
+
+pub(super) fn database_error(path: &Path) -> impl FnOnce(DbError) -> DoorError + use<'_> {
+    |error| match error {
+        DbError::Changed => DoorError::Changed(path.to_owned()),
+        error => DoorError::Database(error),
     }
 }
 

@@ -164,9 +164,9 @@ impl Door {
             | Change::ReplaceOwnFile { .. }
             | Change::CreateDatabase { .. } => self.make_here(cx, part, change, done),
             Change::RunMigrator { argv, .. } => self.run_tool(cx, part, argv, done),
-            Change::ApplyMigrations { .. } => {
+            Change::ApplyMigrations { versions, .. } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
-                    apply_pending(connection, set()?.as_ref(), on_lock)
+                    apply_pending(connection, set()?.as_ref(), versions, on_lock)
                 })
             }
             Change::AdoptSchema {

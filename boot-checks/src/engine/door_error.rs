@@ -110,6 +110,14 @@ pub struct Failure {
     pub left: Left,
 }
 
+impl Failure {
+    /// In words, where somebody else changed what the plan was made for, and nothing is left of this one.
+    pub(super) fn overtaken(&self) -> Option<String> {
+        let is_overtaken = matches!(self.error, DoorError::Changed(_)) && self.left.is_nothing();
+        is_overtaken.then(|| self.error.to_string())
+    }
+}
+
 /// What is left of a repair that was not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {

@@ -28,7 +28,18 @@ pub(super) enum Healed {
         problems: Vec<Finding>,
         /// Why nothing was tried.
         notes: Vec<String>,
+        /// In words, where somebody else changed what the plan was made for, and nothing was done: all may be well.
+        overtaken: Option<String>,
     },
+}
+
+/// Why an attempt came to nothing.
+#[derive(Default)]
+struct NotHealed {
+    /// What is wrong now; empty where that is what was.
+    problems: Vec<Finding>,
+    /// As in [`Healed::Not`].
+    overtaken: Option<String>,
 }
 
 /// A problem of one step, and all that healing it needs.
@@ -62,6 +73,7 @@ impl Healing<'_> {
             repairs: Vec::new(),
             problems: first.problems.clone(),
             notes,
+            overtaken: None,
         }
     }
 
@@ -75,34 +87,38 @@ impl Healing<'_> {
             });
             self.apply_and_verify(&mut repair)
         } else {
-            Err(Vec::new())
+            Err(NotHealed::default())
         };
         self.recorder.record(Event::RepairFinished {
             step: self.id,
             repair: repair.clone(),
         });
+        let playbook = repair.playbook;
         let repairs = vec![repair];
         match now {
             Ok(now) => Healed::Verified { repairs, now },
-            Err(problems) => Healed::Not {
+            Err(not) => Healed::Not {
                 repairs,
-                problems: if problems.is_empty() {
+                problems: if not.problems.is_empty() {
                     first.problems.clone()
                 } else {
-                    problems
+                    not.problems
                 },
                 notes,
+                overtaken: not
+                    .overtaken
+                    .map(|why| format!("{playbook} did nothing: {why}")),
             },
         }
     }
 
     /// Applies a plan between its notice's beginning and its end.
-    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+    fn apply_and_verify(&self, repair: &mut Repair) -> Result<Findings, NotHealed> {
         spend_approval(self.cx, repair)?;
         let notice = begin_notice(self.cx, self.door, repair).map_err(|error| {
             let error = format!("cannot leave a notice: {error}");
             repair.result = RepairResult::Refused { error };
-            Vec::new()
+            NotHealed::default()
         })?;
         let verified = self.change_and_look(repair);
         let is_undone = matches!(
@@ -123,7 +139,7 @@ impl Healing<'_> {
 
     /// What the check sees afterwards where all is well; else what is wrong, with the changes taken
     /// back.
-    fn change_and_look(&self, repair: &mut Repair) -> Result<Findings, Vec<Finding>> {
+    fn change_and_look(&self, repair: &mut Repair) -> Result<Findings, NotHealed> {
         let Healing {
             cx, door, id, step, ..
         } = *self;
@@ -133,8 +149,12 @@ impl Healing<'_> {
         let undo = match applied {
             Ok(undo) => undo,
             Err(failure) => {
+                let not = NotHealed {
+                    overtaken: failure.overtaken(),
+                    ..NotHealed::default()
+                };
                 repair.result = failure.into();
-                return Err(Vec::new());
+                return Err(not);
             }
         };
         let problems = match look(step, cx) {
@@ -153,7 +173,10 @@ impl Healing<'_> {
             taken_back: left.is_nothing(),
             stays: left.stays(),
         };
-        Err(problems)
+        Err(NotHealed {
+            problems,
+            overtaken: None,
+        })
     }
 }
 
@@ -195,12 +218,12 @@ fn plan(
 }
 
 /// An approval is for once, and is gone before anything is changed.
-fn spend_approval(cx: &Context, repair: &mut Repair) -> Result<(), Vec<Finding>> {
+fn spend_approval(cx: &Context, repair: &mut Repair) -> Result<(), NotHealed> {
     let approvals = Approvals::new(&cx.state_folder());
     approvals.spend(&repair.fingerprint).map_err(|error| {
         let error = format!("cannot write the approvals: {error}");
         repair.result = RepairResult::Refused { error };
-        Vec::new()
+        NotHealed::default()
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::changes::file_error;
+use super::changes::{database_error, file_error};
 use super::door::{Part, STATE_FOLDER, no_backup};
 use super::touched::KeptOpen;
 use super::{Door, DoorError, Kind, Phase, Touched};
@@ -69,7 +69,7 @@ impl Door {
                 (Err(error), None) if error.is_locked() => wait(cx, error)?,
                 (Err(error), begun) => {
                     done.extend(begun.map(|(touched, _)| touched));
-                    return Err(error.into());
+                    return Err(database_error(path)(error));
                 }
             }
         }

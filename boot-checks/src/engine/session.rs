@@ -11,6 +11,9 @@ use crate::model::{
 };
 use crate::plan::{self, Step};
 
+/// How often a step looks again because somebody else was faster.
+const TIMES_OVERTAKEN: usize = 8;
+
 /// One boot. Each stage is run once, when it is first asked for, after all stages before it; whoever
 /// asks again gets what was seen then. So the outcome is the same for any order and any number of
 /// threads.
@@ -143,16 +146,35 @@ impl Session {
         report
     }
 
+    /// Looks again where somebody else was faster: what is there now may be well, or need something else.
     fn run_step(&self, id: StepId, step: &Step) -> StepReport {
+        let mut notes = Vec::new();
+        loop {
+            let (mut report, overtaken) = self.look_and_heal(id, step);
+            match overtaken {
+                Some(note) if notes.len() < TIMES_OVERTAKEN => notes.push(note),
+                _ => {
+                    notes.dedup();
+                    report.notes.splice(..0, notes);
+                    return report;
+                }
+            }
+        }
+    }
+
+    /// With how a playbook was overtaken, in words.
+    fn look_and_heal(&self, id: StepId, step: &Step) -> (StepReport, Option<String>) {
+        let bare = |outcome| (bare(id, step.on_failure, outcome), None);
         let first = match look(step, &self.cx) {
             Ok(findings) => findings,
-            Err(error) => return bare(id, step.on_failure, StepOutcome::Errored { error }),
+            Err(error) => return bare(StepOutcome::Errored { error }),
         };
         if let Some(reason) = first.not_applicable {
-            return bare(id, step.on_failure, StepOutcome::Skipped { reason });
+            return bare(StepOutcome::Skipped { reason });
         }
+        let finished = |outcome, findings| finished(id, step.on_failure, outcome, findings);
         if first.is_healthy() {
-            return finished(id, step.on_failure, StepOutcome::Passed, first);
+            return (finished(StepOutcome::Passed, first), None);
         }
         let healing = Healing {
             cx: &self.cx,
@@ -165,16 +187,15 @@ impl Session {
         let healed = healing.heal(&first);
         let problems = first.problems.clone();
         match healed {
-            Healed::Verified { repairs, now } => finished(
-                id,
-                step.on_failure,
-                StepOutcome::Fixed { problems, repairs },
-                now,
+            Healed::Verified { repairs, now } => (
+                finished(StepOutcome::Fixed { problems, repairs }, now),
+                None,
             ),
             Healed::Not {
                 repairs,
                 problems,
                 notes,
+                overtaken,
             } => {
                 let mut findings = first;
                 findings.notes.extend(notes);
@@ -184,7 +205,7 @@ impl Session {
                         StepOutcome::Warned { problems, repairs }
                     }
                 };
-                finished(id, step.on_failure, outcome, findings)
+                (finished(outcome, findings), overtaken)
             }
         }
     }

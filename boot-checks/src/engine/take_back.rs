@@ -1,5 +1,7 @@
 //! Changes that failed, or did not heal, are taken back at once.
 
+use std::path::Path;
+
 use super::door::Part;
 use super::restore::Restore;
 use super::{Door, Kind, Left, Phase, Touched};
@@ -49,12 +51,18 @@ impl Door {
                 touched.after = Some(target);
                 Ok(())
             }
+            // A folder that others have put something into by now is theirs as well.
+            Ok(false) if is_in_use(&touched.place(self.root())) => Ok(()),
             Err(error) if touched.kind == Kind::ByTool => {
                 Err(Some(restore.left_by_tool(touched, &error)))
             }
             Ok(false) | Err(_) => Err(None),
         }
     }
+}
+
+fn is_in_use(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut names| names.next().is_some())
 }
 
 #[cfg(test)]

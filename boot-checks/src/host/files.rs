@@ -250,7 +250,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 }
 
 #[cfg(unix)]
-fn create_new(path: &Path, mode: Option<u32>) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path, mode: Option<u32>) -> io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
     let mut options = OpenOptions::new();
@@ -270,7 +270,7 @@ fn create_new(path: &Path, mode: Option<u32>) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-fn create_new(path: &Path, _mode: Option<u32>) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path, _mode: Option<u32>) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 

@@ -37,7 +37,7 @@ impl Playbook for ApplyPendingMigrations {
             return Err(PlanError::NotApplicable(reason.to_owned()));
         };
         let status = cx
-            .look(|connection| MigrationStatus::look(connection, &set))
+            .migration_status()
             .map_err(|error| PlanError::CannotLook(error.to_string()))?;
         plan_for(&status, &set)
     }

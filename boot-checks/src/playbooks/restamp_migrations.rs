@@ -4,7 +4,7 @@
 use super::{Plan, PlanError, Playbook};
 use crate::context::Context;
 use crate::model::{AutonomyTier, Change, Finding, PlaybookMeta, RiskLevel};
-use crate::services::migrations::{Drift, MigrationStatus};
+use crate::services::migrations::Drift;
 
 const META: PlaybookMeta = PlaybookMeta {
     id: "restamp_migrations",
@@ -30,7 +30,7 @@ impl Playbook for RestampMigrations {
             return Err(PlanError::NotApplicable(reason));
         };
         let status = cx
-            .look(|connection| MigrationStatus::look(connection, &set))
+            .migration_status()
             .map_err(|it| cannot_look(it.to_string()))?;
         let versions: Vec<i64> = status
             .drift

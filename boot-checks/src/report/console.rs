@@ -148,7 +148,8 @@ impl<W: Write> Console<W> {
         }
         self.problems(tag, step);
         let repairs = match step.repairs() {
-            [] => &seen,
+            // A note says what came of them where all is well.
+            [] if tag != Tag::Ok => &seen,
             repairs => repairs,
         };
         for repair in repairs.iter().filter(|repair| !repair.is_verified()) {

@@ -56,6 +56,6 @@ fn was_made(cx: &Context, name: &str) -> bool {
     let is_expected = set.expected().table(name).is_some();
     is_expected
         && cx
-            .migration_status(&set)
+            .migration_status()
             .is_ok_and(|status| status.has_lost_values())
 }

@@ -85,7 +85,7 @@ fn own(cx: &Context) -> CheckResult {
     if cx.database_path().is_none() {
         return Ok(Findings::not_applicable("the database is in memory"));
     }
-    Ok(match cx.migration_status(&set) {
+    Ok(match cx.migration_status() {
         Ok(status) => {
             let mut findings =
                 judge(cx, &set, &status).fact("schema_mismatches", status.difference.len());

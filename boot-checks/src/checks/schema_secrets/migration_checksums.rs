@@ -26,7 +26,7 @@ impl Check for MigrationChecksums {
         if cx.database_path().is_none() {
             return Ok(Findings::not_applicable("the database is in memory"));
         }
-        let status = cx.migration_status(&set).map_err(cannot_look)?;
+        let status = cx.migration_status().map_err(cannot_look)?;
         if status.record != MigrationRecord::Sqlx {
             return Ok(Findings::not_applicable("sqlx keeps no record here"));
         }

@@ -173,6 +173,15 @@ impl Connection {
             .map_err(|seen| DbError::other(format!("three answers wanted, got {seen:?}")))
     }
 
+    /// Begins a transaction that only reads: all its questions are answered from one state. Its end changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// SQLite's reason.
+    pub fn begin_reading(&mut self) -> Result<Transaction<'_>, DbError> {
+        self.begin("BEGIN")
+    }
+
     /// Begins a transaction that keeps other writers out from the start, and readers in no journal mode before
     /// it is committed. Dropped without [`Transaction::commit`], it is rolled back.
     ///

@@ -1,4 +1,4 @@
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,29 +10,32 @@ use crate::services::migrations::MigrationSet;
 /// Makes a database with every migration applied, under a temporary name, and moves it into place.
 ///
 /// Safety: the final name appears by one rename that replaces nothing, after the contents were
-/// verified and flushed. A kill before it leaves a temporary file that the next call removes; a kill
-/// after it leaves the complete database. There is no instant at which an empty or partial file has
+/// verified and flushed. A kill before it leaves a temporary file that the next call removes, and no call removes
+/// one that another is still writing; a kill after it leaves the complete database. There is no instant at which an empty or partial file has
 /// the final name.
 ///
 /// # Errors
 ///
-/// When something has this name already, or the database cannot be written or does not verify.
+/// [`DbError::Changed`] where something has this name by now; or the database cannot be written or does not verify.
 pub fn create_complete(path: &Path, migrations: &MigrationSet) -> Result<(), DbError> {
     let files = FileSet::look(path);
     if files.main != MainFile::Missing || !files.side_files().is_empty() {
-        return Err(DbError::other(format!(
-            "{} is no free name any more",
-            path.display()
-        )));
+        return Err(DbError::Changed);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     remove_leftovers(folder, path).map_err(io_error(folder))?;
-    let temporary = temporary_name(path);
+    let (temporary, held) = create_temporary(path).map_err(io_error(folder))?;
     let made = build(&temporary, migrations)
         .and_then(|()| sync(&temporary).map_err(io_error(&temporary)))
         .and_then(|()| {
-            host::files::rename_without_replacing(&temporary, path).map_err(io_error(path))
+            host::files::rename_without_replacing(&temporary, path).map_err(|error| {
+                match error.kind() {
+                    io::ErrorKind::AlreadyExists => DbError::Changed,
+                    _ => io_error(path)(error),
+                }
+            })
         });
+    drop(held);
     if made.is_err() {
         // Ours alone, and known to be of no use; a name that stays is removed by the next call.
         let _ = remove_leftovers(folder, path);
@@ -61,6 +64,8 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+const SIDE_ENDS: [&str; 3] = ["-journal", "-wal", "-shm"];
+
 const TEMPORARY_INFIX: &str = ".creating-";
 
 fn temporary_prefix(path: &Path) -> String {
@@ -68,8 +73,32 @@ fn temporary_prefix(path: &Path) -> String {
     format!(".{name}{TEMPORARY_INFIX}")
 }
 
-fn temporary_name(path: &Path) -> PathBuf {
-    path.with_file_name(format!("{}{}", temporary_prefix(path), std::process::id()))
+/// An empty file that is locked while it is written.
+///
+/// Safety: a leftover is locked before it is removed, so that none is that somebody writes. One that was removed between
+/// its making and its lock is no longer what has the name, and another is made.
+fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+    for count in 0.. {
+        let name = format!("{}{}.{count}", temporary_prefix(path), std::process::id());
+        let temporary = path.with_file_name(name);
+        let file = match host::files::create_new(&temporary, None) {
+            // In another container, or left by a killed process.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            file => file?,
+        };
+        match file.try_lock() {
+            Ok(()) if is_at(&file, &temporary) => return Ok((temporary, file)),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let found = std::fs::metadata(path).map(|it| host::file_identity(&it));
+    let own = file.metadata().map(|it| host::file_identity(&it));
+    matches!((found, own), (Ok(found), Ok(own)) if found == own)
 }
 
 /// Removes what killed calls left under temporary names. Such a file never had the final name, so no
@@ -77,9 +106,18 @@ fn temporary_name(path: &Path) -> PathBuf {
 fn remove_leftovers(folder: &Path, path: &Path) -> io::Result<()> {
     let prefix = temporary_prefix(path);
     for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            std::fs::remove_file(entry.path())?;
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with(&prefix) {
+            continue;
+        }
+        let main = SIDE_ENDS.iter().find_map(|end| name.strip_suffix(end));
+        let main = host::files::open_regular(&folder.join(main.unwrap_or(&name)));
+        let is_being_written = match &main {
+            Ok(main) => main.try_lock().is_err(),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        };
+        if !is_being_written {
+            std::fs::remove_file(folder.join(&name))?;
         }
     }
     Ok(())
@@ -104,6 +142,23 @@ mod tests {
             .map(|e| e.unwrap().file_name())
             .collect();
         assert_eq!(names, ["a.db"]);
+    }
+
+    #[test]
+    fn what_another_call_still_writes_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let (written, held) = create_temporary(&path).unwrap();
+        let journal = folder.path().join(format!(
+            "{}-journal",
+            written.file_name().unwrap().display()
+        ));
+        std::fs::write(&journal, "").unwrap();
+        create_complete(&path, &MigrationSet::built_in()).unwrap();
+        assert!(written.exists() && journal.exists());
+        drop(held);
+        remove_leftovers(folder.path(), &path).unwrap();
+        assert!(!written.exists() && !journal.exists());
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub enum DbError {
         /// What lies beside it.
         file: PathBuf,
     },
+    /// What is there is no longer what a change was planned for. It was refused before its first statement.
+    #[error("the database changed since it was looked at")]
+    Changed,
     /// Any other: a fault in a statement or in its use.
     #[error("{message}")]
     Other {
@@ -87,7 +90,10 @@ impl DbError {
             | DbError::Io { .. }
             | DbError::LogAlone { .. }
             | DbError::SideFile { .. } => true,
-            DbError::Locked { .. } | DbError::ReadOnly { .. } | DbError::Other { .. } => false,
+            DbError::Locked { .. }
+            | DbError::ReadOnly { .. }
+            | DbError::Changed
+            | DbError::Other { .. } => false,
         }
     }
 

@@ -8,31 +8,31 @@ use crate::services::db::{Connection, DbError, ForeignKeys, OnLock, Structure, b
 
 const RECORD_TABLE: &str = "_sqlx_migrations";
 
-const RECORD_CHANGED: &str = "the migration record changed since it was looked at";
-
-/// Applies what is pending, and makes dropped indexes, views and triggers again: all in one transaction that holds the
+/// Applies these versions, which were pending, and makes dropped indexes, views and triggers again: all in one transaction that holds the
 /// write lock from the start.
 ///
 /// Safety: the record is read again under the lock, so that two boots never apply the same migration
-/// twice; foreign keys are off on this connection, so that a rebuilt table does not cascade into its
+/// twice, and none says that it did what another one has done; foreign keys are off on this connection, so that a rebuilt table does not cascade into its
 /// children; the structure and the foreign keys are checked before COMMIT. A kill at any instant
 /// leaves the state before or the state after.
 ///
 /// # Errors
 ///
-/// SQLite's reason, or that the outcome would not be the expected one. Nothing is changed then.
+/// SQLite's reason, [`DbError::Changed`], or that the outcome would not be the expected one. Nothing is changed then.
 pub fn apply_pending(
     connection: &mut Connection,
     set: &MigrationSet,
+    versions: &[i64],
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
-    in_one_transaction(connection, set, on_lock, |connection| {
-        let status = MigrationStatus::look(connection, set)?;
-        if !status.unknown.is_empty() || !status.out_of_order.is_empty() {
-            return Err(DbError::other(RECORD_CHANGED));
-        }
-        set.ensure_they_may_run(&status.pending)?;
-        for migration in set.iter().filter(|m| status.pending.contains(&m.version)) {
+    let is_as_planned = |status: &MigrationStatus| {
+        let is_pending = status.record == MigrationRecord::Sqlx && status.pending == versions;
+        let is_plain = status.unknown.is_empty() && status.out_of_order.is_empty();
+        is_pending && is_plain && !(versions.is_empty() && status.difference.is_empty())
+    };
+    in_one_transaction(connection, set, on_lock, is_as_planned, |connection| {
+        set.ensure_they_may_run(versions)?;
+        for migration in set.iter().filter(|m| versions.contains(&m.version)) {
             apply_one(connection, migration)?;
         }
         make_again(connection, set)
@@ -59,7 +59,7 @@ fn make_again(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbE
 ///
 /// # Errors
 ///
-/// SQLite's reason, or that the structure is another by now. Nothing is changed then.
+/// SQLite's reason, or [`DbError::Changed`]. Nothing is changed then.
 pub fn adopt(
     connection: &mut Connection,
     set: &MigrationSet,
@@ -67,13 +67,10 @@ pub fn adopt(
     expected_fingerprint: &str,
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
-    in_one_transaction(connection, set, on_lock, |connection| {
-        let status = MigrationStatus::look(connection, set)?;
-        if status.record != MigrationRecord::None || status.fingerprint() != expected_fingerprint {
-            return Err(DbError::other(
-                "the database changed since it was looked at",
-            ));
-        }
+    let is_as_planned = |status: &MigrationStatus| {
+        status.record == MigrationRecord::None && status.fingerprint() == expected_fingerprint
+    };
+    in_one_transaction(connection, set, on_lock, is_as_planned, |connection| {
         set.ensure_they_may_run(&set.versions())?;
         for statement in statements {
             connection.execute(statement)?;
@@ -93,7 +90,7 @@ pub fn adopt(
 ///
 /// # Errors
 ///
-/// SQLite's reason, or that the record changed since it was looked at.
+/// SQLite's reason, or [`DbError::Changed`].
 pub fn restamp(
     connection: &mut Connection,
     set: &MigrationSet,
@@ -101,22 +98,24 @@ pub fn restamp(
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
     let mut transaction = connection.begin_exclusive()?;
-    on_lock(transaction.connection())?;
     let recorded = rows_of_record(transaction.connection())?;
-    for version in versions {
+    let to_stamp = |version: &i64| {
         let row = recorded.iter().find(|row| row.version == *version);
         let migration = set.iter().find(|it| it.version == *version);
-        let (Some(row), Some(migration)) = (row, migration) else {
-            return Err(DbError::other(RECORD_CHANGED));
-        };
-        if !differs_in_line_endings(migration, &row.checksum) {
-            return Err(DbError::other(RECORD_CHANGED));
-        }
+        let found = row.zip(migration);
+        found.filter(|(row, migration)| differs_in_line_endings(migration, &row.checksum))
+    };
+    let to_stamp: Vec<_> = versions.iter().map_while(to_stamp).collect();
+    if to_stamp.len() < versions.len() {
+        return Err(DbError::Changed);
+    }
+    on_lock(transaction.connection())?;
+    for (row, migration) in to_stamp {
         transaction.run(&SqlStatement {
             sql: format!("UPDATE {RECORD_TABLE} SET checksum = ?1 WHERE version = ?2"),
             parameters: vec![
                 SqlValue::Blob(migration.checksum.to_vec()),
-                (*version).into(),
+                row.version.into(),
             ],
         })?;
     }
@@ -127,10 +126,14 @@ fn in_one_transaction(
     connection: &mut Connection,
     set: &MigrationSet,
     on_lock: &mut OnLock<'_>,
+    is_as_planned: impl FnOnce(&MigrationStatus) -> bool,
     change: impl FnOnce(&mut Connection) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
     connection.execute("PRAGMA foreign_keys = OFF")?;
     let mut transaction = connection.begin_exclusive()?;
+    if !is_as_planned(&MigrationStatus::look(transaction.connection(), set)?) {
+        return Err(DbError::Changed);
+    }
     on_lock(transaction.connection())?;
     let keys_before = ForeignKeys::read(transaction.connection())?;
     change(transaction.connection())?;
@@ -222,7 +225,7 @@ mod tests {
                  INSERT INTO p SELECT i FROM n; INSERT INTO c SELECT id FROM p;",
             )
             .unwrap();
-        apply_pending(&mut connection, &both, &mut |_| Ok(())).unwrap();
+        apply_pending(&mut connection, &both, &[2], &mut |_| Ok(())).unwrap();
         assert_eq!(count(&mut connection, "c"), SqlValue::Integer(1000));
         assert!(
             MigrationStatus::look(&mut connection, &both)
@@ -233,11 +236,13 @@ mod tests {
 
     #[test]
     fn a_migration_that_says_nothing_is_not_recorded() {
+        let (_folder, first) = set_of(&[FIRST]);
         let (_folder, set) = set_of(&[FIRST, ("2_b.sql", "\u{feff}\n")]);
         let mut connection = Connection::in_memory().unwrap();
-        let error = apply_pending(&mut connection, &set, &mut |_| Ok(())).unwrap_err();
-        assert!(error.to_string().contains("says nothing"), "{error}");
         assert!(set.apply_all(&mut connection).is_err());
+        first.apply_all(&mut connection).unwrap();
+        let error = apply_pending(&mut connection, &set, &[2], &mut |_| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("says nothing"), "{error}");
         assert_eq!(set.first_not_to_be_run(&[1]), None);
     }
 
@@ -252,7 +257,7 @@ mod tests {
         first.apply_all(&mut connection).unwrap();
         connection.execute("CREATE TABLE r (y)").unwrap();
         let before = Structure::read(&mut connection, &[]).unwrap();
-        let error = apply_pending(&mut connection, &both, &mut |_| Ok(())).unwrap_err();
+        let error = apply_pending(&mut connection, &both, &[2], &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "migration 2: table r already exists");
         assert_eq!(Structure::read(&mut connection, &[]).unwrap(), before);
         assert_eq!(count(&mut connection, RECORD_TABLE), SqlValue::Integer(1));
@@ -274,7 +279,20 @@ mod tests {
             &mut |_| Ok(()),
         )
         .unwrap_err();
-        assert!(error.to_string().contains("changed since"), "{error}");
+        assert_eq!(error, DbError::Changed);
+    }
+
+    #[test]
+    fn what_somebody_else_applied_is_not_said_to_be_done() {
+        let (_folder, set) = set_of(&[FIRST, REBUILD]);
+        let mut connection = Connection::in_memory().unwrap();
+        set.apply_all(&mut connection).unwrap();
+        for versions in [&[2][..], &[]] {
+            let ended = apply_pending(&mut connection, &set, versions, &mut |_| {
+                panic!("nothing is to be kept for it")
+            });
+            assert_eq!(ended, Err(DbError::Changed), "{versions:?}");
+        }
     }
 
     #[test]
@@ -287,7 +305,8 @@ mod tests {
         connection
             .execute("INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);")
             .unwrap();
-        let apply = |connection: &mut Connection| apply_pending(connection, &both, &mut |_| Ok(()));
+        let apply =
+            |connection: &mut Connection| apply_pending(connection, &both, &[2], &mut |_| Ok(()));
         let error = apply(&mut connection).unwrap_err().to_string();
         assert_eq!(
             error,
@@ -298,10 +317,10 @@ mod tests {
         connection.execute("INSERT INTO c VALUES (2)").unwrap();
         let instead = ("2_b.sql", "DELETE FROM c WHERE p = 2; DELETE FROM p;");
         let (_folder, instead) = set_of(&[FIRST, instead]);
-        assert!(apply_pending(&mut connection, &instead, &mut |_| Ok(())).is_err());
+        assert!(apply_pending(&mut connection, &instead, &[2], &mut |_| Ok(())).is_err());
         // What was broken before stays so.
         let (_folder, other) = set_of(&[FIRST, ("2_b.sql", "INSERT INTO p VALUES (3);")]);
-        apply_pending(&mut connection, &other, &mut |_| Ok(())).unwrap();
+        apply_pending(&mut connection, &other, &[2], &mut |_| Ok(())).unwrap();
     }
 
     #[test]
