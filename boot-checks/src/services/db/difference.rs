@@ -1,9 +1,10 @@
+use super::difference_keys::compare_foreign_keys;
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
 use super::difference_rules::{compare_rules, gives_numbers};
 use super::difference_unique::{NO_SUCH_INDEX, compare_own_keys, is_kept_unique};
 use super::structure::found;
 use super::tokens::{normalised, on_one_line, tokens};
-use super::{Affinity, Column, ForeignKey, Structure, Table, quoted};
+use super::{Affinity, Column, Structure, Table, quoted};
 
 /// What lies between the structure that is there and the one that is expected.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -179,7 +180,10 @@ fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
         match there.column(&column.name) {
             // Whatever is said of it, it is given where it is NULL.
             Some(found) if is_number(found) && is_number(column) => {}
-            Some(found) => compare_column(object, found, column, difference),
+            Some(found) => {
+                let affinities = (affinity(found, there), affinity(column, wanted));
+                compare_column(object, found, column, affinities, difference);
+            }
             None => match why_not_addable(column, unexpected) {
                 None => {
                     let definition = &column.definition;
@@ -208,8 +212,23 @@ fn compare_virtual(name: &str, there: &Table, wanted: &Table, difference: &mut D
     }
 }
 
-fn compare_column(object: String, found: &Column, wanted: &Column, difference: &mut Difference) {
-    if Affinity::of(&found.declared_type) != Affinity::of(&wanted.declared_type) {
+/// `ANY` is a type of STRICT tables, which keeps a value as it is given
+/// (<https://www.sqlite.org/stricttables.html#the_any_datatype>).
+fn affinity(column: &Column, table: &Table) -> Affinity {
+    match table.options.strict && column.declared_type.eq_ignore_ascii_case("ANY") {
+        true => Affinity::Blob,
+        false => Affinity::of(&column.declared_type),
+    }
+}
+
+fn compare_column(
+    object: String,
+    found: &Column,
+    wanted: &Column,
+    (affinity, expected_affinity): (Affinity, Affinity),
+    difference: &mut Difference,
+) {
+    if affinity != expected_affinity {
         let reason = "the type has another affinity: values would be stored differently";
         return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
     }
@@ -278,65 +297,14 @@ fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
 }
 
 fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
-    let missing = |kind: &str, what: &str| format!("{kind} {what} of {name}");
-    for key in &wanted.foreign_keys {
-        let object = || missing("foreign key", &key.columns);
-        let mut found = there
-            .foreign_keys
-            .iter()
-            .filter(|found| found.columns.eq_ignore_ascii_case(&key.columns))
-            .peekable();
-        let first = found.peek().copied();
-        match first {
-            Some(first) if found.all(|found| found.rules != key.rules) => {
-                let rules = |key: &ForeignKey| match key.rules.as_str() {
-                    "" => "NO ACTION".to_owned(),
-                    rules => rules.to_owned(),
-                };
-                let reason = "deleting or changing what it refers to would do something else";
-                difference.refuse(object(), &rules(first), &rules(key), reason);
-            }
-            None if !comes_along(&key.columns, there, wanted) => {
-                let reason = "SQLite cannot add a constraint to a table";
-                difference.refuse(object(), "nothing", &key.columns, reason);
-            }
-            _ => {}
-        }
-    }
-    for key in &there.foreign_keys {
-        let mut expected = wanted.foreign_keys.iter();
-        let is_expected = expected.any(|it| it.columns.eq_ignore_ascii_case(&key.columns));
-        let column = key.columns.split_once(" -> ").map(|(column, _)| column);
-        let is_written = column.is_some_and(|it| wanted.column(it).is_some());
-        if is_written && !is_expected {
-            let object = missing("foreign key", &key.columns);
-            let note =
-                format!("{object} is not expected: it refuses rows where foreign keys are on");
-            difference.notes.push(note);
-        }
-    }
+    compare_foreign_keys(name, there, wanted, difference);
     for columns in &wanted.unique {
         if !is_kept_unique(columns, wanted, there) {
             let reason = "SQLite cannot add a constraint to a table";
-            difference.refuse(
-                missing("unique constraint", columns),
-                "nothing",
-                columns,
-                reason,
-            );
+            let object = format!("unique constraint {columns} of {name}");
+            difference.refuse(object, "nothing", columns, reason);
         }
     }
-}
-
-/// Whether a foreign key is part of a column that is to be added.
-fn comes_along(key: &str, there: &Table, wanted: &Table) -> bool {
-    let column = key
-        .split_once(" -> ")
-        .and_then(|(from, _)| wanted.column(from));
-    column.is_some_and(|column| {
-        let mut words = tokens(&column.definition);
-        there.column(&column.name).is_none() && words.any(|word| word.is("REFERENCES"))
-    })
 }
 
 /// `ALTER TABLE ADD COLUMN` touches no row only for columns that are nullable or have a constant
@@ -528,62 +496,6 @@ mod tests {
                 "{expected}: {difference:?}"
             );
         }
-    }
-
-    #[test]
-    fn another_action_of_a_foreign_key_is_refused() {
-        let make = |key: &str| {
-            format!(
-                "CREATE TABLE p (id INTEGER PRIMARY KEY, b, UNIQUE (id, b));
-                 CREATE TABLE t (a, b REFERENCES p (id) ON DELETE SET NULL,
-                   x REFERENCES p (id) {key},
-                   FOREIGN KEY (a, b) REFERENCES p (id, b) ON UPDATE CASCADE)"
-            )
-        };
-        let rules = [
-            "",
-            "ON DELETE CASCADE",
-            "ON DELETE RESTRICT",
-            "ON DELETE SET NULL",
-            "ON DELETE CASCADE ON UPDATE RESTRICT",
-            "ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED",
-        ];
-        for found in rules {
-            for expected in rules {
-                let seen = difference(&make(found), &make(expected));
-                let word = |rules: &str| match rules {
-                    "" => "NO ACTION".to_owned(),
-                    rules => rules.to_owned(),
-                };
-                let refused: Vec<_> = seen.refusals.iter().collect();
-                if found == expected {
-                    assert_eq!(seen, Difference::default(), "{found}");
-                    continue;
-                }
-                let [refused] = refused[..] else {
-                    panic!("{found}, {expected}: {seen:?}");
-                };
-                assert_eq!(refused.object, "foreign key x -> p(id) of t");
-                assert_eq!(
-                    (&refused.found, &refused.expected),
-                    (&word(found), &word(expected))
-                );
-            }
-        }
-        let seen = difference(&make(" on delete NO ACTION deferrable"), &make(""));
-        assert_eq!(seen, Difference::default());
-    }
-
-    #[test]
-    fn a_foreign_key_of_the_databases_own_is_a_note() {
-        let make = |table: &str| {
-            format!("CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE t ({table})")
-        };
-        let there = make("a REFERENCES p, own REFERENCES p");
-        let seen = difference(&there, &make("a"));
-        assert!(seen.is_empty(), "{seen:?}");
-        assert_eq!(seen.notes.len(), 1, "{seen:?}");
-        assert!(seen.notes[0].starts_with("foreign key a -> p(id) of t is not expected"));
     }
 
     #[test]

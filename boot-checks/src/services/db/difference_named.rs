@@ -23,12 +23,31 @@ pub(super) fn compare_indexes(
         };
         match found(&there.indexes, index) {
             Some(it) if it.unique == definition.unique && it.over == definition.over => {}
+            Some(it) if it.unique && definition.unique && is_turned(&it.over, &definition.over) => {
+                let over = &it.over;
+                let note = format!(
+                    "{} is over {over}, expected {}",
+                    self::index(index),
+                    definition.over
+                );
+                difference.notes.push(note);
+            }
             same => match same.or_else(elsewhere) {
                 Some(it) => refuse(self::index(index), &it.sql, &definition.sql, difference),
                 None => difference.make(self::index(index), definition.sql.clone()),
             },
         }
     }
+}
+
+/// Whether two keys are of the same columns, of which only searches by one of them notice the order.
+fn is_turned(one: &str, other: &str) -> bool {
+    let sorted = |over: &str| {
+        let mut columns: Vec<String> = over.split(", ").map(str::to_owned).collect();
+        columns.sort();
+        columns
+    };
+    !one.starts_with('(') && sorted(one) == sorted(other)
 }
 
 pub(super) fn compare_views(actual: &Structure, expected: &Structure, difference: &mut Difference) {
@@ -101,6 +120,14 @@ mod tests {
         let objects: Vec<&str> = seen.additions.iter().map(|it| it.object.as_str()).collect();
         assert_eq!(objects, ["index i", "view v", "trigger g"]);
         assert!(seen.holds_no_values());
+    }
+
+    #[test]
+    fn the_order_of_a_unique_indexs_columns_is_a_note() {
+        let expected = "CREATE UNIQUE INDEX i ON t (a, b)";
+        let seen = difference("CREATE UNIQUE INDEX i ON t (b, a)", expected);
+        assert!(seen.is_empty(), "{seen:?}");
+        assert_eq!(seen.notes, ["index i is over b, a, expected a, b"]);
     }
 
     #[test]

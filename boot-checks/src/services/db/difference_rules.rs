@@ -4,6 +4,7 @@
 //! row take the place of another; what the table merely takes beyond that is a note.
 
 use super::difference::Difference;
+use super::difference_own::{compare_own_columns, is_of_own_alone};
 use super::difference_unique::{
     REFUSES_ROWS, is_kept_unique, primary_key_compares_otherwise, primary_key_refuses_rows,
 };
@@ -23,29 +24,13 @@ pub(super) fn compare_rules(
     compare_conflicts(name, there, wanted, difference);
     compare_primary_key(name, there, wanted, difference);
     compare_checks(name, there, wanted, difference);
+    compare_own_columns(name, there, wanted, difference);
     for column in &there.columns {
         let object = format!("column {name}.{}", column.name);
-        match wanted.column(&column.name) {
-            Some(wanted_column) => {
-                let decides = is_unique(there, column) || is_unique(wanted, wanted_column);
-                compare_collation(object, column, wanted_column, decides, difference);
-            }
-            None if column.must_be_given() => {
-                let found = "NOT NULL without a default";
-                let reason = "every insert of the application would fail";
-                difference.refuse(object, found, "no such column", reason);
-            }
-            None => {}
+        if let Some(wanted_column) = wanted.column(&column.name) {
+            let decides = is_unique(there, column) || is_unique(wanted, wanted_column);
+            compare_collation(object, column, wanted_column, decides, difference);
         }
-    }
-}
-
-impl Column {
-    /// Whether an insert that does not name it fails.
-    pub(super) fn must_be_given(&self) -> bool {
-        let nothing = |default: &String| default.eq_ignore_ascii_case("NULL");
-        let has_no_default = self.default.as_ref().is_none_or(nothing);
-        self.not_null && has_no_default && !self.generated && self.primary_key == 0
     }
 }
 
@@ -172,12 +157,12 @@ fn is_unique(table: &Table, column: &Column) -> bool {
     };
     let in_key = column.primary_key > 0 && Affinity::of(&column.declared_type) != Affinity::Integer;
     let in_constraint = |list: &String| list.split(',').any(is_it);
+    // Also what an expression is made of, and what decides whether a row counts.
+    let in_expression = |over: &str| tokens(over).any(|word| is_it(&word.name()));
+    let mut indexes = table.indexes.values().filter(|it| it.unique);
     in_key
         || table.unique.iter().any(in_constraint)
-        || table
-            .indexes
-            .values()
-            .any(|it| it.unique && in_constraint(&it.over))
+        || indexes.any(|it| in_constraint(&it.over) || in_expression(&it.over))
 }
 
 fn compare_collation(
@@ -211,16 +196,13 @@ fn compare_checks(name: &str, there: &Table, wanted: &Table, difference: &mut Di
         .collect();
     let mut beyond = Vec::new();
     for column in &there.columns {
-        let own = wanted.column(&column.name).is_none();
-        let harmless = |check: &&String| own || is_of_a_boolean(column, check);
-        beyond.extend(column.checks.iter().map(|it| (it, harmless(&it))));
+        let harmless = |check: &str| is_of_a_boolean(column, check);
+        beyond.extend(column.checks.iter().map(|it| (it, harmless(it))));
     }
-    beyond.extend(
-        there
-            .checks
-            .iter()
-            .map(|it| (it, is_of_any_boolean(there, it))),
-    );
+    let harmless = |check: &str| is_of_any_boolean(there, check);
+    beyond.extend(there.checks.iter().map(|it| (it, harmless(it))));
+    // What is said of nothing but the database's own columns is told by trying.
+    beyond.retain(|(check, _)| !is_of_own_alone(check, there, wanted));
     for (check, is_harmless) in beyond {
         let same = missing.iter().position(|it| *it == check);
         match same {
@@ -372,6 +354,21 @@ mod tests {
                 "CREATE TABLE t (id INTEGER, a)",
                 "CREATE TABLE t (id INTEGER PRIMARY KEY, a)",
                 "primary key of t",
+            ),
+            (
+                "CREATE TABLE t (a ANY)",
+                "CREATE TABLE t (a ANY) STRICT",
+                "column t.a",
+            ),
+            (
+                "CREATE TABLE t (a, b COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (a) WHERE b = 'x'",
+                "CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a) WHERE b = 'x'",
+                "column t.b",
+            ),
+            (
+                "CREATE TABLE t (a COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (a || 'x')",
+                "CREATE TABLE t (a); CREATE UNIQUE INDEX i ON t (a || 'x')",
+                "column t.a",
             ),
         ] {
             let seen = difference(actual, expected);

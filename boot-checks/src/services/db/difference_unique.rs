@@ -146,9 +146,7 @@ fn as_there(mut key: Key, wanted: &Table, there: &Table) -> Key {
 }
 
 fn is_left_empty(column: &Column, wanted: &Table) -> bool {
-    let default = column.default.as_deref().unwrap_or("NULL");
-    let is_filled = column.generated || column.primary_key > 0;
-    wanted.column(&column.name).is_none() && default.eq_ignore_ascii_case("NULL") && !is_filled
+    wanted.column(&column.name).is_none() && column.is_empty_by_default()
 }
 
 fn keys_of(table: &Table) -> Vec<Key> {

@@ -10,7 +10,9 @@ mod connection;
 mod copy;
 mod create;
 mod difference;
+mod difference_keys;
 mod difference_named;
+mod difference_own;
 mod difference_rules;
 #[cfg(test)]
 mod difference_tests;

@@ -28,7 +28,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Indexes of this table, by name; those that belong to a constraint are left out.
     pub indexes: BTreeMap<String, Index>,
-    /// Foreign keys, column for column, sorted.
+    /// Foreign keys, sorted.
     pub foreign_keys: Vec<ForeignKey>,
     /// Columns that are unique by a constraint, with how they are compared, sorted.
     pub unique: Vec<String>,
@@ -40,10 +40,12 @@ pub struct Table {
     pub options: TableOptions,
 }
 
-/// One column of a foreign key.
+/// A foreign key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ForeignKey {
-    /// As `column -> table(column)`.
+    /// The columns that refer, sorted.
+    pub from: Vec<String>,
+    /// As `column, column -> table(column, column)`.
     pub columns: String,
     /// What becomes of the row when the one that it refers to goes or changes, and when that is checked, in SQL's
     /// words; empty where nothing else than usual is said.

@@ -40,9 +40,8 @@ pub(super) enum Part {
         over: Vec<(Option<String>, i64, Option<String>)>,
     },
     ForeignKey {
-        from: String,
+        columns: Vec<(String, Option<String>)>,
         table: String,
-        to: Option<String>,
         on_delete: String,
         on_update: String,
         place: usize,
@@ -75,11 +74,11 @@ pub(super) fn everything(filter: &str) -> String {
              FROM m, pragma_index_list(m.name) i
            UNION ALL
            SELECT m.name, 0, json_object('foreign_key', json_object(
-               'from', f.\"from\", 'table', f.\"table\",
-               'to', ifnull(f.\"to\", (SELECT x.name FROM pragma_table_info(f.\"table\") x WHERE x.pk = f.seq + 1)),
-               'on_delete', f.on_delete, 'on_update', f.on_update,
+               'columns', json_group_array(json_array(f.\"from\", ifnull(f.\"to\",
+                   (SELECT x.name FROM pragma_table_info(f.\"table\") x WHERE x.pk = f.seq + 1)))),
+               'table', f.\"table\", 'on_delete', f.on_delete, 'on_update', f.on_update,
                'place', (SELECT max(o.id) FROM pragma_foreign_key_list(m.name) o) - f.id))
-             FROM m, pragma_foreign_key_list(m.name) f)"
+             FROM m, pragma_foreign_key_list(m.name) f GROUP BY m.name, f.id)"
     )
 }
 
@@ -134,18 +133,21 @@ impl Table {
                 }
             }
             Part::ForeignKey {
-                from,
+                mut columns,
                 table,
-                to,
                 on_delete,
                 on_update,
                 place,
             } => {
-                let to = to.unwrap_or_default();
+                // Which one is named first says nothing.
+                columns.sort_by_key(|(from, _)| from.to_ascii_lowercase());
+                let (from, to): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
+                let to: Vec<String> = to.into_iter().map(Option::unwrap_or_default).collect();
                 let deferred = table_text(&self.sql).deferred_keys;
                 let is_deferred = deferred.get(place).is_some_and(|it| *it);
                 self.foreign_keys.push(ForeignKey {
-                    columns: format!("{from} -> {table}({to})"),
+                    columns: format!("{} -> {table}({})", from.join(", "), to.join(", ")),
+                    from,
                     rules: rules(&on_delete, &on_update, is_deferred),
                 });
             }

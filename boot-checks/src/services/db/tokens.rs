@@ -161,6 +161,12 @@ fn one_spelling(token: &Token<'_>, is_name: bool) -> String {
         (Kind::Text, text) => text.to_owned(),
         (Kind::Other, "!=") => "<>".to_owned(),
         (Kind::Other, "==") => "=".to_owned(),
+        (Kind::Word, word) if !is_name && word.eq_ignore_ascii_case("ISNULL") => {
+            "is null".to_owned()
+        }
+        (Kind::Word, word) if !is_name && word.eq_ignore_ascii_case("NOTNULL") => {
+            "is not null".to_owned()
+        }
         (Kind::Other, text) => text.to_ascii_lowercase(),
         (Kind::Quoted, text) if text.starts_with('"') && !is_name && !is_plain(&token.name()) => {
             text.to_owned()
@@ -255,6 +261,10 @@ mod tests {
             assert_ne!(normalised(one), normalised(other), "{one}");
         }
         assert_eq!(normalised("[A] = \"b\" OR `C`"), normalised("a = B or c"));
+        assert_eq!(
+            normalised("a ISNULL AND b NOTNULL"),
+            normalised("a IS NULL AND b IS NOT NULL")
+        );
     }
 
     #[test]
