@@ -13,6 +13,7 @@ use boot_checks::services::migrations::MigrationSet;
 
 use crate::boots::{Boot, boot, command, run};
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
+use crate::undo::{run_id, undo_command};
 
 /// `nobody`, as every system calls it.
 const USER: u32 = 65_534;
@@ -162,12 +163,11 @@ fn mount(arguments: &[&str], root: &Path, source: Option<&Path>) -> bool {
 }
 
 pub(crate) fn as_user(sandbox: &Sandbox) -> Boot {
-    as_user_within(&[], sandbox)
+    command_as_user(&[], &command(sandbox.root()))
 }
 
-/// The same, with these words before the program's own.
-fn as_user_within(words: &[&str], sandbox: &Sandbox) -> Boot {
-    let inner = command(sandbox.root());
+/// With these words before the program's own.
+fn command_as_user(words: &[&str], inner: &Command) -> Boot {
     let mut outer = Command::new("setpriv");
     let user = format!("{USER}");
     outer
@@ -268,6 +268,37 @@ fn a_database_of_another_user_gets_no_log_of_this_one() {
     }
 }
 
+/// The database may be written and what stands beside it may not, so that nothing can take its place.
+#[test]
+#[cfg_attr(
+    not(can_be_another_user),
+    ignore = "setpriv or prlimit is missing, or may not make another user of this one"
+)]
+fn an_undo_that_could_not_come_to_its_end_touches_nothing() {
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    give_away(sandbox.root());
+    permit(sandbox.root(), 0o755);
+    let before = state(&sandbox);
+    let healed = as_user(&sandbox);
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let left = state(&sandbox);
+    assert!(left[".env"] != before[".env"], "there is more to take back");
+    permit(&sandbox.root().join("var"), 0o555);
+    let undo = undo_command(sandbox.root(), &run_id(&sandbox));
+    let refused = command_as_user(&[], &undo);
+    let text = refused.text();
+    assert!(
+        refused.code == Some(1) && text.contains("nothing was touched"),
+        "{text}"
+    );
+    assert!(text.contains("var: Permission denied"), "{text}");
+    assert!(state(&sandbox) == left, "{text}");
+    permit(&sandbox.root().join("var"), 0o755);
+    let undone = command_as_user(&[], &undo);
+    assert_eq!(undone.code, Some(0), "{}", undone.text());
+    assert!(state(&sandbox) == before);
+}
+
 /// The system gives the gate no thread: it has no verdict, and no panic's exit code.
 #[test]
 #[cfg_attr(
@@ -278,7 +309,8 @@ fn a_gate_that_cannot_work_lets_nothing_start() {
     let sandbox = application(Kept::RollbackJournal);
     permit(sandbox.root(), 0o755);
     let before = state(&sandbox);
-    let failed = as_user_within(&["prlimit", "--nproc=1:1"], &sandbox);
+    let boot = command(sandbox.root());
+    let failed = command_as_user(&["prlimit", "--nproc=1:1"], &boot);
     assert_eq!(failed.code, Some(70), "{}", failed.text());
     assert!(
         failed.complaints().contains("may start (exit code 70)"),

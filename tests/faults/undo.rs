@@ -132,6 +132,13 @@ fn a_run_is_taken_back_and_can_be_made_again() {
             let kept = std::fs::read_dir(quarantine).unwrap();
             assert_eq!(kept.count(), 1, "the database alone is set aside");
         }
+        let quarantine = sandbox.root().join("var/boot/quarantine");
+        let is_of_a_database_that_was_made = start == Start::Empty;
+        assert_eq!(
+            quarantine.exists(),
+            is_of_a_database_that_was_made,
+            "{start:?}"
+        );
         let again = boot(sandbox.root());
         assert_eq!(again.code, Some(0), "{start:?}: {}", again.text());
         sandbox.verify(start).unwrap();

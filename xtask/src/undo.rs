@@ -1,5 +1,7 @@
 //! `cargo xtask undo`: takes back what a run changed.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use boot_checks::engine::{self, UndoError, Undone};
 use boot_checks::host::lock::LockError;
@@ -50,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     );
     match undone {
         Ok(undone) => {
-            output::data(&words(&args.run_id, &undone))?;
+            output::data(&words(&root, &args.run_id, &undone))?;
             Ok(Verdict::MayStart.exit_code())
         }
         Err(error) => {
@@ -67,7 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
     }
 }
 
-fn words(run_id: &str, undone: &Undone) -> String {
+fn words(root: &Path, run_id: &str, undone: &Undone) -> String {
     if undone.was_before {
         return format!("run {run_id} was taken back before; nothing was done\n");
     }
@@ -78,8 +80,12 @@ fn words(run_id: &str, undone: &Undone) -> String {
     for path in &undone.removed {
         text += &format!("  removed {}: it was not there before\n", path.display());
     }
-    for path in &undone.set_aside {
-        let place = "it was not there before, and is kept in the run's quarantine";
+    for (path, kept) in &undone.set_aside {
+        let kept = kept.as_ref().map_or_else(String::new, |kept| {
+            let kept = kept.strip_prefix(root).unwrap_or(kept);
+            format!(", and is kept as {}", kept.display())
+        });
+        let place = format!("it was not there before{kept}");
         text += &format!("  set aside {}: {place}\n", path.display());
     }
     for path in &undone.stayed {

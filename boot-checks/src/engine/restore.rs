@@ -57,9 +57,14 @@ impl Restore<'_> {
         }
     }
 
-    /// Whether nobody uses the database; whoever does may let go within [`LOCK_WAIT`].
+    /// Whether it could be replaced: whether its folder may be written, and nobody uses a database; whoever does may let
+    /// go within [`LOCK_WAIT`].
     pub(super) fn ensure_free(&self, touched: &Touched) -> Result<(), RestoreError> {
         let path = touched.place(self.root);
+        let folder = path.parent().unwrap_or(Path::new("."));
+        if folder.exists() {
+            host::can_write_folder(folder).map_err(io_error(folder))?;
+        }
         if !touched.kind.is_database() {
             return Ok(());
         }
@@ -139,7 +144,7 @@ impl Restore<'_> {
                 announce(&touched.before).map_err(&io)?;
                 match contents {
                     Some(contents) => put_file_back::rewrite(&path, &now, &contents)?,
-                    None => put_file_back::remove(&path, &now, &self.aside(Kind::File))?,
+                    None => put_file_back::remove(&path, &now, &self.aside(touched))?,
                 }
                 Ok(true)
             }
@@ -159,11 +164,12 @@ impl Restore<'_> {
         Some(folder.join(name))
     }
 
-    /// Where what is replaced keeps a name. A run that takes its own changes back, as it may at every start
-    /// of the application, puts it among the copies, of which the oldest make room: the quarantine would
-    /// grow for ever.
-    pub(super) fn aside(&self, kind: Kind) -> PathBuf {
-        match kind {
+    /// Where what is replaced keeps a name. Among the copies, of which the oldest make room, goes what a run made of a
+    /// database, and nothing else is in it; and what a run takes back by itself, as it may at every start of the
+    /// application. The quarantine, which nothing is removed from, would grow for ever.
+    pub(super) fn aside(&self, touched: &Touched) -> PathBuf {
+        match touched.kind {
+            Kind::Database if touched.before != ABSENT => self.backups.folder(),
             Kind::Database | Kind::ByTool if self.is_at_once => self.backups.folder(),
             _ => self.backups.quarantine().folder(),
         }
@@ -231,7 +237,7 @@ impl Restore<'_> {
             target,
             is_in_place: false,
             root: None,
-            aside: self.aside(touched.kind),
+            aside: self.aside(touched),
         };
         let swapped = swap.begin(self.root).map_err(failed(path));
         drop(kept);

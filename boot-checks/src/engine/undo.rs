@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::door::STATE_FOLDER;
 use super::memory::forget_integrity;
 use super::restore::{LOCK_WAIT, Restore};
-use super::swap;
 use super::touched::{ABSENT, KeptOpen};
 use super::{
     Backups, Journal, JournalEntry, Kind, Phase, RestoreError, Touched, half_way, notices,
     put_file_back,
 };
+use super::{aside, swap};
 use crate::host;
 use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
 use crate::host::lock::{GateLock, LockError};
@@ -27,8 +27,8 @@ pub struct Undone {
     pub restored: Vec<PathBuf>,
     /// What the run had made, and is gone again.
     pub removed: Vec<PathBuf>,
-    /// Databases that the run had made: moved away, with whatever is in them by now.
-    pub set_aside: Vec<PathBuf>,
+    /// Databases that the run had made: moved away, with whatever is in them by now, and where they are now.
+    pub set_aside: Vec<(PathBuf, Option<PathBuf>)>,
     /// Folders that the run had made and that hold something by now; they stay.
     pub stayed: Vec<PathBuf>,
     /// Whether an earlier undo had taken it back, and nothing was done: what is there since is others'.
@@ -187,18 +187,23 @@ pub fn undo(
                 error => UndoError::NotPossible(error),
             }
         })?;
-        let list = match (is_back, past.touched.before.as_str(), past.touched.kind) {
-            (false, _, _) => &mut undone.stayed,
-            (true, ABSENT, kind) if kind.is_database() => &mut undone.set_aside,
-            (true, ABSENT, _) => &mut undone.removed,
-            (true, _, _) => &mut undone.restored,
-        };
-        list.push(past.touched.path.clone());
+        let path = past.touched.path.clone();
+        match (is_back, past.touched.before.as_str(), past.touched.kind) {
+            (false, _, _) => undone.stayed.push(path),
+            (true, ABSENT, kind) if kind.is_database() => {
+                let names =
+                    aside::names_of(&past.touched.place(root), &restore.aside(&past.touched));
+                let kept = names.into_iter().max();
+                undone.set_aside.push((path, kept));
+            }
+            (true, ABSENT, _) => undone.removed.push(path),
+            (true, _, _) => undone.restored.push(path),
+        }
     }
     // An undo that was killed may have left what it replaced.
     for past in all.iter().filter(|past| past.touched.kind == Kind::File) {
         let path = past.touched.place(root);
-        put_file_back::remove_what_was_removed(&path, &past.touched, &restore.aside(Kind::File));
+        put_file_back::remove_what_was_removed(&path, &past.touched, &restore.aside(&past.touched));
         remove_leftovers(&path.canonicalize().unwrap_or(path));
     }
     // What was taken back needs nobody's eye. Where the notice stays, it says where to look.
