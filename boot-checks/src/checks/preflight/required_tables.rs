@@ -43,7 +43,9 @@ fn missing(cx: &Context, name: &str) -> Finding {
     if was_made(cx, name) {
         return lost(finding);
     }
-    let finding = finding.cause("the database is older than the code, or is another one");
+    let finding = finding
+        .cause("the database is older than the code, or is another one")
+        .pattern("schema_behind");
     healed_by_migrations(cx, finding)
 }
 

@@ -235,7 +235,8 @@ fn outdated(cx: &Context, status: &MigrationStatus, why: &str) -> Finding {
         Some(object) if object.starts_with("column playbooks.") => {
             finding.pattern("playbook_missing_risk_fields")
         }
-        _ => finding,
+        Some(_) => finding.pattern("schema_behind"),
+        None => finding,
     }
 }
 

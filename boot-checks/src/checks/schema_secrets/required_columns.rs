@@ -86,8 +86,9 @@ pub(super) fn columns_of(
 fn judge(cx: &Context, table: &str, wanted: &RequiredColumn, there: &Table) -> Option<Finding> {
     let Some(found) = there.column(&wanted.name) else {
         let message = format!("column {table}.{} is missing", wanted.name);
-        let finding =
-            Finding::new("column_missing", message).cause("the database is older than the code");
+        let finding = Finding::new("column_missing", message)
+            .cause("the database is older than the code")
+            .pattern("schema_behind");
         return Some(healed_by_migrations(cx, finding));
     };
     let declared = wanted.declared_type.as_ref()?;
