@@ -136,6 +136,16 @@ fn a_command_that_is_not_there_is_named() {
 }
 
 #[test]
+fn a_command_that_only_the_virtual_environment_has_is_pointed_at() {
+    let fixture = Fixture::healthy();
+    fixture.write(".venv/bin/serve-it", "#!/bin/sh\n");
+    let (code, said) = launch(&fixture, &[], &["serve-it", "--port", "1"]);
+    assert_eq!(code, 127, "{said}");
+    let next = "next: `cargo xtask launch -- .venv/bin/serve-it ...`";
+    assert!(said.contains(next), "{said}");
+}
+
+#[test]
 fn signals_reach_the_application() {
     let fixture = Fixture::healthy();
     let mut child = Command::new(binary());

@@ -39,6 +39,10 @@ Exit codes: the command's; where it was not run, those of boot, 2 where a part o
 /// Where applications look for their database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
+/// The usual names of virtual environments, and where these keep commands.
+const VIRTUAL_ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
+const COMMANDS: &str = if cfg!(windows) { "Scripts" } else { "bin" };
+
 /// As shells say that a command cannot be run, and that it is not there.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
@@ -78,12 +82,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
             output::complain(&format!("error: cannot run `{name}`: {error}"));
             let root = config.root.display();
             output::complain(&format!("  it was looked for in PATH, or from {root}"));
+            if let Some(found) = in_environment(&config, Path::new(program)) {
+                let found = found.display();
+                output::complain(&format!(
+                    "  next: `cargo xtask launch -- {found} ...`, which is there"
+                ));
+            }
             Ok(match error.kind() {
                 std::io::ErrorKind::NotFound => NOT_FOUND,
                 _ => CANNOT_RUN,
             })
         }
     }
+}
+
+/// Where the application's virtual environment has a command that PATH does not have, as a launch takes it.
+fn in_environment(config: &BootConfig, program: &Path) -> Option<PathBuf> {
+    let is_name = program.components().count() == 1;
+    let folders = VIRTUAL_ENVIRONMENTS.iter().filter(|_| is_name);
+    let mut places = folders.map(|folder| Path::new(folder).join(COMMANDS).join(program));
+    places.find(|place| config.root.join(place).is_file())
 }
 
 /// What `.env` adds to the variables of this process, which the command has anyway, byte for byte.
