@@ -42,7 +42,12 @@ fn lay_out(root: &Path) {
     for folder in ["logs", "var", "grace_training"] {
         std::fs::create_dir(root.join(folder)).expect("a folder of the fixture");
     }
-    create_complete(&root.join("var/grace.db"), &MigrationSet::built_in()).expect("a database");
+    create_complete(
+        &root.join("var/grace.db"),
+        &MigrationSet::built_in(),
+        |_| (),
+    )
+    .expect("a database");
 }
 
 /// A first boot enters the playbooks and the schedules, as it does for every application.

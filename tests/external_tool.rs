@@ -6,6 +6,7 @@
 mod support;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -785,4 +786,58 @@ fn a_gate_that_is_killed_while_the_tool_runs_loses_nothing() {
         put_back(&fixture, &run);
         assert!(fs::read(fixture.database()).unwrap() == before);
     }
+}
+
+/// Each with a gate and a lock of its own.
+#[test]
+fn applications_that_share_a_database_take_turns_with_their_tools() {
+    let first = shop(WHOLE, &format!("{WAITS}; touch upgraded"));
+    let second = Fixture::empty();
+    let place = format!("sqlite:///{}", first.database().display());
+    let config = SHOP.replace("sqlite:///./var/grace.db", &place);
+    second.write("boot.toml", &config);
+    // Run beside the other one, or behind it, it would fail.
+    let upgraded = first.path("upgraded");
+    let upgraded = upgraded.display();
+    second.script(
+        "tool",
+        &format!("test \"$1\" = check && test -f '{upgraded}'"),
+    );
+    let child = begin(&first);
+    let mut other = second.child();
+    let mut other = other
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut stdout = other.stdout.take().unwrap();
+    while !said.contains("locked by the migration command of another application's gate") {
+        let mut byte = [0];
+        assert!(
+            stdout.read(&mut byte).unwrap() > 0,
+            "it does not wait: {said}"
+        );
+        let is_gap = byte[0].is_ascii_whitespace();
+        if !(is_gap && said.ends_with(' ')) {
+            said.push(if is_gap { ' ' } else { byte[0].into() });
+        }
+    }
+    finish(&first, child).says(0, &["ran `./tool upgrade`"]);
+    stdout.read_to_string(&mut said).unwrap();
+    let ended = other.wait().unwrap();
+    assert_eq!(ended.code(), Some(0), "{said}");
+    assert!(
+        said.contains("apply_pending_migrations did nothing"),
+        "{said}"
+    );
+    assert!(has_paid(&first.database()) && orders(&first.database()) == 3);
+}
+
+/// Where no turn can be waited for, or the other one was just done.
+#[test]
+fn a_tool_that_fails_because_all_is_done_is_no_failure() {
+    let fixture = shop("SELECT 1", "touch upgraded; exit 4");
+    let answer = fixture.boot(&[]);
+    answer.says(0, &["note:", "failed (exit status: 4)"]);
 }

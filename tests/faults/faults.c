@@ -19,6 +19,7 @@
  * FAULTS_LEAVING  the same, about to move .env away
  * FAULTS_GONE     the same, having moved .env away
  * FAULTS_CAME     the same, having moved another file there
+ * FAULTS_MADE     the same, having given a new file the name of var/grace.db or .env
  * FAULTS_LOOKED   the same, having read the beginning of var/grace.db-wal
  * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
  */
@@ -57,6 +58,7 @@ static const char *going;
 static const char *leaving;
 static const char *gone;
 static const char *came;
+static const char *made;
 static const char *looked;
 
 __attribute__((constructor)) static void begin(void) {
@@ -75,6 +77,7 @@ __attribute__((constructor)) static void begin(void) {
     leaving = getenv("FAULTS_LEAVING");
     gone = getenv("FAULTS_GONE");
     came = getenv("FAULTS_CAME");
+    made = getenv("FAULTS_MADE");
     looked = getenv("FAULTS_LOOKED");
     putting = getenv("FAULTS_PUTTING");
     error_number = error ? atoi(error) : EIO;
@@ -351,6 +354,8 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     if (is_due(to, 1, NULL))
         return -1;
     int result = real(from_folder, from, to_folder, to, flags);
+    if (made && result == 0 && (is_database(to) || is_named(to, ".env")))
+        wait_for(made);
     if (gone && result == 0 && is_named(from, ".env"))
         wait_for(gone);
     return result;

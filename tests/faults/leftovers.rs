@@ -150,3 +150,18 @@ fn what_a_crash_left_is_tried_where_there_is_room() {
     let is_copy = |name: &String| name.contains("grace-boot-copy");
     assert!(!sandbox.names().iter().any(is_copy));
 }
+
+/// Where somebody else made the database meanwhile, no boot makes it again, and yet one tidies up.
+#[test]
+fn a_database_that_was_never_finished_is_tidied_away() {
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    let left = [".grace.db.creating-1.0", ".grace.db.creating-1.0-journal"];
+    for name in left {
+        std::fs::write(sandbox.root().join("var").join(name), "half").unwrap();
+    }
+    let healed = boot(sandbox.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    for name in left {
+        assert!(!sandbox.root().join("var").join(name).exists(), "{name}");
+    }
+}

@@ -9,7 +9,7 @@ use crate::damaged::fill_root_page;
 use crate::held::{Held, held};
 use crate::holders::bytes;
 use crate::sandbox::{Journal, ROWS, Sandbox, Start, verify_rows};
-use crate::undo::{booted, snapshot, undo, undo_command};
+use crate::undo::{booted, run_id, snapshot, undo, undo_command};
 
 /// A boot that is held as it is about to put a file in its place, until `other` has done what it does.
 fn held_as_it_puts(sandbox: &Sandbox, only: &str, other: impl FnOnce()) -> Boot {
@@ -42,6 +42,50 @@ fn a_database_that_an_application_makes_meanwhile_is_its_own() {
     let again = boot(sandbox.root());
     assert_eq!(again.code, Some(0), "{}", again.text());
     assert_eq!(count(&sandbox), Ok(1.into()));
+}
+
+/// Right behind its name, before the run has looked at what it made.
+#[test]
+fn what_is_written_into_what_a_run_made_is_not_taken_back_with_it() {
+    let by_application: &dyn Fn(&Sandbox) = &|sandbox| {
+        let mut app = sandbox.open();
+        app.execute("INSERT INTO meta_loop_configs (config_key, config_value) VALUES ('a', 'b')")
+            .unwrap();
+        app.close();
+    };
+    let by_editor: &dyn Fn(&Sandbox) = &|sandbox| append(sandbox, "LATE=1\n");
+    let has_database = Start::Pending(Journal::Delete);
+    for (start, only, name, write) in [
+        (
+            Start::Empty,
+            "preflight::database_exists",
+            "var/grace.db",
+            by_application,
+        ),
+        (
+            has_database,
+            "schema_secrets::secret_key",
+            ".env",
+            by_editor,
+        ),
+    ] {
+        let sandbox = Sandbox::prepared(start);
+        let _ = std::fs::remove_file(sandbox.root().join(".env"));
+        let made = held(command(sandbox.root()).arg(only), &sandbox, "MADE", || {
+            write(&sandbox);
+        });
+        let before = std::fs::read(sandbox.root().join(name)).unwrap();
+        let refused = undo(&sandbox, &run_id(&sandbox));
+        let text = format!("{name}: {}\n{}", made.text(), refused.text());
+        assert!(
+            refused.code == Some(8) && text.contains("nothing was touched"),
+            "{text}"
+        );
+        assert!(
+            std::fs::read(sandbox.root().join(name)).unwrap() == before,
+            "{text}"
+        );
+    }
 }
 
 #[test]

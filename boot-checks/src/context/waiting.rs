@@ -68,11 +68,19 @@ impl Context {
     /// The error that was given, when the budget is used up.
     pub fn wait_for_lock(&self, error: DbError) -> Result<(), DbError> {
         self.forget_connection();
+        self.wait_for(self.holder(), error)
+    }
+
+    /// The same where it is known who has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::wait_for_lock`].
+    pub fn wait_for(&self, holder: String, error: DbError) -> Result<(), DbError> {
         let first = self.lock_deadline.get().is_none();
         let deadline = *self
             .lock_deadline
             .get_or_init(|| Instant::now() + self.lock_budget);
-        let holder = self.holder();
         if first && !self.lock_budget.is_zero() {
             let budget = self.lock_budget;
             self.tell_wait(&format!(

@@ -1,9 +1,10 @@
 //! What the application's own tool makes of its database.
 
 use std::fmt::Display;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::changes::{file_error, run_migrator};
@@ -19,6 +20,9 @@ use crate::services::db::{
     Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
 };
 
+/// <https://www.sqlite.org/rescode.html#busy>
+const SQLITE_BUSY: i32 = 5;
+
 impl Door {
     /// Runs the application's own command on its database.
     ///
@@ -33,6 +37,9 @@ impl Door {
         done: &mut Vec<Touched>,
     ) -> Result<(), DoorError> {
         let state_folder = self.root().join(STATE_FOLDER);
+        if let Some(path) = cx.database_path() {
+            self.take_turn(cx, path)?;
+        }
         let running = RunningCommand::begin(&state_folder).map_err(not_begun)?;
         let mut touched = Vec::new();
         if let Some(path) = cx.database_path() {
@@ -52,6 +59,41 @@ impl Door {
         // Without this line an undo is refused; what the command did is whole.
         let _ = self.note(part, Phase::Applied, &touched);
         Ok(())
+    }
+
+    /// Waits until no gate of another root runs a command on databases of this folder; what it has done then has to be
+    /// looked at.
+    ///
+    /// Safety: the lock is on the folder, is kept until this process ends, and is the system's, so that no dead gate is
+    /// waited for. Beside another gate, each would take the other's work for what its own command left in vain. Where
+    /// the file system knows no such lock, what [`Restore::ensure_nobody_loses`] says has to do.
+    fn take_turn(&self, cx: &Context, database: &Path) -> Result<(), DoorError> {
+        let mut turn = self
+            .tools_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let folder = database.parent().unwrap_or(Path::new("."));
+        let mut has_waited = false;
+        while turn.is_none() {
+            let Ok(file) = File::open(folder) else {
+                return Ok(());
+            };
+            match file.try_lock() {
+                Ok(()) => *turn = Some(file),
+                Err(TryLockError::WouldBlock) => {
+                    has_waited = true;
+                    let error = DbError::Locked { code: SQLITE_BUSY };
+                    let others = "the migration command of another application's gate".to_owned();
+                    cx.wait_for(others, error)
+                        .map_err(|source| locked(cx, source))?;
+                }
+                Err(TryLockError::Error(_)) => return Ok(()),
+            }
+        }
+        match has_waited {
+            true => Err(DoorError::Changed(database.to_owned())),
+            false => Ok(()),
+        }
     }
 
     fn keep_for_tool(&self, cx: &Context, path: &Path) -> Result<Touched, DoorError> {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::touched::KeptOpen;
 use super::{DoorError, Kind};
 use crate::config::Migrations;
 use crate::context::Context;
@@ -65,8 +66,13 @@ pub(super) fn planned(change: &Change) -> Option<Vec<u8>> {
     }
 }
 
-/// Makes a change that is not a transaction in the application's database.
-pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
+/// Makes a change that is not a transaction in the application's database; `made` is told what a new database is,
+/// before anybody else can write into it.
+pub(super) fn perform(
+    cx: &Context,
+    change: &Change,
+    made: &mut Option<String>,
+) -> Result<(), DoorError> {
     match change {
         Change::CreateFolder { path } => std::fs::create_dir_all(path).map_err(file_error(path)),
         Change::CreateFile {
@@ -82,7 +88,13 @@ pub(super) fn perform(cx: &Context, change: &Change) -> Result<(), DoorError> {
         }
         Change::ReplaceOwnFile { path, contents } => replace_own(cx, path, contents),
         Change::CreateDatabase { path, .. } => {
-            create_complete(path, migrations(cx)?.as_ref()).map_err(database_error(path))
+            let migrations = migrations(cx)?;
+            let name = |complete: &Path| {
+                *made = Kind::Database
+                    .state(complete, &mut KeptOpen::default())
+                    .ok();
+            };
+            create_complete(path, &migrations, name).map_err(database_error(path))
         }
         Change::ApplyMigrations { .. }
         | Change::AdoptSchema { .. }

@@ -1,5 +1,7 @@
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,7 +13,7 @@ use super::{Backups, DoorError, Failure, Journal, JournalEntry, Kind, Left, Phas
 use crate::context::Context;
 use crate::host::{self, links};
 use crate::model::{Change, Repair, StepId};
-use crate::services::migrations::{adopt, apply_pending, restamp};
+use crate::services::migrations::{Adopted, adopt, apply_pending, restamp};
 
 /// The one door: nothing but this writes to the application's files or its database. Each change is
 /// atomic in itself, is in the journal with all that undoing it needs before it begins, and a copy
@@ -21,6 +23,8 @@ pub struct Door {
     root: PathBuf,
     journal: Journal,
     backups: Backups,
+    /// Held from the first command on that the application's own tool runs.
+    pub(super) tools_turn: Mutex<Option<File>>,
 }
 
 /// Where the gate's own state stands, below the application's root.
@@ -41,6 +45,7 @@ impl Door {
             root: root.to_owned(),
             journal: Journal::new(&state_folder, run_id),
             backups: Backups::new(&state_folder, run_id),
+            tools_turn: Mutex::default(),
         }
     }
 
@@ -171,11 +176,16 @@ impl Door {
             }
             Change::AdoptSchema {
                 statements,
-                expected_fingerprint,
+                expected_fingerprint: fingerprint,
+                lacking_rows,
                 ..
             } => self.in_database(cx, part, done, |connection, on_lock| {
                 let set = set()?;
-                adopt(connection, &set, statements, expected_fingerprint, on_lock)
+                let expected = Adopted {
+                    fingerprint,
+                    lacking_rows,
+                };
+                adopt(connection, &set, statements, &expected, on_lock)
             }),
             Change::RestampMigrations { versions, .. } => {
                 self.in_database(cx, part, done, |connection, on_lock| {
@@ -238,10 +248,18 @@ impl Door {
         }
         self.note(part, Phase::Begun, &touched)
             .map_err(file_error(&self.root.join(STATE_FOLDER)))?;
-        let made = perform(cx, change);
+        let mut new_database = None;
+        let made = perform(cx, change, &mut new_database);
         for one in &mut touched {
             let path = self.root.join(&one.path);
-            one.after = one.kind.state(&path, &mut KeptOpen::default()).ok();
+            let now = one.kind.state(&path, &mut KeptOpen::default()).ok();
+            // What others have written since is not the run's own.
+            let is_certain =
+                |now: &String| one.planned.is_none() || one.is_planned(now) || made.is_err();
+            one.after = match one.kind {
+                Kind::Database if made.is_ok() => new_database.take(),
+                _ => now.filter(is_certain),
+            };
         }
         let (own, others): (Vec<_>, Vec<_>) = touched
             .into_iter()

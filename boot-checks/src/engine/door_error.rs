@@ -116,6 +116,12 @@ impl Failure {
         let is_overtaken = matches!(self.error, DoorError::Changed(_)) && self.left.is_nothing();
         is_overtaken.then(|| self.error.to_string())
     }
+
+    /// The same where the application's own tool failed: perhaps because somebody else had done its work.
+    pub(super) fn may_be_overtaken(&self) -> Option<String> {
+        let tool_failed = matches!(self.error, DoorError::ToolFailed { .. });
+        (tool_failed && self.left.is_nothing()).then(|| self.error.to_string())
+    }
 }
 
 /// What is left of a repair that was not made.

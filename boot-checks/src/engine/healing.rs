@@ -149,8 +149,10 @@ impl Healing<'_> {
         let undo = match applied {
             Ok(undo) => undo,
             Err(failure) => {
+                let is_well = || look(step, cx).is_ok_and(|now| now.is_healthy());
+                let by_others = || failure.may_be_overtaken().filter(|_| is_well());
                 let not = NotHealed {
-                    overtaken: failure.overtaken(),
+                    overtaken: failure.overtaken().or_else(by_others),
                     ..NotHealed::default()
                 };
                 repair.result = failure.into();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::door::STATE_FOLDER;
 use super::{Journal, Kind, half_way, rebuild, staged};
 use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
+use crate::services::db::remove_unfinished;
 
 /// Removes temporary files beside what the last run was about to change, beside the database, and in the
 /// gate's own folder. Whether anybody ever writes those files again is a person's decision; what is left
@@ -27,6 +28,7 @@ pub(super) fn tidy(root: &Path, database: Option<&Path>) {
             }
         }
         rebuild::remove_workshops(database);
+        remove_unfinished(database);
     }
     // A journal that cannot be read stops whoever wants to change something.
     let last_run = Journal::new(&state_folder, "").read_last_run();

@@ -65,7 +65,7 @@ impl Application {
     }
 
     fn with_database(self) -> Application {
-        create_complete(&self.database(), &MigrationSet::built_in()).unwrap();
+        create_complete(&self.database(), &MigrationSet::built_in(), |_| ()).unwrap();
         self
     }
 
@@ -440,7 +440,8 @@ fn every_playbook_is_taken_back() {
                 application.run_sql("CREATE TABLE notes (x); INSERT INTO notes VALUES (1);");
                 if !meta.id.contains("migrations") {
                     std::fs::remove_file(application.database()).unwrap();
-                    create_complete(&application.database(), &MigrationSet::built_in()).unwrap();
+                    create_complete(&application.database(), &MigrationSet::built_in(), |_| ())
+                        .unwrap();
                 }
             }
             let problems: Vec<Finding> = meta

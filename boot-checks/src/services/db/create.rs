@@ -7,27 +7,33 @@ use super::{Access, Connection, DbError, FileSet, MainFile, Structure};
 use crate::host;
 use crate::services::migrations::MigrationSet;
 
-/// Makes a database with every migration applied, under a temporary name, and moves it into place.
+/// Makes a database with every migration applied, under a temporary name, and moves it into place; `made` is told the
+/// temporary name once all is in it.
 ///
 /// Safety: the final name appears by one rename that replaces nothing, after the contents were
-/// verified and flushed. A kill before it leaves a temporary file that the next call removes, and no call removes
+/// verified and flushed. A kill before it leaves a temporary file that the next boot removes, and no boot removes
 /// one that another is still writing; a kill after it leaves the complete database. There is no instant at which an empty or partial file has
 /// the final name.
 ///
 /// # Errors
 ///
 /// [`DbError::Changed`] where something has this name by now; or the database cannot be written or does not verify.
-pub fn create_complete(path: &Path, migrations: &MigrationSet) -> Result<(), DbError> {
+pub fn create_complete(
+    path: &Path,
+    migrations: &MigrationSet,
+    made: impl FnOnce(&Path),
+) -> Result<(), DbError> {
     let files = FileSet::look(path);
     if files.main != MainFile::Missing || !files.side_files().is_empty() {
         return Err(DbError::Changed);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
-    remove_leftovers(folder, path).map_err(io_error(folder))?;
+    remove_unfinished(path);
     let (temporary, held) = create_temporary(path).map_err(io_error(folder))?;
-    let made = build(&temporary, migrations)
+    let moved = build(&temporary, migrations)
         .and_then(|()| sync(&temporary).map_err(io_error(&temporary)))
         .and_then(|()| {
+            made(&temporary);
             host::files::rename_without_replacing(&temporary, path).map_err(|error| {
                 match error.kind() {
                     io::ErrorKind::AlreadyExists => DbError::Changed,
@@ -36,10 +42,10 @@ pub fn create_complete(path: &Path, migrations: &MigrationSet) -> Result<(), DbE
             })
         });
     drop(held);
-    if made.is_err() {
-        // Ours alone, and known to be of no use; a name that stays is removed by the next call.
-        let _ = remove_leftovers(folder, path);
-        return made;
+    if moved.is_err() {
+        // Ours alone, and known to be of no use; a name that stays is removed by the next boot.
+        remove_unfinished(path);
+        return moved;
     }
     sync(folder).map_err(io_error(folder))
 }
@@ -102,26 +108,26 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Removes what killed calls left under temporary names. Such a file never had the final name, so no
-/// row was ever committed to it.
-fn remove_leftovers(folder: &Path, path: &Path) -> io::Result<()> {
+/// row was ever committed to it. What cannot be removed today is found by the next boot.
+pub fn remove_unfinished(path: &Path) {
+    let folder = path.parent().unwrap_or(Path::new("."));
     let prefix = temporary_prefix(path);
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(&prefix) {
-            continue;
-        }
+    let names = host::files::names_in(folder, LEFTOVER_NAMES_MAX).unwrap_or_default();
+    for name in names.iter().filter(|name| name.starts_with(&prefix)) {
         let main = SIDE_ENDS.iter().find_map(|end| name.strip_suffix(end));
-        let main = host::files::open_regular(&folder.join(main.unwrap_or(&name)));
+        let main = host::files::open_regular(&folder.join(main.unwrap_or(name)));
         let is_being_written = match &main {
             Ok(main) => main.try_lock().is_err(),
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
         if !is_being_written {
-            std::fs::remove_file(folder.join(&name))?;
+            let _ = std::fs::remove_file(folder.join(name));
         }
     }
-    Ok(())
 }
+
+/// As many as of other leftovers.
+const LEFTOVER_NAMES_MAX: usize = 10_000;
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> DbError {
     move |error| DbError::other(format!("{}: {error}", path.display()))
@@ -136,7 +142,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         std::fs::write(folder.path().join(".a.db.creating-1"), "left by a kill").unwrap();
-        create_complete(&path, &MigrationSet::built_in()).unwrap();
+        create_complete(&path, &MigrationSet::built_in(), |_| ()).unwrap();
         let names: Vec<_> = std::fs::read_dir(folder.path())
             .unwrap()
             .map(|e| e.unwrap().file_name())
@@ -154,10 +160,10 @@ mod tests {
             written.file_name().unwrap().display()
         ));
         std::fs::write(&journal, "").unwrap();
-        create_complete(&path, &MigrationSet::built_in()).unwrap();
+        create_complete(&path, &MigrationSet::built_in(), |_| ()).unwrap();
         assert!(written.exists() && journal.exists());
         drop(held);
-        remove_leftovers(folder.path(), &path).unwrap();
+        remove_unfinished(&path);
         assert!(!written.exists() && !journal.exists());
     }
 
@@ -167,7 +173,11 @@ mod tests {
         for name in ["a.db", "a.db-wal", "a.db-journal"] {
             let there = folder.path().join(name);
             std::fs::write(&there, "rows").unwrap();
-            let error = create_complete(&folder.path().join("a.db"), &MigrationSet::built_in());
+            let error = create_complete(
+                &folder.path().join("a.db"),
+                &MigrationSet::built_in(),
+                |_| (),
+            );
             assert!(error.is_err(), "{name}");
             assert_eq!(std::fs::read_to_string(&there).unwrap(), "rows");
             std::fs::remove_file(&there).unwrap();

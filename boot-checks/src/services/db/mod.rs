@@ -50,7 +50,7 @@ pub(crate) use committed_log::each_folded;
 pub(crate) use connection::block_on;
 pub use connection::{Access, Connection, Row, Transaction};
 pub(crate) use copy::copy_for_looking;
-pub use create::create_complete;
+pub use create::{create_complete, remove_unfinished};
 pub use difference::{Difference, Refusal, compare};
 pub use error::DbError;
 pub(crate) use files::has_unfinished_journal;

@@ -51,11 +51,20 @@ fn make_again(connection: &mut Connection, set: &MigrationSet) -> Result<(), DbE
     Ok(())
 }
 
+/// What an adoption was planned for.
+#[derive(Clone, Copy, Debug)]
+pub struct Adopted<'a> {
+    /// Names exactly the structure.
+    pub fingerprint: &'a str,
+    /// Rows that the migrations write and that are not there.
+    pub lacking_rows: &'a [String],
+}
+
 /// Adds what is missing to a database that has no migration record, and records the migrations as
 /// applied: all in one transaction.
 ///
-/// Safety: as [`apply_pending`]; besides, the statements were computed for one exact structure, and
-/// are refused for any other.
+/// Safety: as [`apply_pending`]; besides, the statements were computed for one exact structure, and a person may have
+/// seen which rows are not there: both are refused for any other.
 ///
 /// # Errors
 ///
@@ -64,11 +73,14 @@ pub fn adopt(
     connection: &mut Connection,
     set: &MigrationSet,
     statements: &[String],
-    expected_fingerprint: &str,
+    expected: &Adopted<'_>,
     on_lock: &mut OnLock<'_>,
 ) -> Result<(), DbError> {
     let is_as_planned = |status: &MigrationStatus| {
-        status.record == MigrationRecord::None && status.fingerprint() == expected_fingerprint
+        let lacking = status.lacking_rows.iter().map(ToString::to_string);
+        status.record == MigrationRecord::None
+            && status.fingerprint() == expected.fingerprint
+            && lacking.eq(expected.lacking_rows.iter().cloned())
     };
     in_one_transaction(connection, set, on_lock, is_as_planned, |connection| {
         set.ensure_they_may_run(&set.versions())?;
@@ -275,11 +287,41 @@ mod tests {
             &mut connection,
             &set,
             &[],
-            &status.fingerprint(),
+            &Adopted {
+                fingerprint: &status.fingerprint(),
+                lacking_rows: &[],
+            },
             &mut |_| Ok(()),
         )
         .unwrap_err();
         assert_eq!(error, DbError::Changed);
+    }
+
+    #[test]
+    fn a_row_that_went_since_a_person_looked_is_looked_at_again() {
+        let (_folder, set) = set_of(&[(
+            "1_a.sql",
+            "CREATE TABLE p (id INTEGER PRIMARY KEY); INSERT INTO p VALUES (1)",
+        )]);
+        let mut connection = Connection::in_memory().unwrap();
+        connection
+            .execute("CREATE TABLE p (id INTEGER PRIMARY KEY)")
+            .unwrap();
+        let status = MigrationStatus::look(&mut connection, &set).unwrap();
+        let lacking: Vec<String> = status
+            .lacking_rows
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let mut adopt = |lacking_rows: &[String]| {
+            let expected = Adopted {
+                fingerprint: &status.fingerprint(),
+                lacking_rows,
+            };
+            adopt(&mut connection, &set, &[], &expected, &mut |_| Ok(()))
+        };
+        assert_eq!(adopt(&[]), Err(DbError::Changed));
+        assert_eq!((lacking.len(), adopt(&lacking)), (1, Ok(())));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod seeds;
 mod set;
 mod status;
 
-pub use apply::{adopt, apply_pending, restamp};
+pub use apply::{Adopted, adopt, apply_pending, restamp};
 pub use seeds::LackingRows;
 pub use set::{MigrationSet, MigrationSetError, NotToBeRun};
 pub use status::{Drift, MigrationRecord, MigrationStatus, foreign_tool};
