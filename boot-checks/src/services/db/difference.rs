@@ -1,4 +1,4 @@
-use super::difference_keys::compare_foreign_keys;
+use super::difference_keys::{Structures, compare_foreign_keys};
 use super::difference_named::{compare_indexes, compare_triggers, compare_views, index};
 use super::difference_rules::{compare_rules, gives_numbers};
 use super::difference_unique::{NO_SUCH_INDEX, compare_own_keys, is_kept_unique};
@@ -143,6 +143,8 @@ pub fn compare(actual: &Structure, expected: &Structure) -> Difference {
         match (actual.table(name), actual.view(name)) {
             (Some(there), _) => {
                 compare_table(name, there, wanted, &mut difference);
+                let structures = Structures { actual, expected };
+                compare_foreign_keys(name, there, wanted, structures, &mut difference);
                 compare_indexes(actual, there, wanted, &mut difference);
                 let has_index = |index: &str| {
                     let mut tables = expected.tables.values();
@@ -181,8 +183,8 @@ fn compare_table(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
             // Whatever is said of it, it is given where it is NULL.
             Some(found) if is_number(found) && is_number(column) => {}
             Some(found) => {
-                let affinities = (affinity(found, there), affinity(column, wanted));
-                compare_column(object, found, column, affinities, difference);
+                let differs = is_of_other_type((found, there), (column, wanted));
+                compare_column(object, found, column, differs, difference);
             }
             None => match why_not_addable(column, unexpected) {
                 None => {
@@ -212,23 +214,28 @@ fn compare_virtual(name: &str, there: &Table, wanted: &Table, difference: &mut D
     }
 }
 
-/// `ANY` is a type of STRICT tables, which keeps a value as it is given
-/// (<https://www.sqlite.org/stricttables.html#the_any_datatype>).
-fn affinity(column: &Column, table: &Table) -> Affinity {
-    match table.options.strict && column.declared_type.eq_ignore_ascii_case("ANY") {
+/// Whether values are stored differently, or others are refused. `ANY` is a type of STRICT tables, which keeps a value
+/// as it is given (<https://www.sqlite.org/stricttables.html#the_any_datatype>).
+fn is_of_other_type(found: (&Column, &Table), wanted: (&Column, &Table)) -> bool {
+    let is_any = |(column, table): (&Column, &Table)| {
+        table.options.strict && column.declared_type.eq_ignore_ascii_case("ANY")
+    };
+    let affinity = |it: (&Column, &Table)| match is_any(it) {
         true => Affinity::Blob,
-        false => Affinity::of(&column.declared_type),
-    }
+        false => Affinity::of(&it.0.declared_type),
+    };
+    let are_strict = found.1.options.strict && wanted.1.options.strict;
+    affinity(found) != affinity(wanted) || (are_strict && is_any(found) != is_any(wanted))
 }
 
 fn compare_column(
     object: String,
     found: &Column,
     wanted: &Column,
-    (affinity, expected_affinity): (Affinity, Affinity),
+    is_of_other_type: bool,
     difference: &mut Difference,
 ) {
-    if affinity != expected_affinity {
+    if is_of_other_type {
         let reason = "the type has another affinity: values would be stored differently";
         return difference.refuse(object, &found.declared_type, &wanted.declared_type, reason);
     }
@@ -297,7 +304,6 @@ fn compare_order(name: &str, there: &Table, wanted: &Table, difference: &mut Dif
 }
 
 fn compare_constraints(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
-    compare_foreign_keys(name, there, wanted, difference);
     for columns in &wanted.unique {
         if !is_kept_unique(columns, wanted, there) {
             let reason = "SQLite cannot add a constraint to a table";

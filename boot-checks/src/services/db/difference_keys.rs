@@ -1,61 +1,150 @@
 //! Foreign keys.
 
+use std::collections::BTreeSet;
+
 use super::difference::Difference;
-use super::structure::{ForeignKey, Table};
+use super::difference_unique::keys_of;
+use super::structure::{ForeignKey, Structure, Table};
 use super::tokens::tokens;
+
+/// What is there, and what is expected.
+#[derive(Clone, Copy)]
+pub(super) struct Structures<'a> {
+    pub(super) actual: &'a Structure,
+    pub(super) expected: &'a Structure,
+}
 
 pub(super) fn compare_foreign_keys(
     name: &str,
     there: &Table,
     wanted: &Table,
+    structures: Structures<'_>,
     difference: &mut Difference,
 ) {
-    let object = |key: &ForeignKey| format!("foreign key {} of {name}", key.columns);
-    let mut own: Vec<&ForeignKey> = there.foreign_keys.iter().collect();
-    let mut missing: Vec<&ForeignKey> = wanted.foreign_keys.iter().collect();
-    own.retain(|key| wanted.foreign_keys.iter().all(|it| !is_same(it, key)));
-    missing.retain(|key| there.foreign_keys.iter().all(|it| !is_same(it, key)));
-    for key in missing {
-        if let Some(at) = own.iter().position(|it| has_same_columns(it, key)) {
+    if there.is_virtual() || wanted.is_virtual() {
+        return;
+    }
+    let Structures { actual, expected } = structures;
+    // A table that is to be added is as it is expected.
+    let found: Vec<Key<'_>> = keys(there, [actual, expected]);
+    let missing = keys(wanted, [expected, actual]);
+    let mut own: Vec<&Key<'_>> = found.iter().filter(|key| !missing.contains(key)).collect();
+    for key in missing.iter().filter(|key| !found.contains(key)) {
+        if let Some(at) = own.iter().position(|it| it.refers_as(key)) {
             let reason = "deleting or changing what it refers to would do something else";
-            let found = rules(own.remove(at));
-            difference.refuse(object(key), found, rules(key), reason);
-        } else if !comes_along(key, there, wanted) {
+            let found = own.remove(at).rules();
+            difference.refuse(key.object(name), found, key.rules(), reason);
+        } else if !comes_along(key.of, there, wanted) {
             let reason = "SQLite cannot add a constraint to a table";
-            difference.refuse(object(key), "nothing", &key.columns, reason);
+            difference.refuse(key.object(name), "nothing", &key.words(), reason);
         }
     }
-    for key in own.into_iter().filter(|key| is_filled(key, there, wanted)) {
-        if changes_rows(key) {
+    for key in own {
+        if actual
+            .table(&key.of.table)
+            .is_some_and(|parent| !key.is_found_in(parent))
+        {
+            let why = "it refers to no key, and where foreign keys are on no row can be written";
+            let note = format!("{} is not expected: {why}", key.object(name));
+            difference.notes.push(note);
+        } else if !is_filled(key.of, there, wanted) {
+            // It refuses nothing and takes nothing along.
+        } else if key.changes_rows() {
             let reason = "rows would go or change with what they refer to";
-            difference.refuse(object(key), rules(key), "no such key", reason);
+            difference.refuse(key.object(name), key.rules(), "no such key", reason);
         } else {
             let why = "it refuses rows where foreign keys are on";
-            let note = format!("{} is not expected: {why}", object(key));
+            let note = format!("{} is not expected: {why}", key.object(name));
             difference.notes.push(note);
         }
     }
 }
 
-fn is_same(one: &ForeignKey, other: &ForeignKey) -> bool {
-    has_same_columns(one, other) && one.rules == other.rules
+/// A foreign key with the columns that it means.
+struct Key<'a> {
+    of: &'a ForeignKey,
+    /// Which column refers to which, in small letters, sorted: which one is named first says nothing.
+    columns: Vec<(String, String)>,
 }
 
-fn has_same_columns(one: &ForeignKey, other: &ForeignKey) -> bool {
-    one.columns.eq_ignore_ascii_case(&other.columns)
-}
-
-fn rules(key: &ForeignKey) -> &str {
-    match key.rules.as_str() {
-        "" => "NO ACTION",
-        rules => rules,
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.refers_as(other) && self.of.rules == other.of.rules
     }
 }
 
-fn changes_rows(key: &ForeignKey) -> bool {
-    ["CASCADE", "SET "]
-        .iter()
-        .any(|action| key.rules.contains(action))
+/// One that names no columns refers to the primary key, and to nothing where that has not as many
+/// (<https://www.sqlite.org/foreignkeys.html#fk_indexes>).
+fn keys<'a>(table: &'a Table, structures: [&Structure; 2]) -> Vec<Key<'a>> {
+    let resolve = |of: &'a ForeignKey| {
+        let parent = structures.iter().find_map(|it| it.table(&of.table));
+        let to = match (of.to.is_empty(), parent) {
+            (true, Some(parent)) => primary_key(parent),
+            _ => of.to.clone(),
+        };
+        let small = |name: &String| name.to_ascii_lowercase();
+        let to = match to.len() == of.from.len() {
+            true => to.iter().map(small).collect(),
+            false => vec![String::new(); of.from.len()],
+        };
+        let mut columns: Vec<_> = of.from.iter().map(small).zip(to).collect();
+        columns.sort();
+        Key { of, columns }
+    };
+    table.foreign_keys.iter().map(resolve).collect()
+}
+
+fn primary_key(table: &Table) -> Vec<String> {
+    let key = table.columns.iter().filter(|column| column.primary_key > 0);
+    let mut key: Vec<_> = key
+        .map(|column| (column.primary_key, column.name.clone()))
+        .collect();
+    key.sort();
+    key.into_iter().map(|(_, name)| name).collect()
+}
+
+impl Key<'_> {
+    fn refers_as(&self, other: &Self) -> bool {
+        self.columns == other.columns && self.of.table.eq_ignore_ascii_case(&other.of.table)
+    }
+
+    fn rules(&self) -> &str {
+        match self.of.rules.as_str() {
+            "" => "NO ACTION",
+            rules => rules,
+        }
+    }
+
+    fn words(&self) -> String {
+        let (from, to): (Vec<_>, Vec<_>) = self.columns.iter().cloned().unzip();
+        format!(
+            "{} -> {}({})",
+            from.join(", "),
+            self.of.table,
+            to.join(", ")
+        )
+    }
+
+    fn object(&self, table: &str) -> String {
+        format!("foreign key {} of {table}", self.words())
+    }
+
+    fn changes_rows(&self) -> bool {
+        let mut actions = ["CASCADE", "SET "].iter();
+        actions.any(|action| self.of.rules.contains(action))
+    }
+
+    /// Whether the table that it refers to has a key of just those columns.
+    fn is_found_in(&self, parent: &Table) -> bool {
+        let to: BTreeSet<&String> = self.columns.iter().map(|(_, to)| to).collect();
+        let is_it = |key: &Vec<(String, String)>| {
+            key.iter()
+                .map(|(column, _)| column)
+                .collect::<BTreeSet<_>>()
+                == to
+        };
+        keys_of(parent).iter().any(is_it)
+    }
 }
 
 /// Whether the application's rows refer to something by it: where one of its columns is empty, nothing is
@@ -74,7 +163,11 @@ fn comes_along(key: &ForeignKey, there: &Table, wanted: &Table) -> bool {
     let column = wanted
         .column(from)
         .filter(|it| there.column(&it.name).is_none());
-    column.is_some_and(|it| tokens(&it.definition).any(|word| word.is("REFERENCES")))
+    column.is_some_and(|it| {
+        let mut words = tokens(&it.definition).skip_while(|word| !word.is("REFERENCES"));
+        let table = words.nth(1).map(|table| table.name());
+        table.is_some_and(|table| table.eq_ignore_ascii_case(&key.table))
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +238,53 @@ mod tests {
         assert!(seen.is_empty(), "{seen:?}");
         assert_eq!(seen.notes.len(), 1, "{seen:?}");
         assert!(seen.notes[0].starts_with("foreign key a -> p(id) of t is not expected"));
+    }
+
+    #[test]
+    fn the_primary_key_is_meant_where_no_column_is_named() {
+        let one = "CREATE TABLE p (x, y, PRIMARY KEY (x, y), UNIQUE (x));";
+        let two = "CREATE TABLE p (x PRIMARY KEY);";
+        for (parent, there, expected, refusals) in [
+            (one, "a REFERENCES p", "a REFERENCES p (x)", 1),
+            (two, "a REFERENCES p", "a REFERENCES P (X)", 0),
+            (
+                one,
+                "a, b, FOREIGN KEY (a, b) REFERENCES p",
+                "a, b, FOREIGN KEY (b, a) REFERENCES p (y, x)",
+                0,
+            ),
+        ] {
+            let make = |columns: &str| format!("{parent} CREATE TABLE t ({columns})");
+            let seen = difference(&make(there), &make(expected));
+            assert_eq!(seen.refusals.len(), refusals, "{there}: {seen:?}");
+        }
+        // Of a table that is to be added.
+        let expected = format!("{two} CREATE TABLE t (a REFERENCES p (x))");
+        let seen = difference("CREATE TABLE t (a REFERENCES p)", &expected);
+        assert!(
+            seen.refusals.is_empty() && seen.additions.len() == 1,
+            "{seen:?}"
+        );
+    }
+
+    #[test]
+    fn one_that_refers_to_no_key_is_told() {
+        let make = |columns: &str| format!("CREATE TABLE p (x, u); CREATE TABLE t ({columns})");
+        let seen = difference(&make("a, own REFERENCES p (u)"), &make("a"));
+        assert!(
+            seen.is_empty() && seen.notes[0].contains("refers to no key"),
+            "{seen:?}"
+        );
+    }
+
+    #[test]
+    fn a_column_brings_its_own_key_along_and_no_other() {
+        let parents = "CREATE TABLE p (x PRIMARY KEY); CREATE TABLE q (x PRIMARY KEY);";
+        let expected = format!(
+            "{parents} CREATE TABLE t (a, b REFERENCES p (x), FOREIGN KEY (b) REFERENCES q (x))"
+        );
+        let seen = difference(&format!("{parents} CREATE TABLE t (a)"), &expected);
+        assert_eq!(seen.refusals.len(), 1, "{seen:?}");
     }
 
     #[test]

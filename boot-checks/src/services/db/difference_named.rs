@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::difference::Difference;
+use super::difference_unique::key;
 use super::structure::{Structure, Table, found};
 use super::tokens::{normalised, on_one_line};
 
@@ -43,11 +44,11 @@ pub(super) fn compare_indexes(
 /// Whether two keys are of the same columns, of which only searches by one of them notice the order.
 fn is_turned(one: &str, other: &str) -> bool {
     let sorted = |over: &str| {
-        let mut columns: Vec<String> = over.split(", ").map(str::to_owned).collect();
+        let mut columns = key(over)?;
         columns.sort();
-        columns
+        Some(columns)
     };
-    !one.starts_with('(') && sorted(one) == sorted(other)
+    sorted(one).is_some_and(|columns| sorted(other) == Some(columns))
 }
 
 pub(super) fn compare_views(actual: &Structure, expected: &Structure, difference: &mut Difference) {

@@ -9,7 +9,7 @@ use super::difference_unique::{
     REFUSES_ROWS, is_kept_unique, primary_key_compares_otherwise, primary_key_refuses_rows,
 };
 use super::structure::{Column, Table};
-use super::tokens::{Token, tokens};
+use super::tokens::tokens;
 use super::{Affinity, difference};
 
 const NO_CONSTRAINT: &str = "SQLite cannot add a constraint to a table";
@@ -62,32 +62,19 @@ fn compare_options(name: &str, there: &Table, wanted: &Table, difference: &mut D
     }
 }
 
-/// What becomes of a row that a constraint keeps out: of the table's own statement, for SQLite tells it nowhere else.
+/// What becomes of a row that a constraint keeps out.
 fn compare_conflicts(name: &str, there: &Table, wanted: &Table, difference: &mut Difference) {
-    let all = |table: &Table| {
-        let words: Vec<Token<'_>> = tokens(&table.sql).collect();
-        let clauses = words.windows(3).filter_map(|words| match words {
-            [on, conflict, action] if on.is("ON") && conflict.is("CONFLICT") => {
-                Some(action.text.to_ascii_uppercase())
-            }
-            _ => None,
-        });
-        // That is what is done where nothing is said.
-        let mut clauses: Vec<String> = clauses.filter(|action| action != "ABORT").collect();
-        clauses.sort();
-        clauses
-    };
-    let (found, expected) = (all(there), all(wanted));
+    let (found, expected) = (&there.conflicts, &wanted.conflicts);
     if found != expected {
         let words = |clauses: &[String]| match clauses {
             [] => "no ON CONFLICT".to_owned(),
-            clauses => format!("ON CONFLICT {}", clauses.join(", ")),
+            clauses => clauses.join(", "),
         };
         let reason = "rows would be replaced, left out or refused otherwise";
         difference.refuse(
             format!("table {name}"),
-            &words(&found),
-            &words(&expected),
+            &words(found),
+            &words(expected),
             reason,
         );
     }
@@ -106,6 +93,9 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
         if gives_numbers(wanted) && !gives_numbers(there) {
             let reason = "rows would get no number";
             difference.refuse(object, &found_words, "INTEGER PRIMARY KEY", reason);
+        } else if gives_numbers(there) && !gives_numbers(wanted) {
+            let note = "is the number of the row, which is not expected: it takes numbers only, and makes them up";
+            difference.notes.push(format!("{object} {note}"));
         } else if primary_key_compares_otherwise(wanted, there) {
             let reason = "it would take other values for the same";
             difference.refuse(object, &found_words, &expected_words, reason);
@@ -151,18 +141,12 @@ pub(super) fn gives_numbers(table: &Table) -> bool {
 
 /// Whether some key of the table holds this column.
 fn is_unique(table: &Table, column: &Column) -> bool {
-    let is_it = |word: &str| {
-        let word = word.trim().split(' ').next().unwrap_or_default();
-        word.eq_ignore_ascii_case(&column.name)
-    };
-    let in_key = column.primary_key > 0 && Affinity::of(&column.declared_type) != Affinity::Integer;
-    let in_constraint = |list: &String| list.split(',').any(is_it);
     // Also what an expression is made of, and what decides whether a row counts.
-    let in_expression = |over: &str| tokens(over).any(|word| is_it(&word.name()));
+    let is_in =
+        |over: &String| tokens(over).any(|word| word.name().eq_ignore_ascii_case(&column.name));
+    let in_key = column.primary_key > 0 && Affinity::of(&column.declared_type) != Affinity::Integer;
     let mut indexes = table.indexes.values().filter(|it| it.unique);
-    in_key
-        || table.unique.iter().any(in_constraint)
-        || indexes.any(|it| in_constraint(&it.over) || in_expression(&it.over))
+    in_key || table.unique.iter().any(is_in) || indexes.any(|it| is_in(&it.over))
 }
 
 fn compare_collation(
@@ -203,20 +187,15 @@ fn compare_checks(name: &str, there: &Table, wanted: &Table, difference: &mut Di
     beyond.extend(there.checks.iter().map(|it| (it, harmless(it))));
     // What is said of nothing but the database's own columns is told by trying.
     beyond.retain(|(check, _)| !is_of_own_alone(check, there, wanted));
-    for (check, is_harmless) in beyond {
-        let same = missing.iter().position(|it| *it == check);
-        match same {
-            Some(at) => {
-                missing.remove(at);
-            }
-            None if is_harmless => {}
-            None => {
-                let expected = "no such condition";
-                let reason = "rows would be refused that the application may write";
-                let found = format!("CHECK ({check})");
-                difference.refuse(format!("condition of {name}"), &found, expected, reason);
-            }
-        }
+    let wanted_checks = missing.clone();
+    missing.retain(|check| beyond.iter().all(|(it, _)| it != check));
+    beyond.retain(|(check, is_harmless)| !is_harmless && !wanted_checks.contains(check));
+    beyond.dedup();
+    for (check, _) in beyond {
+        let expected = "no such condition";
+        let reason = "rows would be refused that the application may write";
+        let found = format!("CHECK ({check})");
+        difference.refuse(format!("condition of {name}"), &found, expected, reason);
     }
     for check in missing {
         let note = format!("{}{name} lacks CHECK ({check})", difference::TABLE);
@@ -361,6 +340,26 @@ mod tests {
                 "column t.a",
             ),
             (
+                "CREATE TABLE t (a BLOB) STRICT",
+                "CREATE TABLE t (a ANY) STRICT",
+                "column t.a",
+            ),
+            (
+                "CREATE TABLE t (a UNIQUE ON CONFLICT REPLACE, b UNIQUE)",
+                "CREATE TABLE t (a UNIQUE, b UNIQUE ON CONFLICT REPLACE)",
+                "table t",
+            ),
+            (
+                "CREATE TABLE t (\"first name\" TEXT UNIQUE)",
+                "CREATE TABLE t (\"first name\" TEXT COLLATE NOCASE UNIQUE)",
+                "column t.first name",
+            ),
+            (
+                "CREATE TABLE t (a, b, \"a, b\", UNIQUE (\"a, b\"), UNIQUE (a, b))",
+                "CREATE TABLE t (a, b, \"a, b\", UNIQUE (a, b))",
+                "unique constraint \"a, b\" of t",
+            ),
+            (
                 "CREATE TABLE t (a, b COLLATE NOCASE); CREATE UNIQUE INDEX i ON t (a) WHERE b = 'x'",
                 "CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a) WHERE b = 'x'",
                 "column t.b",
@@ -411,6 +410,11 @@ mod tests {
                 "CREATE TABLE t (a TEXT COLLATE NOCASE)",
                 "COLLATE BINARY, expected COLLATE NOCASE",
             ),
+            (
+                "CREATE TABLE t (id INTEGER PRIMARY KEY)",
+                "CREATE TABLE t (id BIGINT PRIMARY KEY)",
+                "the number of the row",
+            ),
         ] {
             let seen = difference(actual, expected);
             assert!(seen.is_empty(), "{actual}: {seen:?}");
@@ -439,6 +443,18 @@ mod tests {
             (
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a))",
                 "CREATE TABLE t (a TEXT COLLATE NOCASE, UNIQUE (a COLLATE NOCASE))",
+            ),
+            (
+                "CREATE TABLE t (a, b NOT NULL ON CONFLICT REPLACE DEFAULT 1, PRIMARY KEY (A) ON CONFLICT ignore)",
+                "CREATE TABLE t (a PRIMARY KEY DESC on conflict IGNORE, b NOT NULL on conflict replace DEFAULT 1)",
+            ),
+            (
+                "CREATE TABLE t (a CHECK (a > 1), CHECK (a > 1))",
+                "CREATE TABLE t (a, CHECK (a > 1))",
+            ),
+            (
+                "CREATE TABLE t (\"x, y\" INTEGER PRIMARY KEY, a, UNIQUE (a, \"x, y\"))",
+                "CREATE TABLE t (\"x, y\" INTEGER PRIMARY KEY, a)",
             ),
             (
                 "CREATE TABLE t (a UNIQUE ON conflict abort)",

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::difference::Difference;
 use super::difference_named::index;
+use super::difference_own::{is_of_no_row, may_fail};
 use super::difference_rules::gives_numbers;
 use super::structure::{Column, Table};
 use super::table_text::terms;
@@ -26,20 +27,28 @@ pub(super) fn compare_own_keys(
 ) {
     let expected = keys_of(wanted);
     for (index_name, own) in &there.indexes {
-        let mut unique = wanted.indexes.values().filter(|it| it.unique);
+        let mut alike = wanted
+            .indexes
+            .values()
+            .filter(|it| it.unique || !own.unique);
         // One that is expected under this name, of whatever table, is compared with that.
-        let is_known = is_expected_name(index_name) || unique.any(|it| it.over == own.over);
+        let is_known = is_expected_name(index_name) || alike.any(|it| it.over == own.over);
         let is_harmless = || match key(&own.over) {
             Some(key) => is_harmless(&key, &expected, there, wanted),
             None => {
                 let key = columns_of(&own.over, there);
-                expected.iter().any(|it| is_implied(&key, it))
+                let is_implied = || expected.iter().any(|it| is_implied(&key, it));
+                (wanted.conflicts.is_empty() && is_implied())
                     || has_an_empty_term(&own.over, there, wanted)
+                    || is_of_no_row(&own.over, there, wanted)
             }
         };
+        let made = || on_one_line(&own.sql);
         if own.unique && !is_known && !is_harmless() {
-            let made = on_one_line(&own.sql);
-            difference.refuse(index(index_name), &made, NO_SUCH_INDEX, REFUSES_ROWS);
+            difference.refuse(index(index_name), &made(), NO_SUCH_INDEX, REFUSES_ROWS);
+        } else if !is_known && may_fail(&own.over) {
+            let reason = "what it is made over fails for some values";
+            difference.refuse(index(index_name), &made(), NO_SUCH_INDEX, reason);
         }
     }
     for columns in &there.unique {
@@ -53,11 +62,15 @@ pub(super) fn compare_own_keys(
 }
 
 /// Columns in small letters, and how they are compared.
-type Key = Vec<(String, String)>;
+pub(super) type Key = Vec<(String, String)>;
 
 fn is_harmless(own: &Key, expected: &[Key], there: &Table, wanted: &Table) -> bool {
     let mut columns = own.iter().filter_map(|(column, _)| there.column(column));
-    let is_harmless = expected.iter().any(|it| is_implied(own, it));
+    // Where a row that an expected key keeps out is left out or replaced, one more would make the statement fail.
+    let is_harmless = expected.iter().any(|it| {
+        let is_it = || is_implied(it, own);
+        is_implied(own, it) && (wanted.conflicts.is_empty() || is_it())
+    });
     (is_harmless && !takes_the_place_of_one(own, expected, there, wanted))
         || columns.any(|it| is_left_empty(it, wanted))
 }
@@ -149,7 +162,7 @@ fn is_left_empty(column: &Column, wanted: &Table) -> bool {
     wanted.column(&column.name).is_none() && column.is_empty_by_default()
 }
 
-fn keys_of(table: &Table) -> Vec<Key> {
+pub(super) fn keys_of(table: &Table) -> Vec<Key> {
     let indexes = table.indexes.values().filter(|it| it.unique);
     let overs = indexes.map(|it| &it.over).chain(&table.unique);
     let mut keys: Vec<Key> = overs.filter_map(|over| key(over)).collect();
@@ -159,16 +172,20 @@ fn keys_of(table: &Table) -> Vec<Key> {
 }
 
 /// The columns of an index that is made over nothing but columns of all rows.
-fn key(over: &str) -> Option<Key> {
+pub(super) fn key(over: &str) -> Option<Key> {
     if over.is_empty() || over.starts_with('(') {
         return None;
     }
-    let of = |word: &str| {
-        let word = word.strip_suffix(" desc").unwrap_or(word);
-        let (column, collation) = word.split_once(" collate ").unwrap_or((word, "binary"));
-        (column.to_owned(), collation.to_ascii_uppercase())
+    let words: Vec<Token<'_>> = tokens(over).collect();
+    let of = |term: &[Token<'_>]| {
+        let column = term.first().map(|name| name.name().to_ascii_lowercase());
+        let collation = match term {
+            [_, word, collation, ..] if word.is("COLLATE") => collation.name().to_ascii_uppercase(),
+            _ => "BINARY".to_owned(),
+        };
+        (column.unwrap_or_default(), collation)
     };
-    Some(over.split(", ").map(of).collect())
+    Some(words.split(|word| word.is(",")).map(of).collect())
 }
 
 /// The columns of an index that is made over expressions too, or of some rows only: that refuses fewer.
@@ -224,7 +241,7 @@ fn has_an_empty_term(over: &str, there: &Table, wanted: &Table) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Connection, Structure, compare};
+    use super::super::{Connection, Refusal, Structure, compare};
     use super::*;
 
     const EXPECTED: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b TEXT COLLATE NOCASE, c,
@@ -256,6 +273,7 @@ mod tests {
             "(computed)",
             "(coalesce(own, 1))",
             "(b) WHERE own IS NULL",
+            "(b) WHERE filled = 1",
         ] {
             let seen = difference(&format!("{OWN} CREATE UNIQUE INDEX o ON t {over}"));
             let [refused] = &seen.refusals[..] else {
@@ -286,6 +304,8 @@ mod tests {
             "(b, own)",
             "(lower(own), b)",
             "(own) WHERE own > 1",
+            "(a) WHERE own IS NOT NULL",
+            "(a) WHERE filled = 2",
             "(c) WHERE a > 1",
             "(a, b, lower(c))",
             "(id, lower(b))",
@@ -294,7 +314,27 @@ mod tests {
             let seen = difference(&format!("{OWN} CREATE UNIQUE INDEX o ON t {over}"));
             assert!(seen.is_empty(), "{over}: {seen:?}");
         }
-        assert!(difference(&format!("{OWN} CREATE INDEX o ON t (b)")).is_empty());
+        for over in ["(b)", "(lower(b) || 'x')", "(b) WHERE length(a) IN (1, 2)"] {
+            assert!(difference(&format!("{OWN} CREATE INDEX o ON t {over}")).is_empty());
+        }
+        // It fails for what is no JSON.
+        for over in ["(json_extract(b, '$.x'))", "(b) WHERE json_type(a) = 'x'"] {
+            let seen = difference(&format!("{OWN} CREATE INDEX o ON t {over}"));
+            assert!(seen.refusals.iter().all(Refusal::is_own_index), "{over}");
+            assert_eq!(seen.refusals.len(), 1, "{over}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn where_rows_are_left_out_or_replaced_one_more_key_fails() {
+        let table = |more: &str| {
+            let mut connection = Connection::in_memory().unwrap();
+            let sql = format!("CREATE TABLE t (a UNIQUE ON CONFLICT IGNORE, b); {more}");
+            connection.execute(&sql).unwrap();
+            Structure::read(&mut connection, &[]).unwrap()
+        };
+        let seen = compare(&table("CREATE UNIQUE INDEX o ON t (a, b)"), &table(""));
+        assert_eq!(seen.refusals.len(), 1, "{seen:?}");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Table {
     pub primary_key: String,
     /// Conditions of the whole table, in one spelling, sorted.
     pub checks: Vec<String>,
+    /// What becomes of rows that a constraint keeps out, where that is not the usual, sorted.
+    pub conflicts: Vec<String>,
     /// How it keeps its rows.
     pub options: TableOptions,
 }
@@ -43,10 +45,12 @@ pub struct Table {
 /// A foreign key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ForeignKey {
-    /// The columns that refer, sorted.
+    /// The columns that refer.
     pub from: Vec<String>,
-    /// As `column, column -> table(column, column)`.
-    pub columns: String,
+    /// The table that they refer to.
+    pub table: String,
+    /// Its columns, one for each; none where the primary key is meant and not named.
+    pub to: Vec<String>,
     /// What becomes of the row when the one that it refers to goes or changes, and when that is checked, in SQL's
     /// words; empty where nothing else than usual is said.
     pub rules: String,
@@ -313,8 +317,13 @@ impl Table {
             .map(|(name, it)| (name, it.unique, &it.over))
             .collect();
         format!(
-            "{columns:?}{indexes:?}{:?}{:?}{:?}{:?}{:?}",
-            self.foreign_keys, self.primary_key, self.unique, self.checks, self.options
+            "{columns:?}{indexes:?}{:?}{:?}{:?}{:?}{:?}{:?}",
+            self.foreign_keys,
+            self.primary_key,
+            self.unique,
+            self.checks,
+            self.conflicts,
+            self.options
         )
     }
 

@@ -9,8 +9,7 @@ use super::table_text::{index_text, table_text};
 const STORED: i64 = 3;
 
 /// One thing that a structure is made of. A table's statement comes before its other parts, and of foreign keys it is
-/// said which one of the statement's it is, from 0: SQLite counts them from the end. One that names no columns refers
-/// to the primary key (<https://www.sqlite.org/foreignkeys.html#fk_indexes>).
+/// said which one of the statement's it is, from 0: SQLite counts them from the end.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Part {
@@ -74,8 +73,7 @@ pub(super) fn everything(filter: &str) -> String {
              FROM m, pragma_index_list(m.name) i
            UNION ALL
            SELECT m.name, 0, json_object('foreign_key', json_object(
-               'columns', json_group_array(json_array(f.\"from\", ifnull(f.\"to\",
-                   (SELECT x.name FROM pragma_table_info(f.\"table\") x WHERE x.pk = f.seq + 1)))),
+               'columns', json_group_array(json_array(f.\"from\", f.\"to\") ORDER BY f.seq),
                'table', f.\"table\", 'on_delete', f.on_delete, 'on_update', f.on_update,
                'place', (SELECT max(o.id) FROM pragma_foreign_key_list(m.name) o) - f.id))
              FROM m, pragma_foreign_key_list(m.name) f GROUP BY m.name, f.id)"
@@ -133,21 +131,19 @@ impl Table {
                 }
             }
             Part::ForeignKey {
-                mut columns,
+                columns,
                 table,
                 on_delete,
                 on_update,
                 place,
             } => {
-                // Which one is named first says nothing.
-                columns.sort_by_key(|(from, _)| from.to_ascii_lowercase());
                 let (from, to): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
-                let to: Vec<String> = to.into_iter().map(Option::unwrap_or_default).collect();
                 let deferred = table_text(&self.sql).deferred_keys;
                 let is_deferred = deferred.get(place).is_some_and(|it| *it);
                 self.foreign_keys.push(ForeignKey {
-                    columns: format!("{} -> {table}({})", from.join(", "), to.join(", ")),
                     from,
+                    table,
+                    to: to.into_iter().flatten().collect(),
                     rules: rules(&on_delete, &on_update, is_deferred),
                 });
             }
@@ -164,12 +160,14 @@ impl Table {
             column.definition = said.definition;
         }
         self.checks = text.checks;
+        self.conflicts = text.conflicts;
         self.options = TableOptions {
             strict: text.is_strict,
             without_rowid: text.is_without_rowid,
             autoincrement: text.has_autoincrement,
         };
         self.checks.sort();
+        self.conflicts.sort();
         self.unique.sort();
         self.foreign_keys.sort();
     }
@@ -191,7 +189,13 @@ fn rules(on_delete: &str, on_update: &str, is_deferred: bool) -> String {
 
 /// One column of an index, in one spelling.
 fn key((name, descends, collation): &(Option<String>, i64, Option<String>)) -> String {
-    let mut key = name.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let name = name.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let mut key =
+        match name.chars().all(is_plain) && !name.starts_with(|it: char| it.is_ascii_digit()) {
+            true => name,
+            false => format!("\"{}\"", name.replace('"', "\"\"")),
+        };
     match collation
         .as_deref()
         .unwrap_or_default()

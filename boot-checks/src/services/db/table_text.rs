@@ -11,6 +11,8 @@ pub(crate) struct TableText {
     pub(crate) checks: Vec<String>,
     /// Whether each foreign key is checked at COMMIT only, in the order of the statement.
     pub(crate) deferred_keys: Vec<bool>,
+    /// What becomes of rows that a constraint keeps out: the constraint, and `on conflict` with what is not the usual.
+    pub(crate) conflicts: Vec<String>,
     /// Behind the last bracket.
     pub(crate) is_strict: bool,
     /// Likewise.
@@ -54,6 +56,7 @@ pub(crate) fn table_text(sql: &str) -> TableText {
     for part in parts {
         let Some(first) = part.first() else { continue };
         text.deferred_keys.extend(deferred_keys(part));
+        text.conflicts.extend(conflicts(part));
         if CONSTRAINTS.iter().any(|word| first.is(word)) {
             text.checks.extend(checks(part));
         } else {
@@ -141,6 +144,48 @@ fn deferred_keys(part: &[Token<'_>]) -> Vec<bool> {
         }
     }
     keys
+}
+
+/// Each `ON CONFLICT` in it, in one form for a column's constraint and a table's. `ABORT` is what is done where nothing
+/// is said (<https://www.sqlite.org/lang_conflict.html>).
+fn conflicts(part: &[Token<'_>]) -> Vec<String> {
+    let named = part.first().is_some_and(|first| first.is("CONSTRAINT"));
+    let part = if named {
+        part.get(2..).unwrap_or_default()
+    } else {
+        part
+    };
+    let Some(first) = part.first() else {
+        return Vec::new();
+    };
+    let is_of_table = CONSTRAINTS.iter().any(|word| first.is(word));
+    let outermost = outermost(part);
+    let is = |at: usize, word: &str| outermost.get(at).is_some_and(|(_, it)| it.is(word));
+    let mut found = Vec::new();
+    for (at, (place, _)) in outermost.iter().enumerate() {
+        let action = outermost
+            .get(at + 2)
+            .filter(|(_, action)| !action.is("ABORT"));
+        let (true, true, Some((_, action))) = (is(at, "ON"), is(at + 1, "CONFLICT"), action) else {
+            continue;
+        };
+        let column = first.name().to_ascii_lowercase();
+        let before = outermost[..at]
+            .iter()
+            .rev()
+            .find(|(_, it)| !it.is("ASC") && !it.is("DESC"));
+        let constraint = match before {
+            _ if is_of_table => spelled(&part[..*place]),
+            Some((_, it)) if it.is("UNIQUE") => format!("unique ( {column} )"),
+            Some((_, it)) if it.is("KEY") => format!("primary key ( {column} )"),
+            _ => format!("not null ( {column} )"),
+        };
+        found.push(format!(
+            "{constraint} on conflict {}",
+            action.text.to_ascii_lowercase()
+        ));
+    }
+    found
 }
 
 /// The words that stand in no brackets, and where.
