@@ -19,6 +19,7 @@
  * FAULTS_LEAVING  the same, about to move .env away
  * FAULTS_GONE     the same, having moved .env away
  * FAULTS_CAME     the same, having moved another file there
+ * FAULTS_FLUSHING the same, about to flush a file beside it after that
  * FAULTS_MADE     the same, having given a new file the name of var/grace.db or .env
  * FAULTS_LOOKED   the same, having read the beginning of var/grace.db-wal
  * FAULTS_PUTTING  the same, about to give another file the name of the root's var/grace.db or .env
@@ -58,8 +59,12 @@ static const char *going;
 static const char *leaving;
 static const char *gone;
 static const char *came;
+static const char *flushing;
+static int has_come;
 static const char *made;
 static const char *looked;
+
+static void wait_for(const char *file);
 
 __attribute__((constructor)) static void begin(void) {
     const char *word = getenv("FAULTS_KIND");
@@ -77,6 +82,7 @@ __attribute__((constructor)) static void begin(void) {
     leaving = getenv("FAULTS_LEAVING");
     gone = getenv("FAULTS_GONE");
     came = getenv("FAULTS_CAME");
+    flushing = getenv("FAULTS_FLUSHING");
     made = getenv("FAULTS_MADE");
     looked = getenv("FAULTS_LOOKED");
     putting = getenv("FAULTS_PUTTING");
@@ -244,7 +250,14 @@ ssize_t copy_file_range(int from, off64_t *from_at, int to, off64_t *to_at, size
         REAL(name, int, int);                                                                      \
         return is_due_fd(fd, 0, NULL) ? -1 : real(fd);                                             \
     }
-ON_FD(fsync)
+int fsync(int fd) {
+    REAL(fsync, int, int);
+    char link[32], path[4096] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (flushing && has_come && readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/.grace.db"))
+        wait_for(flushing);
+    return is_due_fd(fd, 0, NULL) ? -1 : real(fd);
+}
 ON_FD(fdatasync)
 
 #define TRUNCATE(name, offset_type)                                                                \
@@ -337,6 +350,7 @@ static void before_move(const char *from, const char *to) {
 }
 
 static int after_move(int result, const char *to) {
+    has_come |= result == 0 && is_database(to);
     if (came && result == 0 && is_database(to))
         wait_for(came);
     return result;

@@ -100,6 +100,33 @@ fn who_opens_what_came_and_makes_room_again_is_told_that_it_is_no_database() {
     assert_eq!(snapshot(&sandbox)["var/grace.db"], before["var/grace.db"]);
 }
 
+/// What came is copied then, and who commits into it meanwhile would commit into a file that goes.
+#[test]
+fn nobody_writes_into_what_came_before_it_makes_room_again() {
+    let (sandbox, _, run_id) = booted(LEGACY);
+    let mut command = undo_command(sandbox.root(), &run_id);
+    let mut undo = Held::start(&mut command, &sandbox, &["LINKED", "FLUSHING"]);
+    assert!(undo.comes_to("LINKED"));
+    let old = File::open(sandbox.database()).unwrap();
+    undo.let_go("LINKED");
+    assert!(undo.comes_to("FLUSHING"));
+    let mut theirs = sandbox.open();
+    let acknowledged = theirs
+        .execute("INSERT INTO meta_loop_configs (config_key, config_value) VALUES ('a', 'b')");
+    theirs.close();
+    undo.let_go("FLUSHING");
+    assert_eq!(undo.end().code, Some(1));
+    drop(old);
+    let mut connection = sandbox.open();
+    let is_there =
+        connection.scalar("SELECT count(*) FROM meta_loop_configs WHERE config_key = 'a'");
+    connection.close();
+    assert!(
+        acknowledged.is_err() || is_there == Ok(1.into()),
+        "{acknowledged:?}, {is_there:?}"
+    );
+}
+
 /// The undo is killed at each change from the rename on, and the other one commits and crashes.
 #[test]
 fn what_is_committed_through_the_file_that_was_replaced_is_never_mixed_with_what_came() {

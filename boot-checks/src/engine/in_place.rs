@@ -49,20 +49,12 @@ pub(super) fn put_in_place(
     if let Some(second) = second
         && let Err(error) = ensure_unopened(&second, database)
     {
-        copy_again(database, staged).map_err(at(staged))?;
+        came.copy_to(staged, database).map_err(at(staged))?;
         fs::rename(&second, database).map_err(at(database))?;
         came.spoil().map_err(at(staged))?;
         return Err(error);
     }
     Ok(came)
-}
-
-/// What came is to be there for another try, and is another file then.
-fn copy_again(came: &Path, staged: &Path) -> io::Result<()> {
-    fs::copy(came, staged)?;
-    let file = File::options().write(true).open(staged)?;
-    host::copy_owner_and_mode(came, &file)?;
-    file.sync_all()
 }
 
 /// Moves a main file away where nothing comes, as [`put_in_place`] does where something does.
@@ -149,6 +141,31 @@ impl LockedOut {
             None => {}
         }
         Ok(LockedOut { file })
+    }
+
+    /// Puts a copy of it where it was, for another try; `now` is its name. It is read where it is open: a second
+    /// descriptor would drop the lock as it is closed, and what is committed by then would be destroyed with it.
+    fn copy_to(&self, staged: &Path, now: &Path) -> io::Result<()> {
+        let Some(came) = &self.file else {
+            return Ok(());
+        };
+        let mut copy = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(staged)?;
+        let (mut chunk, mut at) = (vec![0; 1 << 16], 0);
+        loop {
+            match host::read_at(came, &mut chunk, at)? {
+                0 => break,
+                read => {
+                    copy.write_all(&chunk[..read])?;
+                    at += read as u64;
+                }
+            }
+        }
+        host::copy_owner_and_mode(now, &copy)?;
+        copy.sync_all()
     }
 
     /// Makes the file one that SQLite takes for no database, whoever has it open.

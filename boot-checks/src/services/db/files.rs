@@ -159,7 +159,9 @@ fn look_at_main(path: &Path) -> MainFile {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return match std::fs::symlink_metadata(path) {
-                Ok(_) => MainFile::NotAFile("a link to nothing"),
+                Ok(found) if found.is_symlink() => MainFile::NotAFile("a link to nothing"),
+                // It came between the two looks.
+                Ok(_) => look_at_main(path),
                 Err(_) => MainFile::Missing,
             };
         }
