@@ -374,7 +374,7 @@ fn what_somebody_committed_while_the_tool_ran_is_not_taken_back() {
         .says(0, &["var/grace.db"]);
     fixture
         .run(&["undo", &run])
-        .says(0, &["restored var/grace.db"]);
+        .says(0, &["restored var/grace.db; what was there, rows of others included, is kept as var/boot/quarantine/"]);
     assert!(fs::read(fixture.database()).unwrap() == before);
     let aside = copies(&fixture, &run, "quarantine").join("aside-1-grace.db");
     assert_eq!(orders(&aside), 4);
@@ -840,4 +840,43 @@ fn a_tool_that_fails_because_all_is_done_is_no_failure() {
     let fixture = shop("SELECT 1", "touch upgraded; exit 4");
     let answer = fixture.boot(&[]);
     answer.says(0, &["note:", "failed (exit status: 4)"]);
+}
+
+/// Nothing was ever committed into it, and no boot could make another one beside it.
+#[test]
+fn a_database_whose_tool_was_killed_before_its_first_commit_can_be_made_again() {
+    let spilled = "PRAGMA cache_size = 2; BEGIN; CREATE TABLE a (x);
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+        INSERT INTO a SELECT randomblob(2000) FROM n";
+    for sql in [
+        "BEGIN IMMEDIATE; CREATE TABLE a (x)",
+        "BEGIN EXCLUSIVE",
+        spilled,
+    ] {
+        for is_gate_killed in [true, false] {
+            let fixture = Fixture::empty();
+            fixture.write("boot.toml", SHOP);
+            let (program, database) = (std::env::current_exe().unwrap(), fixture.database());
+            let end = if is_gate_killed {
+                "kill -9 $PPID"
+            } else {
+                "exit 4"
+            };
+            let body = format!(
+                "if [ \"$1\" = check ]; then test -f upgraded; exit $?; fi
+                 TOOL_DIES=1 TOOL_DATABASE='{}' TOOL_SQL=\"{sql}\" '{}' --exact plays_the_tool --ignored > /dev/null 2>&1
+                 {end}",
+                database.display(),
+                program.display()
+            );
+            fixture.script("tool", &body);
+            let failed = fixture.child().output().unwrap();
+            assert_eq!(failed.status.code().is_none(), is_gate_killed, "{failed:?}");
+            assert!(!is_gate_killed || database.exists(), "it made nothing");
+            tool(&fixture, BEFORE, "touch upgraded");
+            let again = fixture.boot(&[]);
+            again.says(0, &["created database"]);
+            assert_eq!(orders(&database), 3, "{sql}: {}", again.all());
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::boots::boot;
 use crate::sandbox::{Journal, Sandbox, Start};
+use crate::undo::{assert_as_before, run_id, snapshot, undo};
 
 /// A file system in memory of its own, below a sandbox; unmounted when dropped.
 struct SmallDisk {
@@ -121,4 +122,37 @@ fn one(disk: &SmallDisk, start: Start, has_ballast: bool) -> bool {
     assert_eq!(second.code, Some(0), "{start:?}: {}", second.text());
     sandbox.verify(start).unwrap();
     is_green
+}
+
+/// What comes needs room beside what is there, which is looked at before anything goes.
+#[test]
+#[cfg_attr(not(can_mount), ignore = "a file system cannot be mounted here")]
+fn an_undo_without_room_touches_nothing() {
+    let start = Start::Pending(Journal::Delete);
+    let disk = SmallDisk::of(24).unwrap();
+    let sandbox = &disk.sandbox;
+    sandbox.prepare(start);
+    let mut connection = sandbox.open();
+    connection.execute(BALLAST).unwrap();
+    connection.close();
+    let before = snapshot(sandbox);
+    let healed = boot(sandbox.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let now = snapshot(sandbox);
+    let run_id = run_id(sandbox);
+    let filler = sandbox.root().join("filler");
+    let free = boot_checks::host::free_bytes(sandbox.root()).unwrap();
+    let bytes = usize::try_from(free).unwrap() - 1_000_000;
+    std::fs::write(&filler, vec![0; bytes]).unwrap();
+    let refused = undo(sandbox, &run_id);
+    let text = refused.text();
+    assert!(
+        refused.code == Some(1) && text.contains("nothing was touched"),
+        "{text}"
+    );
+    std::fs::remove_file(filler).unwrap();
+    assert!(snapshot(sandbox) == now, "{text}");
+    let undone = undo(sandbox, &run_id);
+    assert_eq!(undone.code, Some(0), "{}", undone.text());
+    assert_as_before(sandbox, start, &before);
 }

@@ -74,16 +74,28 @@ fn words(root: &Path, run_id: &str, undone: &Undone) -> String {
         return format!("run {run_id} was taken back before; nothing was done\n");
     }
     let mut text = format!("run {run_id} is taken back\n");
-    for path in &undone.restored {
-        text += &format!("  restored {}\n", path.display());
+    let below = |kept: &Path| {
+        kept.strip_prefix(root)
+            .unwrap_or(kept)
+            .display()
+            .to_string()
+    };
+    for (path, kept) in &undone.restored {
+        text += &format!("  restored {}", path.display());
+        if let Some(kept) = kept {
+            text += &format!(
+                "; what was there, rows of others included, is kept as {}",
+                below(kept)
+            );
+        }
+        text.push('\n');
     }
     for path in &undone.removed {
         text += &format!("  removed {}: it was not there before\n", path.display());
     }
     for (path, kept) in &undone.set_aside {
         let kept = kept.as_ref().map_or_else(String::new, |kept| {
-            let kept = kept.strip_prefix(root).unwrap_or(kept);
-            format!(", and is kept as {}", kept.display())
+            format!(", and is kept as {}", below(kept))
         });
         let place = format!("it was not there before{kept}");
         text += &format!("  set aside {}: {place}\n", path.display());

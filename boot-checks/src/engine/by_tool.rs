@@ -12,12 +12,13 @@ use super::door::Part;
 use super::in_database::locked;
 use super::restore::{LOCK_WAIT, Restore};
 use super::touched::{ABSENT, KeptOpen, Kind};
-use super::{Door, DoorError, Phase, STATE_FOLDER, Touched};
+use super::{Backups, Door, DoorError, Journal, JournalEntry, Phase, STATE_FOLDER, Touched};
 use crate::context::Context;
 use crate::host::migration_command::{NotBegun, RunningCommand, ensure_none_is_under_way};
 use crate::host::{self, PrivateFolder};
 use crate::services::db::{
     Access, Connection, DbError, FileSet, MainFile, copy_for_looking, first_table_that_differs,
+    holds_nothing_committed,
 };
 
 /// <https://www.sqlite.org/rescode.html#busy>
@@ -205,6 +206,9 @@ impl Restore<'_> {
         match files.main {
             // The command removed it, and what was in it.
             MainFile::Missing if files.side_files().is_empty() => {}
+            _ if touched.before == ABSENT && holds_nothing_committed(&files) => {
+                ensure_not_open(&path)?;
+            }
             MainFile::Database(_) => {
                 ensure_not_open(&path)?;
                 let kept = self.copy(touched);
@@ -240,6 +244,49 @@ impl Restore<'_> {
                 "{name} is as the command left it, since {why}; there was none before, and `cargo xtask undo \
                  {run}` moves it away"
             ),
+        }
+    }
+}
+
+/// Takes away what a command left of a database that it was making, where it was killed together with its gate before
+/// its first commit: with it, no boot could make one.
+///
+/// Safety: as where a run takes back what its command did in vain, and only where nothing was ever committed. It is
+/// moved to the run's copies.
+pub(super) fn take_back_unfinished(root: &Path, last_run: &[JournalEntry]) {
+    let state_folder = root.join(STATE_FOLDER);
+    let is_begun = |touched: &&Touched| {
+        let is_new = touched.kind == Kind::ByTool && touched.before == ABSENT;
+        is_new && touched.after.is_none()
+    };
+    let Some(entry) = last_run.last().filter(|it| it.phase == Phase::Begun) else {
+        return;
+    };
+    for touched in entry.touched.iter().filter(is_begun) {
+        let files = FileSet::look(&touched.place(root));
+        let is_there = files.main != MainFile::Missing;
+        if !is_there
+            || !holds_nothing_committed(&files)
+            || ensure_none_is_under_way(&state_folder).is_err()
+        {
+            continue;
+        }
+        let restore = Restore {
+            root,
+            backups: &Backups::new(&state_folder, &entry.run_id),
+            is_at_once: true,
+        };
+        let mut touched = touched.clone();
+        let is_back = restore.ensure_nobody_loses(&mut touched).is_ok()
+            && restore.run(&touched, &mut |_| Ok(())).is_ok();
+        if is_back {
+            touched.after = Some(touched.before.clone());
+            // Where it cannot be written, an undo finds that nothing is there.
+            let _ = Journal::new(&state_folder, &entry.run_id).write(&JournalEntry {
+                phase: Phase::TakenBack,
+                touched: vec![touched],
+                ..entry.clone()
+            });
         }
     }
 }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::in_place::LockedOut;
 use super::swap::{Swap, SwapError, main_of};
-use super::touched::{ABSENT, KeptOpen, Kind, Touched};
+use super::touched::{ABSENT, DATABASE_FILES, KeptOpen, Kind, Touched};
 use super::{Backups, RestoreError, STATE_FOLDER, half_way, put_file_back, staged};
 use crate::context::LeftLog;
 use crate::host::leftovers::remove_leftovers;
 use crate::host::{self, LockHolder};
-use crate::services::db::{self, Access, Connection, DbError};
+use crate::services::db::{self, Access, Connection, DbError, side_file};
 
 /// How long a restore waits for whoever uses the database.
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(2);
@@ -57,13 +57,17 @@ impl Restore<'_> {
         }
     }
 
-    /// Whether it could be replaced: whether its folder may be written, and nobody uses a database; whoever does may let
-    /// go within [`LOCK_WAIT`].
+    /// Whether it could be replaced: whether its folder may be written and has room, it is no mount point, and nobody uses
+    /// a database; whoever does may let go within [`LOCK_WAIT`].
     pub(super) fn ensure_free(&self, touched: &Touched) -> Result<(), RestoreError> {
         let path = touched.place(self.root);
         let folder = path.parent().unwrap_or(Path::new("."));
         if folder.exists() {
             host::can_write_folder(folder).map_err(io_error(folder))?;
+            self.ensure_room(touched, folder).map_err(io_error(&path))?;
+        }
+        if touched.kind != Kind::Folder && host::is_mount_point(&path) {
+            return Err(RestoreError::MountPoint(path));
         }
         if !touched.kind.is_database() {
             return Ok(());
@@ -76,6 +80,24 @@ impl Restore<'_> {
                 taken => return taken.map(drop).map_err(failed(&path)),
             }
         }
+    }
+
+    /// What is there stays until what comes is whole beside it.
+    fn ensure_room(&self, touched: &Touched, folder: &Path) -> io::Result<()> {
+        let copy = self.copy(touched);
+        let files = copy
+            .iter()
+            .flat_map(|copy| DATABASE_FILES.map(|suffix| side_file(copy, suffix)));
+        let bytes: u64 = files
+            .filter_map(|file| fs::metadata(file).ok())
+            .map(|it| it.len())
+            .sum();
+        let free = host::free_bytes(folder)?;
+        if free < bytes {
+            let words = format!("what was there before needs {bytes} bytes, and {free} are free");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, words));
+        }
+        Ok(())
     }
 
     /// Whether SQLite may open what is there: what it would make of a log or a journal that is not the database's own,

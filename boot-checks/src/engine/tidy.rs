@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::by_tool::take_back_unfinished;
 use super::door::STATE_FOLDER;
 use super::{Journal, Kind, half_way, rebuild, staged};
 use crate::host::leftovers::{remove_leftovers, remove_leftovers_in};
@@ -32,7 +33,11 @@ pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     }
     // A journal that cannot be read stops whoever wants to change something.
     let last_run = Journal::new(&state_folder, "").read_last_run();
-    let touched = last_run.iter().flatten().flat_map(|entry| &entry.touched);
+    let last_run = last_run.unwrap_or_default();
+    if !half_way::may_be(&state_folder) {
+        take_back_unfinished(root, &last_run);
+    }
+    let touched = last_run.iter().flat_map(|entry| &entry.touched);
     let files = touched.filter(|touched| touched.kind == Kind::File);
     // A file is touched more than once in a run: begun, applied, verified.
     let paths: BTreeSet<PathBuf> = files.map(|touched| root.join(&touched.path)).collect();

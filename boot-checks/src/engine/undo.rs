@@ -23,8 +23,9 @@ use crate::services::db::{self, Access, Connection, FileSet};
 /// A run that was taken back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Undone {
-    /// What is again as it was before the run.
-    pub restored: Vec<PathBuf>,
+    /// What is again as it was before the run, and where a database is now that it took the place of, where others may
+    /// have written into that.
+    pub restored: Vec<(PathBuf, Option<PathBuf>)>,
     /// What the run had made, and is gone again.
     pub removed: Vec<PathBuf>,
     /// Databases that the run had made: moved away, with whatever is in them by now, and where they are now.
@@ -188,16 +189,18 @@ pub fn undo(
             }
         })?;
         let path = past.touched.path.clone();
+        let kept = || {
+            let names = aside::names_of(&past.touched.place(root), &restore.aside(&past.touched));
+            names.into_iter().max()
+        };
         match (is_back, past.touched.before.as_str(), past.touched.kind) {
             (false, _, _) => undone.stayed.push(path),
-            (true, ABSENT, kind) if kind.is_database() => {
-                let names =
-                    aside::names_of(&past.touched.place(root), &restore.aside(&past.touched));
-                let kept = names.into_iter().max();
-                undone.set_aside.push((path, kept));
-            }
+            (true, ABSENT, kind) if kind.is_database() => undone.set_aside.push((path, kept())),
             (true, ABSENT, _) => undone.removed.push(path),
-            (true, _, _) => undone.restored.push(path),
+            (true, _, Kind::ByTool | Kind::DatabaseSet) => undone.restored.push((path, kept())),
+            (true, _, Kind::Database | Kind::File | Kind::Folder) => {
+                undone.restored.push((path, None));
+            }
         }
     }
     // An undo that was killed may have left what it replaced.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::log_frames::u32_at;
+use super::{FileSet, MainFile, side_file};
 use crate::host::read_exact_at;
 
 /// Why SQLite could not roll a transaction back whole: it passes over a record that does not hold and over
@@ -45,6 +46,27 @@ pub(super) struct Original {
     pub(super) place: u64,
     /// Whether the journal was not flushed since: SQLite writes nothing over a page before it was.
     pub(super) is_pending: bool,
+}
+
+/// Whether a database that was not there before holds nothing that was ever committed: nothing at all, or what its
+/// first transaction had written when it was killed.
+///
+/// Safety: a commit writes the first page into the main file before its journal is gone, and a write-ahead log comes
+/// only behind that. So in an empty file nothing was committed, whatever journal lies beside it; nor where the journal
+/// holds whole and says that there were no pages before its transaction, to which SQLite itself would go back.
+pub fn holds_nothing_committed(files: &FileSet) -> bool {
+    if files.wal_bytes.is_some_and(|bytes| bytes > 0) {
+        return false;
+    }
+    let began_with_nothing = || {
+        let journal = Journal::read(&side_file(&files.path, "-journal"));
+        matches!(journal, Ok(Journal::Whole(originals)) if originals.count == 0)
+    };
+    match files.main {
+        MainFile::Missing | MainFile::Empty => true,
+        MainFile::Database(_) | MainFile::NotADatabase { .. } => began_with_nothing(),
+        MainFile::NotAFile(_) | MainFile::Unreadable(_) => false,
+    }
 }
 
 const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];

@@ -59,7 +59,7 @@ pub use foreign_journal::{BadJournal, bad_journal};
 pub use foreign_keys::{BrokenRow, ForeignKeys, Reference};
 pub use foreign_log::{ForeignLog, foreign_log};
 pub use integrity::{FullLook, Integrity, full_check, integrity_check, quick_check};
-pub use journal::BrokenJournal;
+pub use journal::{BrokenJournal, holds_nothing_committed};
 pub use last_check::{BOOTS_BETWEEN, Due, LastCheck, Looked};
 pub use log_tail::{BrokenLog, broken_log};
 pub use one_transaction::stay_in_one_transaction;
