@@ -299,6 +299,35 @@ fn an_undo_that_could_not_come_to_its_end_touches_nothing() {
     assert!(state(&sandbox) == before);
 }
 
+/// The system lets nothing take the place of a mount point, as which containers are given single files.
+#[test]
+#[cfg_attr(not(can_mount), ignore = "nothing may be mounted here")]
+fn an_undo_of_a_file_that_is_mounted_touches_nothing() {
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    let before = state(&sandbox);
+    let healed = boot(sandbox.root());
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let (env, left) = (sandbox.root().join(".env"), state(&sandbox));
+    let run_id = run_id(&sandbox);
+    assert!(
+        mount(&["--bind"], &env, Some(&env)),
+        "it cannot be mounted here"
+    );
+    let refused = run(&mut undo_command(sandbox.root(), &run_id));
+    let is_as_it_was = state(&sandbox) == left;
+    let unmounted = Command::new("umount").arg("--lazy").arg(&env).status();
+    assert!(unmounted.is_ok_and(|status| status.success()));
+    let text = refused.text();
+    assert!(
+        refused.code == Some(1) && text.contains("nothing was touched"),
+        "{text}"
+    );
+    assert!(is_as_it_was, "{text}");
+    let undone = run(&mut undo_command(sandbox.root(), &run_id));
+    assert_eq!(undone.code, Some(0), "{}", undone.text());
+    assert!(state(&sandbox) == before);
+}
+
 /// The system gives the gate no thread: it has no verdict, and no panic's exit code.
 #[test]
 #[cfg_attr(
