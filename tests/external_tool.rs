@@ -840,6 +840,10 @@ fn a_tool_that_fails_because_all_is_done_is_no_failure() {
     let fixture = shop("SELECT 1", "touch upgraded; exit 4");
     let answer = fixture.boot(&[]);
     answer.says(0, &["note:", "failed (exit status: 4)"]);
+    // It did something, which was taken back: that the check passes is not because all is done.
+    let fixture = shop(HALF, "touch upgraded; exit 4");
+    let answer = fixture.boot(&[]);
+    answer.says(3, &["its changes were taken back"]);
 }
 
 /// Nothing was ever committed into it, and no boot could make another one beside it.

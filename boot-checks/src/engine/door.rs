@@ -101,15 +101,23 @@ impl Door {
     /// Takes back what was begun of a repair.
     fn give_up(&self, part: Part<'_>, error: DoorError, mut done: Vec<Touched>) -> Failure {
         if done.is_empty() {
-            let left = Left::Untouched;
-            return Failure { error, left };
+            return Failure {
+                error,
+                left: Left::Untouched,
+                changed_nothing: true,
+            };
         }
-        let is_untouched = !error.has_run() && done.iter().all(Touched::is_as_before);
+        let changed_nothing = done.iter().all(Touched::is_as_before);
+        let is_untouched = changed_nothing && !error.has_run();
         let left = match self.restore(part, &mut done) {
             Left::TakenBack if is_untouched => Left::Untouched,
             left => left,
         };
-        Failure { error, left }
+        Failure {
+            error,
+            left,
+            changed_nothing,
+        }
     }
 
     /// Notes that the check passes.

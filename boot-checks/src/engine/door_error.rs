@@ -108,6 +108,8 @@ pub struct Failure {
     pub error: DoorError,
     /// What is left of it.
     pub left: Left,
+    /// Whether all that it was to change was as before when it failed, with nothing to be taken back.
+    pub(super) changed_nothing: bool,
 }
 
 impl Failure {
@@ -117,10 +119,11 @@ impl Failure {
         is_overtaken.then(|| self.error.to_string())
     }
 
-    /// The same where the application's own tool failed: perhaps because somebody else had done its work.
+    /// The same where the application's own tool failed and did nothing: perhaps because somebody else had done its work.
     pub(super) fn may_be_overtaken(&self) -> Option<String> {
         let tool_failed = matches!(self.error, DoorError::ToolFailed { .. });
-        (tool_failed && self.left.is_nothing()).then(|| self.error.to_string())
+        let did_nothing = self.changed_nothing && self.left.is_nothing();
+        (tool_failed && did_nothing).then(|| self.error.to_string())
     }
 }
 
