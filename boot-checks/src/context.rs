@@ -8,7 +8,7 @@ mod waiting;
 
 pub use integrity::{INTEGRITY_FILE, LOOK_BUDGET};
 pub use left_log::LeftLog;
-pub use sources::NoSources;
+pub use sources::{NoSources, USUAL_ENVIRONMENTS};
 
 use std::io;
 use std::iter;

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 use boot_checks::config::{BootConfig, Environment, Source};
+use boot_checks::context::USUAL_ENVIRONMENTS;
 use boot_checks::host::{self, Host};
 use boot_checks::model::Verdict;
 
@@ -39,8 +40,7 @@ Exit codes: the command's; where it was not run, those of boot, 2 where a part o
 /// Where applications look for their database.
 const DATABASE_URL: &str = "DATABASE_URL";
 
-/// The usual names of virtual environments, and where these keep commands.
-const VIRTUAL_ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
+/// Where virtual environments keep commands.
 const COMMANDS: &str = if cfg!(windows) { "Scripts" } else { "bin" };
 
 /// As shells say that a command cannot be run, and that it is not there.
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<u8> {
 /// Where the application's virtual environment has a command that PATH does not have, as a launch takes it.
 fn in_environment(config: &BootConfig, program: &Path) -> Option<PathBuf> {
     let is_name = program.components().count() == 1;
-    let folders = VIRTUAL_ENVIRONMENTS.iter().filter(|_| is_name);
+    let folders = USUAL_ENVIRONMENTS.iter().filter(|_| is_name);
     let mut places = folders.map(|folder| Path::new(folder).join(COMMANDS).join(program));
     places.find(|place| config.root.join(place).is_file())
 }

@@ -10,7 +10,7 @@ use crate::python::{Project, SourceError, Sources, is_closed};
 use crate::services::interpreter::{self, ImportFailure};
 
 /// Where an environment stands that nothing names.
-const USUAL_ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
+pub const USUAL_ENVIRONMENTS: [&str; 2] = [".venv", "venv"];
 
 /// What has been read so far.
 #[derive(Default)]

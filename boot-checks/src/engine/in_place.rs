@@ -146,7 +146,7 @@ impl LockedOut {
     /// Puts a copy of it where it was, for another try; `now` is its name. It is read where it is open: a second
     /// descriptor would drop the lock as it is closed, and what is committed by then would be destroyed with it.
     fn copy_to(&self, staged: &Path, now: &Path) -> io::Result<()> {
-        let Some(came) = &self.file else {
+        let Some(mut came) = self.file.as_ref() else {
             return Ok(());
         };
         let mut copy = File::options()
@@ -154,16 +154,8 @@ impl LockedOut {
             .create(true)
             .truncate(true)
             .open(staged)?;
-        let (mut chunk, mut at) = (vec![0; 1 << 16], 0);
-        loop {
-            match host::read_at(came, &mut chunk, at)? {
-                0 => break,
-                read => {
-                    copy.write_all(&chunk[..read])?;
-                    at += read as u64;
-                }
-            }
-        }
+        came.seek(SeekFrom::Start(0))?;
+        io::copy(&mut came, &mut copy)?;
         host::copy_owner_and_mode(now, &copy)?;
         copy.sync_all()
     }

@@ -18,7 +18,8 @@ use crate::services::db::remove_unfinished;
 pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     let state_folder = root.join(STATE_FOLDER);
     remove_leftovers_in(&state_folder);
-    if let Some(database) = database.filter(|_| !half_way::may_be(&state_folder)) {
+    let is_half_way = half_way::may_be(&state_folder);
+    if let Some(database) = database.filter(|_| !is_half_way) {
         for waiting in [
             staged::name_of(root, database),
             rebuild::staged_name(root, database),
@@ -34,7 +35,7 @@ pub(super) fn tidy(root: &Path, database: Option<&Path>) {
     // A journal that cannot be read stops whoever wants to change something.
     let last_run = Journal::new(&state_folder, "").read_last_run();
     let last_run = last_run.unwrap_or_default();
-    if !half_way::may_be(&state_folder) {
+    if !is_half_way {
         take_back_unfinished(root, &last_run);
     }
     let touched = last_run.iter().flat_map(|entry| &entry.touched);

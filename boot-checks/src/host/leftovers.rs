@@ -61,7 +61,7 @@ fn parts_of_temporary(name: &str) -> Option<(&str, u32, u32)> {
 }
 
 /// Names that are looked at beside a file; a leftover in a larger folder stays and harms nobody.
-const LEFTOVER_NAMES_MAX: usize = 10_000;
+pub(crate) const LEFTOVER_NAMES_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

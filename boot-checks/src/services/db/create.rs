@@ -12,8 +12,8 @@ use crate::services::migrations::MigrationSet;
 ///
 /// Safety: the final name appears by one rename that replaces nothing, after the contents were
 /// verified and flushed. A kill before it leaves a temporary file that the next boot removes, and no boot removes
-/// one that another is still writing; a kill after it leaves the complete database. There is no instant at which an empty or partial file has
-/// the final name.
+/// one that another is still writing; a kill after it leaves the complete database. There is no instant at which an
+/// empty or partial file has the final name.
 ///
 /// # Errors
 ///
@@ -84,9 +84,11 @@ fn temporary_prefix(path: &Path) -> String {
 /// Safety: a leftover is locked before it is removed, so that none is that somebody writes. One that was removed between
 /// its making and its lock is no longer what has the name, and another is made.
 fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
-    for count in 0.. {
+    let mut count = 0;
+    loop {
         let name = format!("{}{}.{count}", temporary_prefix(path), std::process::id());
         let temporary = path.with_file_name(name);
+        count += 1;
         let file = match host::files::create_new(&temporary, None) {
             // In another container, or left by a killed process.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -98,7 +100,6 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -112,7 +113,8 @@ fn is_at(file: &File, path: &Path) -> bool {
 pub fn remove_unfinished(path: &Path) {
     let folder = path.parent().unwrap_or(Path::new("."));
     let prefix = temporary_prefix(path);
-    let names = host::files::names_in(folder, LEFTOVER_NAMES_MAX).unwrap_or_default();
+    let names =
+        host::files::names_in(folder, host::leftovers::LEFTOVER_NAMES_MAX).unwrap_or_default();
     for name in names.iter().filter(|name| name.starts_with(&prefix)) {
         let main = SIDE_ENDS.iter().find_map(|end| name.strip_suffix(end));
         let main = host::files::open_regular(&folder.join(main.unwrap_or(name)));
@@ -125,9 +127,6 @@ pub fn remove_unfinished(path: &Path) {
         }
     }
 }
-
-/// As many as of other leftovers.
-const LEFTOVER_NAMES_MAX: usize = 10_000;
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> DbError {
     move |error| DbError::other(format!("{}: {error}", path.display()))

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::difference::Difference;
+use super::difference_rules::primary_key;
 use super::difference_unique::keys_of;
 use super::structure::{ForeignKey, Structure, Table};
 use super::tokens::tokens;
@@ -27,9 +28,9 @@ pub(super) fn compare_foreign_keys(
     let Structures { actual, expected } = structures;
     // A table that is to be added is as it is expected.
     let found: Vec<Key<'_>> = keys(there, [actual, expected]);
-    let missing = keys(wanted, [expected, actual]);
-    let mut own: Vec<&Key<'_>> = found.iter().filter(|key| !missing.contains(key)).collect();
-    for key in missing.iter().filter(|key| !found.contains(key)) {
+    let meant: Vec<Key<'_>> = keys(wanted, [expected, actual]);
+    let mut own: Vec<&Key<'_>> = found.iter().filter(|key| !meant.contains(key)).collect();
+    for key in meant.iter().filter(|key| !found.contains(key)) {
         if let Some(at) = own.iter().position(|it| it.refers_as(key)) {
             let reason = "deleting or changing what it refers to would do something else";
             let found = own.remove(at).rules();
@@ -92,15 +93,6 @@ fn keys<'a>(table: &'a Table, structures: [&Structure; 2]) -> Vec<Key<'a>> {
         Key { of, columns }
     };
     table.foreign_keys.iter().map(resolve).collect()
-}
-
-fn primary_key(table: &Table) -> Vec<String> {
-    let key = table.columns.iter().filter(|column| column.primary_key > 0);
-    let mut key: Vec<_> = key
-        .map(|column| (column.primary_key, column.name.clone()))
-        .collect();
-    key.sort();
-    key.into_iter().map(|(_, name)| name).collect()
 }
 
 impl Key<'_> {
@@ -172,17 +164,8 @@ fn comes_along(key: &ForeignKey, there: &Table, wanted: &Table) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Connection, Structure, compare};
+    use super::super::difference_tests::difference;
     use super::*;
-
-    fn difference(actual: &str, expected: &str) -> Difference {
-        let [actual, expected] = [actual, expected].map(|sql| {
-            let mut connection = Connection::in_memory().unwrap();
-            connection.execute(sql).unwrap();
-            Structure::read(&mut connection, &[]).unwrap()
-        });
-        compare(&actual, &expected)
-    }
 
     #[test]
     fn another_action_of_a_foreign_key_is_refused() {

@@ -232,17 +232,7 @@ fn with_defaults(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Structure, compare};
-    use super::*;
-
-    fn difference(actual: &str, expected: &str) -> Difference {
-        let [actual, expected] = [actual, expected].map(|sql| {
-            let mut connection = Connection::in_memory().unwrap();
-            connection.execute(sql).unwrap();
-            Structure::read(&mut connection, &[]).unwrap()
-        });
-        compare(&actual, &expected)
-    }
+    use super::super::difference_tests::difference;
 
     #[test]
     fn one_that_refuses_its_own_default_is_refused() {

@@ -116,7 +116,8 @@ fn compare_primary_key(name: &str, there: &Table, wanted: &Table, difference: &m
     }
 }
 
-fn primary_key(table: &Table) -> Vec<String> {
+/// Its columns in small letters, in the key's order.
+pub(super) fn primary_key(table: &Table) -> Vec<String> {
     let mut key: Vec<(i64, String)> = table
         .columns
         .iter()
@@ -219,17 +220,7 @@ fn is_of_any_boolean(table: &Table, check: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Connection, Structure, compare};
-    use super::*;
-
-    fn difference(actual: &str, expected: &str) -> Difference {
-        let [actual, expected] = [actual, expected].map(|sql| {
-            let mut connection = Connection::in_memory().unwrap();
-            connection.execute(sql).unwrap();
-            Structure::read(&mut connection, &[]).unwrap()
-        });
-        compare(&actual, &expected)
-    }
+    use super::super::difference_tests::difference;
 
     #[test]
     fn what_would_make_the_applications_statements_fail_is_refused() {

@@ -5,7 +5,18 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
 
+use super::difference::Difference;
 use super::{Connection, Structure, compare};
+
+/// What lies between what these statements make and what those do.
+pub(super) fn difference(actual: &str, expected: &str) -> Difference {
+    let [actual, expected] = [actual, expected].map(|sql| {
+        let mut connection = Connection::in_memory().unwrap();
+        connection.execute(sql).unwrap();
+        Structure::read(&mut connection, &[]).unwrap()
+    });
+    compare(&actual, &expected)
+}
 
 /// A part as it is expected, and as it is.
 type Part = (&'static str, &'static str);

@@ -154,17 +154,20 @@ fn side_file_bytes(path: &Path, suffix: &str) -> Option<u64> {
         .map(|metadata| metadata.len())
 }
 
+/// A link first as itself: what comes between a look for its end and one for it would be taken for a link to nothing.
 fn look_at_main(path: &Path) -> MainFile {
-    let metadata = match std::fs::metadata(path) {
+    let itself = std::fs::symlink_metadata(path);
+    let is_link = itself.as_ref().is_ok_and(std::fs::Metadata::is_symlink);
+    let metadata = match if is_link {
+        std::fs::metadata(path)
+    } else {
+        itself
+    } {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match std::fs::symlink_metadata(path) {
-                Ok(found) if found.is_symlink() => MainFile::NotAFile("a link to nothing"),
-                // It came between the two looks.
-                Ok(_) => look_at_main(path),
-                Err(_) => MainFile::Missing,
-            };
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_link => {
+            return MainFile::NotAFile("a link to nothing");
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return MainFile::Missing,
         Err(error) if crate::host::is_link_loop(&error) => {
             return MainFile::NotAFile("a loop of links");
         }
