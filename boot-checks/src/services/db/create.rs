@@ -3,8 +3,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Access, Connection, DbError, FileSet, MainFile, Structure};
+use super::{Access, Connection, DbError, FileSet, MainFile, Structure, side_file};
 use crate::host;
+use crate::host::leftovers::LEFTOVER_NAMES_MAX;
 use crate::services::migrations::MigrationSet;
 
 /// Makes a database with every migration applied, under a temporary name, and moves it into place; `made` is told the
@@ -110,20 +111,27 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Removes what killed calls left under temporary names. Such a file never had the final name, so no
 /// row was ever committed to it. What cannot be removed today is found by the next boot.
+///
+/// Safety: only what is locked here and has its name still. What lies beside it goes first, so that nothing ever lies
+/// there alone, under a name that somebody may take.
 pub fn remove_unfinished(path: &Path) {
     let folder = path.parent().unwrap_or(Path::new("."));
     let prefix = temporary_prefix(path);
-    let names =
-        host::files::names_in(folder, host::leftovers::LEFTOVER_NAMES_MAX).unwrap_or_default();
-    for name in names.iter().filter(|name| name.starts_with(&prefix)) {
-        let main = SIDE_ENDS.iter().find_map(|end| name.strip_suffix(end));
-        let main = host::files::open_regular(&folder.join(main.unwrap_or(name)));
-        let is_being_written = match &main {
-            Ok(main) => main.try_lock().is_err(),
-            Err(error) => error.kind() != io::ErrorKind::NotFound,
+    let names = host::files::names_in(folder, LEFTOVER_NAMES_MAX).unwrap_or_default();
+    let is_beside = |name: &String| SIDE_ENDS.iter().any(|end| name.ends_with(end));
+    for name in names
+        .iter()
+        .filter(|it| it.starts_with(&prefix) && !is_beside(it))
+    {
+        let place = folder.join(name);
+        let Ok(main) = host::files::open_regular(&place) else {
+            continue;
         };
-        if !is_being_written {
-            let _ = std::fs::remove_file(folder.join(name));
+        if main.try_lock().is_ok() && is_at(&main, &place) {
+            for end in SIDE_ENDS {
+                let _ = std::fs::remove_file(side_file(&place, end));
+            }
+            let _ = std::fs::remove_file(&place);
         }
     }
 }
@@ -164,6 +172,29 @@ mod tests {
         drop(held);
         remove_unfinished(&path);
         assert!(!written.exists() && !journal.exists());
+    }
+
+    /// Somebody who tidies up may remove it before it is locked, and then it is nobody's.
+    #[test]
+    fn what_is_made_is_there_also_beside_somebody_who_tidies_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_unfinished(&path);
+                }
+            });
+            let all_there = (0..2_000).all(|_| {
+                let (temporary, file) = create_temporary(&path).unwrap();
+                let is_there = is_at(&file, &temporary);
+                let _ = std::fs::remove_file(temporary);
+                is_there
+            });
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(all_there);
+        });
     }
 
     #[test]
