@@ -799,10 +799,8 @@ fn applications_that_share_a_database_take_turns_with_their_tools() {
     // Run beside the other one, or behind it, it would fail.
     let upgraded = first.path("upgraded");
     let upgraded = upgraded.display();
-    second.script(
-        "tool",
-        &format!("test \"$1\" = check && test -f '{upgraded}'"),
-    );
+    let body = format!("test \"$1\" = check || {{ touch ran; exit 4; }}; test -f '{upgraded}'");
+    second.script("tool", &body);
     let child = begin(&first);
     let mut other = second.child();
     let mut other = other
@@ -831,6 +829,10 @@ fn applications_that_share_a_database_take_turns_with_their_tools() {
         said.contains("apply_pending_migrations did nothing"),
         "{said}"
     );
+    assert!(
+        !second.path("ran").exists(),
+        "it ran behind the other one: {said}"
+    );
     assert!(has_paid(&first.database()) && orders(&first.database()) == 3);
 }
 
@@ -840,6 +842,10 @@ fn a_tool_that_fails_because_all_is_done_is_no_failure() {
     let fixture = shop("SELECT 1", "touch upgraded; exit 4");
     let answer = fixture.boot(&[]);
     answer.says(0, &["note:", "failed (exit status: 4)"]);
+    // Not where it is not: then it is a failure, and is run once.
+    let fixture = shop("SELECT 1", "echo run >> runs; exit 4");
+    fixture.boot(&[]).says(3, &["failed (exit status: 4)"]);
+    assert_eq!(fixture.read("runs"), "run\n");
     // It did something, which was taken back: that the check passes is not because all is done.
     let fixture = shop(HALF, "touch upgraded; exit 4");
     let answer = fixture.boot(&[]);

@@ -176,15 +176,12 @@ fn a_limit_on_the_size_of_files_stops_a_heal_and_harms_nothing() {
 
 /// A boot that may make files of so many blocks of 512 bytes.
 fn boot_within(blocks: u32, fixture: &Fixture) -> support::Answer {
-    let script = format!(
-        "ulimit -f {blocks}; exec {} boot --root {}",
-        support::binary().display(),
-        fixture.root().display()
-    );
+    let script = format!("ulimit -f {blocks}; exec \"$0\" boot --root \"$1\"");
     let mut command = assert_cmd::Command::new("sh");
-    command.args(["-c", &script]).env_clear();
+    let command = command.args(["-c", &script]).arg(support::binary());
+    command.arg(fixture.root()).env_clear();
     command.envs(fixture.environment()).timeout(PATIENCE);
-    answer(&mut command)
+    answer(command)
 }
 
 #[test]

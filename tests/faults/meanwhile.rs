@@ -112,6 +112,20 @@ fn what_is_written_into_a_file_as_it_is_replaced_is_kept() {
     );
 }
 
+#[test]
+fn a_file_that_somebody_makes_meanwhile_is_completed_and_not_replaced() {
+    let sandbox = Sandbox::prepared(Start::Pending(Journal::Delete));
+    std::fs::remove_file(sandbox.root().join(".env")).unwrap();
+    let only = "schema_secrets::secret_key";
+    let healed = held_as_it_puts(&sandbox, only, || append(&sandbox, "LATE=1\n"));
+    assert_eq!(healed.code, Some(0), "{}", healed.text());
+    let text = std::fs::read_to_string(sandbox.root().join(".env")).unwrap();
+    assert!(
+        text.starts_with("LATE=1\n") && text.contains("SECRET_KEY="),
+        "{text}"
+    );
+}
+
 fn append(sandbox: &Sandbox, line: &str) {
     use std::io::Write as _;
     let mut options = std::fs::File::options();

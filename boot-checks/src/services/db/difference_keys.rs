@@ -22,9 +22,6 @@ pub(super) fn compare_foreign_keys(
     structures: Structures<'_>,
     difference: &mut Difference,
 ) {
-    if there.is_virtual() || wanted.is_virtual() {
-        return;
-    }
     let Structures { actual, expected } = structures;
     // A table that is to be added is as it is expected.
     let found: Vec<Key<'_>> = keys(there, [actual, expected]);

@@ -367,3 +367,37 @@ fn super_journal(file: &File, bytes: u64) -> io::Result<SuperJournal> {
         _ => SuperJournal::Broken,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_nothing_can_have_been_committed_nothing_was() {
+        let of_another = b"SQLite format 3\0 and so on";
+        for (main, beside, holds_nothing) in [
+            (None, None, true),
+            (Some(&b""[..]), None, true),
+            (Some(b""), Some(("-journal", &b"not flushed"[..])), true),
+            (Some(b""), Some(("-wal", b"frames")), false),
+            (None, Some(("-wal", b"frames")), false),
+            (Some(of_another), None, false),
+            (Some(of_another), Some(("-journal", b"not flushed")), false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            if let Some(bytes) = main {
+                std::fs::write(&path, bytes).unwrap();
+            }
+            if let Some((suffix, bytes)) = beside {
+                std::fs::write(side_file(&path, suffix), bytes).unwrap();
+            }
+            let files = FileSet::look(&path);
+            assert_eq!(
+                holds_nothing_committed(&files),
+                holds_nothing,
+                "{main:?} {beside:?}"
+            );
+        }
+    }
+}

@@ -375,6 +375,17 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_a_row_that_is_kept_out_is_part_of_the_structure() {
+        let of = |conflict: &str| {
+            let sql = format!("CREATE TABLE t (a UNIQUE {conflict})");
+            expecting(&sql, &Structure::default()).0.fingerprint()
+        };
+        assert_eq!(of(""), of("ON CONFLICT ABORT"));
+        assert_ne!(of(""), of("ON CONFLICT REPLACE"));
+        assert_ne!(of("ON CONFLICT IGNORE"), of("ON CONFLICT REPLACE"));
+    }
+
+    #[test]
     fn any_other_statement_is() {
         let (expected, _) = expecting(MADE, &Structure::default());
         for more in [

@@ -335,6 +335,11 @@ mod tests {
             });
             assert_eq!(ended, Err(DbError::Changed), "{versions:?}");
         }
+        // Another one that is not known here came behind the first.
+        let newer = "UPDATE _sqlx_migrations SET version = 3 WHERE version = 2";
+        connection.execute(newer).unwrap();
+        let ended = apply_pending(&mut connection, &set, &[2], &mut |_| Ok(()));
+        assert_eq!(ended, Err(DbError::Changed));
     }
 
     #[test]
